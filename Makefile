@@ -1,0 +1,54 @@
+# Two commands do everything on a fresh machine: `make up` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help up down env test lint types unit engine format lock clean
+
+help:  ## what each target does
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
+
+up: $(INSTALLED)  ## provision the local deployment with the real Pulumi engine and start it
+	$(BIN)/python -m tools.local up
+
+down: $(INSTALLED)  ## stop what `make up` started, and only that
+	$(BIN)/python -m tools.local down
+
+env: $(INSTALLED)  ## print the line that makes hand-typed pulumi commands work in this checkout
+	@$(BIN)/python -m tools.local env
+
+test: lint types unit engine  ## everything CI runs
+
+lint: $(INSTALLED)  ## style, imports, docstrings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)  ## strict type checking
+	$(BIN)/mypy
+
+unit: $(INSTALLED)  ## tests that need neither the engine nor a running deployment
+	$(PYTEST) -n 2 --dist loadfile -m "not engine and not e2e"
+
+engine: $(INSTALLED)  ## tests that drive the real Pulumi engine and real Dagster processes
+	$(PYTEST) -m "engine or e2e"
+
+format: $(INSTALLED)  ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(INSTALLED)  ## pin every dependency again, with hashes
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-strip-extras --upgrade --quiet \
+	  --custom-compile-command "make lock" -o requirements.txt
+
+clean: down  ## remove the environment and the local deployment's files
+	rm -rf $(VENV) .local
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("run-isolation needs Python 3.11 or newer. Name one: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
