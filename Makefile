@@ -38,10 +38,19 @@ format: $(INSTALLED)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# How every lock is compiled: with hashes, without addresses, for Python 3.11 and up.
+COMPILE := $(BIN)/uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links \
+  --no-strip-extras --quiet --custom-compile-command "make lock"
+IMAGE_COMPILE := $(COMPILE) --constraints requirements.txt --no-annotate \
+  --python-version 3.12 --python-platform linux
+
 lock: $(INSTALLED)  ## pin every dependency again, with hashes
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-strip-extras --upgrade --quiet \
-	  --custom-compile-command "make lock" -o requirements.txt
+	$(COMPILE) pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	  --upgrade -o requirements.txt
+	$(IMAGE_COMPILE) pyproject.toml --extra dagster -o images/code-location/requirements.txt
+	$(IMAGE_COMPILE) pyproject.toml --extra dagster --extra webserver \
+	  -o images/control-plane/requirements.txt
+	echo hatchling | $(IMAGE_COMPILE) - -o images/build-requirements.txt
 
 clean: down  ## remove the environment and the local deployment's files
 	rm -rf $(VENV) .local

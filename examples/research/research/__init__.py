@@ -1,0 +1,1 @@
+"""The research code location: few runs, heavy ones."""

@@ -1,0 +1,1 @@
+"""The sales code location: small assets that people look at all day."""

@@ -1,0 +1,198 @@
+"""A code location for tests: runs that do what their run config says and report where they ran.
+
+Module name: `probe.definitions`. Tests give the directory above this package as an image. A test
+that needs "a new release" copies it and writes another text into `probe/VERSION`.
+
+Run config of every job, all of it optional:
+
+    ops:
+      work:
+        config:
+          report_to: /path/place.json    # written when the op has started
+          wait_for: /path/go             # goes on when this file exists
+          seconds: 0.5                   # then sleeps
+          ignore_signals: true           # SIGINT and SIGTERM do nothing
+          fail: true                     # ends with an exception
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from dagster import (
+    AssetExecutionContext,
+    AutomationCondition,
+    AutomationConditionSensorDefinition,
+    Config,
+    DagsterLogManager,
+    Definitions,
+    MaterializeResult,
+    OpExecutionContext,
+    RunRequest,
+    StaticPartitionsDefinition,
+    asset,
+    define_asset_job,
+    in_process_executor,
+    job,
+    op,
+    schedule,
+    sensor,
+)
+
+from .place import CODE_VERSION, Place
+
+# Asks for a non-isolated run (dagster._core.storage.tags.RUN_ISOLATION_TAG).
+NON_ISOLATED = {"dagster/isolation": "disabled"}
+VERSION_TAG = "probe/code_version"
+WAIT_LIMIT_SECONDS = 120.0
+POLL_SECONDS = 0.02
+
+
+class Work(Config):
+    """What one op does. See the module's text.
+
+    Attributes:
+        report_to: File to write the `Place` to, as JSON; none when empty.
+        wait_for: File to wait for, at most WAIT_LIMIT_SECONDS; none when empty.
+        seconds: How long to sleep, in seconds.
+        ignore_signals: Whether SIGINT and SIGTERM are ignored while the op runs.
+        fail: Whether to end with an exception.
+    """
+
+    report_to: str = ""
+    wait_for: str = ""
+    seconds: float = 0.0
+    ignore_signals: bool = False
+    fail: bool = False
+
+    def do(self, run_id: str, log: DagsterLogManager) -> Place:
+        """Do what the config says; return where it was done."""
+        if self.ignore_signals:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        place = Place.here(run_id)
+        log.info(f"probe ran at {place.as_json()}")
+        print(f"probe stdout of run {run_id}", flush=True)
+        if self.report_to:
+            _write_at_once(Path(self.report_to), place.as_json())
+        if self.wait_for:
+            _wait_for(Path(self.wait_for))
+        time.sleep(self.seconds)
+        if self.fail:
+            raise RuntimeError("probe: the run config asked for a failure")
+        return place
+
+
+def _write_at_once(path: Path, text: str) -> None:
+    """Write a file so that whoever sees it sees all of it."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.rename(path)
+
+
+def _wait_for(path: Path) -> None:
+    """Return when `path` exists.
+
+    Raises:
+        TimeoutError: It did not appear in WAIT_LIMIT_SECONDS, so that no forgotten run stays.
+    """
+    deadline = time.monotonic() + WAIT_LIMIT_SECONDS
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"probe: {path} did not appear in {WAIT_LIMIT_SECONDS} s")
+        time.sleep(POLL_SECONDS)
+
+
+@op
+def work(context: OpExecutionContext, config: Work) -> None:
+    """Do what the run config says."""
+    config.do(context.run.run_id, context.log)
+
+
+@op
+def more_work(context: OpExecutionContext, config: Work) -> None:
+    """Do what the run config says, beside `work`."""
+    config.do(context.run.run_id, context.log)
+
+
+@op(pool="probe")
+def pooled(context: OpExecutionContext, config: Work) -> None:
+    """Do what the run config says, in the pool `probe`."""
+    config.do(context.run.run_id, context.log)
+
+
+@job(executor_def=in_process_executor, tags={VERSION_TAG: CODE_VERSION})
+def work_job() -> None:
+    """One op, in the run's own process."""
+    work()
+
+
+@job(tags={VERSION_TAG: CODE_VERSION})
+def steps_job() -> None:
+    """Two ops with Dagster's default executor: a process for each."""
+    work()
+    more_work()
+
+
+@job(executor_def=in_process_executor, tags={"probe/group": "limited"})
+def limited_job() -> None:
+    """For tag limits of Dagster's queue on `probe/group`."""
+    work()
+
+
+@job(executor_def=in_process_executor)
+def pooled_job() -> None:
+    """For pool limits of Dagster's queue on `probe`."""
+    pooled()
+
+
+@asset(partitions_def=StaticPartitionsDefinition(["a", "b"]), code_version=CODE_VERSION)
+def partitioned(context: AssetExecutionContext, config: Work) -> MaterializeResult[None]:
+    """For backfills."""
+    return MaterializeResult(
+        metadata={"place": config.do(context.run.run_id, context.log).as_json()}
+    )
+
+
+@asset(code_version=CODE_VERSION)
+def upstream(context: AssetExecutionContext, config: Work) -> MaterializeResult[None]:
+    """Materialize it, and the automation requests `automated`."""
+    return MaterializeResult(
+        metadata={"place": config.do(context.run.run_id, context.log).as_json()}
+    )
+
+
+@asset(deps=[upstream], automation_condition=AutomationCondition.eager())
+def automated(context: AssetExecutionContext) -> MaterializeResult[None]:
+    """Materialized by the automation."""
+    return MaterializeResult(
+        metadata={"place": Work().do(context.run.run_id, context.log).as_json()}
+    )
+
+
+partitioned_job = define_asset_job("partitioned_job", selection=[partitioned], tags=NON_ISOLATED)
+
+
+@sensor(job=work_job, minimum_interval_seconds=1)
+def requests_a_run() -> RunRequest:
+    """Request one non-isolated run, ever (one run key)."""
+    return RunRequest(run_key="once", tags=NON_ISOLATED)
+
+
+@schedule(job=work_job, cron_schedule="* * * * *")
+def every_minute() -> RunRequest:
+    """Request a non-isolated run every minute."""
+    return RunRequest(tags=NON_ISOLATED)
+
+
+automation = AutomationConditionSensorDefinition(
+    "automation", target=[automated], run_tags=NON_ISOLATED, minimum_interval_seconds=1
+)
+
+defs = Definitions(
+    assets=[partitioned, upstream, automated],
+    jobs=[work_job, steps_job, limited_job, pooled_job, partitioned_job],
+    schedules=[every_minute],
+    sensors=[requests_a_run, automation],
+)
