@@ -29,7 +29,8 @@ types: $(INSTALLED)  ## strict type checking
 	$(BIN)/mypy
 
 unit: $(INSTALLED)  ## tests that need neither the engine nor a running deployment
-	$(PYTEST) -n 2 --dist loadfile -m "not engine and not e2e"
+	$(PYTEST) -n 2 --dist loadfile -m "not (engine or e2e or account)"
+	$(PYTEST) -n 2 --dist loadfile -m "account and not (engine or e2e)"
 
 engine: $(INSTALLED)  ## tests that drive the real Pulumi engine and real Dagster processes
 	$(PYTEST) -m "engine or e2e"
