@@ -1,0 +1,119 @@
+"""AWS clients that answer or fail within a known time, and how their errors are read.
+
+Endpoint and credentials come from the environment, as the SDK reads them (AWS_ENDPOINT_URL ...).
+The region is the manifest's; before there is one it is AWS_REGION, which ECS sets in tasks and
+which botocore itself does not read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_ecs import ECSClient
+    from types_boto3_ssm import SSMClient
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """How long one call may take. The SDK repeats lost and throttled calls within it."""
+
+    connect_seconds: float
+    read_seconds: float
+    attempts: int
+
+    @property
+    def worst_seconds(self) -> float:
+        """The longest that a call takes, with the SDK's pauses of at most 1, 2, 4 ... seconds.
+
+        https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+        """
+        pauses = float(2 ** (self.attempts - 1) - 1)
+        return self.attempts * (self.connect_seconds + self.read_seconds) + pauses
+
+
+DEADLINES: Final = {
+    # Somebody may be waiting at the page: acquire makes two such calls, 24 seconds at worst.
+    "dynamodb": Deadline(connect_seconds=1, read_seconds=2, attempts=3),
+    # RunTask looks for capacity before it answers.
+    "ecs": Deadline(connect_seconds=2, read_seconds=10, attempts=3),
+    "ssm": Deadline(connect_seconds=2, read_seconds=5, attempts=3),
+}
+
+
+def dynamodb(region: str | None = None) -> DynamoDBClient:
+    """A client for the slot table."""
+    client: DynamoDBClient = _client("dynamodb", region)
+    return client
+
+
+def ecs(region: str | None = None) -> ECSClient:
+    """A client for launching and watching tasks."""
+    client: ECSClient = _client("ecs", region)
+    return client
+
+
+def ssm(region: str | None = None) -> SSMClient:
+    """A client for reading the manifest."""
+    client: SSMClient = _client("ssm", region)
+    return client
+
+
+def _client(service: str, region: str | None) -> Any:
+    # Imported here: most commands and the tests of pure code need no SDK.
+    from boto3.session import Session
+    from botocore.config import Config
+
+    deadline = DEADLINES[service]
+    # A session of its own: boto3's shared one must not be used by two threads at once.
+    return Session().client(
+        service,  # type: ignore[call-overload]  # one of DEADLINES
+        region_name=region or os.environ.get("AWS_REGION"),
+        config=Config(
+            connect_timeout=deadline.connect_seconds,
+            read_timeout=deadline.read_seconds,
+            retries={"mode": "standard", "total_max_attempts": deadline.attempts},
+        ),
+    )
+
+
+_THROTTLES: Final = {
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+
+
+def is_throttle(error: ClientError) -> bool:
+    """Whether AWS turned the call away for its rate, so that nothing was done."""
+    details = error.response["Error"]
+    # ECS passes on EC2's throttling as a bad parameter (dagster-io/dagster#33439).
+    wrapped = details["Code"] == "InvalidParameterException" and "Throttling" in details["Message"]
+    return details["Code"] in _THROTTLES or wrapped
+
+
+def is_server_error(error: ClientError) -> bool:
+    """Whether AWS failed in between, so that the call may or may not have been done."""
+    return error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
+
+
+_DENIED: Final = re.compile(
+    r"not authorized to perform: (?P<action>\S+)( on resource: (?P<on>\S+))?"
+)
+
+
+def denied_permission(error: ClientError) -> tuple[str, str] | None:
+    """Action and resource that an AccessDeniedException's text names, where it names them.
+
+    The text's form:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+    """
+    found = _DENIED.search(error.response["Error"]["Message"])
+    return (found["action"], found["on"] or "*") if found else None

@@ -1,0 +1,131 @@
+"""The manifest: what a deployment consists of, and where.
+
+Infrastructure and runtime share this one thing. ``infra/`` renders a Manifest into an SSM
+parameter; the runtime loads it once, when a process starts. It changes with the deployment's shape,
+never with a release of code: images and revisions are not in it (a code server advertises its own
+revision).
+"""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Literal, Self
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from run_isolation.errors import ManifestError
+
+if TYPE_CHECKING:
+    from types_boto3_ssm import SSMClient
+
+
+class _Part(BaseModel):
+    """Strict and immutable: a typo in infra/ fails there, not in a task."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Size(_Part):
+    """What a task has."""
+
+    cpu: int
+    """CPU units; 1024 are one vCPU."""
+    memory: int
+    """MiB."""
+
+
+class Network(_Part):
+    """Where isolated tasks run."""
+
+    subnets: list[str]
+    security_groups: list[str]
+    assign_public_ip: bool = False
+
+
+class Instance(_Part):
+    """What the Dagster instance of every process consists of."""
+
+    database_url_secret_arn: str | None = None
+    sqlite_directory: str | None = None
+    compute_logs_bucket: str | None = None
+
+
+class Location(_Part):
+    """One code location."""
+
+    host: str
+    """Name of its standing container in the deployment's private DNS."""
+    port: int
+    standing: Size
+    isolated: Size
+    log_group: str
+
+
+class Manifest(_Part):
+    """One deployment."""
+
+    version: Literal[1] = 1
+    deployment: str
+    account: str
+    region: str
+    cluster: str
+    """ARN of the ECS cluster."""
+    table: str
+    """Name of the slot table."""
+    network: Network
+    instance: Instance
+    locations: dict[str, Location]
+
+    @classmethod
+    def load(cls, parameter: str, client: SSMClient) -> Self:
+        """Reads the manifest from SSM.
+
+        Fields that this version does not know are ignored, so that a deployment may be updated
+        before the images of its code locations are.
+
+        Args:
+            parameter: Name of the SSM parameter, such as ``/run-isolation/prod/manifest``.
+            client: An SSM client of the deployment's region.
+
+        Raises:
+            ManifestError: It can't be read or understood.
+        """
+        try:
+            value = client.get_parameter(Name=parameter)["Parameter"]["Value"]
+        except (BotoCoreError, ClientError) as error:
+            raise ManifestError(
+                parameter,
+                problem=f"it can't be read: {error}.",
+                mend="Check name, region and ssm:GetParameter; `pulumi up` writes it.",
+            ) from error
+        try:
+            return cls.model_validate_json(value, extra="ignore")
+        except ValidationError as error:
+            raise ManifestError(
+                parameter,
+                problem=f"this version does not understand it: {error}.",
+                mend="Use the release of run-isolation in this image that `pulumi up` used.",
+            ) from error
+
+    def location(self, name: str) -> Location:
+        """The code location of this name.
+
+        Raises:
+            ManifestError: The deployment has none.
+        """
+        try:
+            return self.locations[name]
+        except KeyError:
+            close = get_close_matches(name, self.locations, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise ManifestError(
+                f"/run-isolation/{self.deployment}/manifest",
+                problem=f"it has no code location {name!r}, but {sorted(self.locations)}.{hint}",
+                mend="Add it to the stack's config and run `pulumi up`.",
+            ) from None
+
+    def to_json(self) -> str:
+        """The SSM parameter's value. Keys are sorted, so that equal manifests are equal text."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))

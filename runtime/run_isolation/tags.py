@@ -1,0 +1,38 @@
+"""Tags that are read from runs and written on them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ISOLATION: Final = "dagster/isolation"
+"""Asks for a run without its own task. Dagster's own name for it: ``RUN_ISOLATION_TAG``."""
+
+DISABLED: Final = "disabled"
+"""The one value of ``ISOLATION`` that Dagster+ acts on, letter by letter."""
+
+ECS_CPU: Final = "ecs/cpu"
+"""CPU units (1024 are one vCPU) for this run's own task, as EcsRunLauncher spells it."""
+
+ECS_MEMORY: Final = "ecs/memory"
+"""MiB for this run's own task."""
+
+ECS_EPHEMERAL_STORAGE: Final = "ecs/ephemeral_storage"
+"""GiB of disk for this run's own task."""
+
+ECS_PREFIX: Final = "ecs/"
+"""Every tag below it says something about the run's own task."""
+
+KIND: Final = "run_isolation/kind"
+"""``isolated`` or ``non-isolated``: what the run became."""
+
+REASON: Final = "run_isolation/reason"
+"""Why it became that, as a sentence for the person who launched it."""
+
+ATTEMPT: Final = "run_isolation/attempt"
+"""Which launch of this run is in charge, counted from 1."""
+
+TASK_ARN: Final = "run_isolation/task_arn"
+"""The ECS task that executes the run: its own, or the code location's standing task."""
+
+ADDRESS: Final = "run_isolation/address"
+"""``ip:port`` of the standing task that executes a non-isolated run."""

@@ -1,0 +1,89 @@
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from types_boto3_ssm import SSMClient
+
+from run_isolation import Manifest, ManifestError, Size, aws
+from tests.runtime.manifests import MANIFEST
+
+PARAMETER = "/run-isolation/test/manifest"
+
+
+@pytest.fixture
+def ssm(account: None) -> SSMClient:
+    return aws.ssm()
+
+
+def stored(ssm: SSMClient, value: dict[str, Any] | str) -> Manifest:
+    text = value if isinstance(value, str) else json.dumps(value)
+    ssm.put_parameter(Name=PARAMETER, Value=text, Type="String")
+    return Manifest.load(PARAMETER, ssm)
+
+
+def as_dict() -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(MANIFEST.to_json())
+    return value
+
+
+def test_what_infra_renders_is_what_the_runtime_loads(ssm: SSMClient) -> None:
+    assert stored(ssm, MANIFEST.to_json()) == MANIFEST
+
+
+def test_equal_manifests_are_equal_text() -> None:
+    value = as_dict()
+    value["locations"]["research"] = value["locations"]["sales"]
+    turned = value | {"locations": dict(reversed(value["locations"].items()))}
+
+    one, other = Manifest.model_validate(value), Manifest.model_validate(turned)
+    assert one == other
+    assert one.to_json() == other.to_json()
+
+
+def test_fields_of_a_later_release_are_ignored(ssm: SSMClient) -> None:
+    value = as_dict()
+    value["colour"] = "blue"
+    value["locations"]["sales"]["colour"] = "blue"
+
+    assert stored(ssm, value) == MANIFEST
+
+
+def test_a_typo_in_infra_fails_there() -> None:
+    with pytest.raises(ValidationError, match="colour"):
+        Manifest.model_validate({**as_dict(), "colour": "blue"})
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"version": 2}, "version"),
+        ({"cluster": None}, "cluster"),
+        ({"network": {"subnets": "subnet-1", "security_groups": []}}, "network.subnets"),
+    ],
+)
+def test_malformed(ssm: SSMClient, change: dict[str, Any], names: str) -> None:
+    with pytest.raises(ManifestError, match=names) as caught:
+        stored(ssm, as_dict() | change)
+
+    assert PARAMETER in str(caught.value)
+    assert "release of run-isolation" in str(caught.value)
+
+
+def test_not_json(ssm: SSMClient) -> None:
+    with pytest.raises(ManifestError, match="Invalid JSON"):
+        stored(ssm, "not JSON")
+
+
+def test_missing(ssm: SSMClient) -> None:
+    with pytest.raises(ManifestError, match=r"can't be read.*ParameterNotFound.*pulumi up"):
+        Manifest.load(PARAMETER, ssm)
+
+
+def test_location() -> None:
+    assert MANIFEST.location("sales").isolated == Size(cpu=4096, memory=16384)
+
+
+def test_unknown_location_names_the_nearest() -> None:
+    with pytest.raises(ManifestError, match=r"'salse'.*Did you mean sales\?"):
+        MANIFEST.location("salse")
