@@ -1,0 +1,39 @@
+"""``run-isolation run``: what an isolated task runs."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from run_isolation import task_metadata
+from run_isolation.isolated import ATTEMPT_VARIABLE, RUN_ID_VARIABLE
+
+
+@click.command()
+@click.option("--run-id", envvar=RUN_ID_VARIABLE, required=True, show_envvar=True)
+@click.option(
+    "--attempt",
+    envvar=ATTEMPT_VARIABLE,
+    required=True,
+    show_envvar=True,
+    type=click.IntRange(min=1),
+)
+def command(run_id: str, attempt: int) -> None:
+    """Claim a run and execute it in this ECS task.
+
+    Exits with 0 once the run is over, 1 if it failed, 3 if it belongs to another task or is
+    deleted, 4 if the slot table did not answer.
+    """
+    task = task_metadata.read()
+    if task is None:
+        raise click.ClickException(
+            "This is not an ECS task (no ECS_CONTAINER_METADATA_URI_V4). Isolated runs are started "
+            "by RunIsolationLauncher; elsewhere use `dagster job execute`."
+        )
+    from run_isolation.dagster.deployment import Deployment
+    from run_isolation.dagster.worker import Worker
+
+    code, what_happened = Worker(Deployment(), run_id, attempt, task.task_arn).work()
+    click.echo(what_happened, err=True)
+    sys.exit(code)

@@ -1,0 +1,118 @@
+"""The run coordinator: decides, when a run is submitted, which kind it becomes.
+
+It can't be decided later. Dagster stores STARTING before it calls a launcher: a launcher that then
+hesitates either fails the run or goes past Dagster's queue.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Final
+
+from dagster import DagsterRun, DagsterRunStatus
+from dagster._core.run_coordinator.base import SubmitRunContext
+from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
+
+from run_isolation import policy, tags
+from run_isolation.dagster import run_tags
+from run_isolation.dagster.deployment import Deployment, switched_off
+from run_isolation.dagster.holders import stored_runs, why_over
+from run_isolation.dagster.launched_by import launched_by
+from run_isolation.dagster.queue_limits import queue_limit
+from run_isolation.errors import ManifestError, TableError
+from run_isolation.manifest import Size
+from run_isolation.policy import Decision, Kind
+from run_isolation.settings import NonIsolatedRuns
+from run_isolation.slots import Acquired, Denied, Disabled, Holder
+
+FIRST_ATTEMPT: Final = 1
+"""A run is non-isolated in its first attempt or never: whatever follows is isolated."""
+
+_UNREAD_SETTINGS: Final = NonIsolatedRuns()
+_UNREAD_SIZE: Final = Size(cpu=0, memory=0)
+"""A run that does not ask is isolated whatever these are, so its launch reads nothing from AWS."""
+
+
+class RunIsolationCoordinator(QueuedRunCoordinator):
+    """Dagster's queue, with a way past it for non-isolated runs. Same config.
+
+    The daemon accepts subclasses of QueuedRunCoordinator only
+    (dagster/_daemon/run_coordinator/queued_run_coordinator_daemon.py).
+    """
+
+    @cached_property
+    def _deployment(self) -> Deployment:
+        return Deployment()
+
+    def submit_run(self, context: SubmitRunContext) -> DagsterRun:
+        """Launches a non-isolated run at once, hands any other one to Dagster's queue."""
+        run = context.dagster_run
+        if switched_off() or run.status is not DagsterRunStatus.NOT_STARTED:
+            return super().submit_run(context)
+        decision = self._decide(context)
+        isolated = decision.kind is Kind.ISOLATED
+        try:
+            run_tags.write(
+                self._instance,
+                run,
+                kind=decision.kind,
+                reason=decision.reason,
+                attempt=None if isolated else FIRST_ATTEMPT,
+            )
+            self._instance.report_engine_event(
+                f"This run is {decision.kind}. {decision.reason}", run
+            )
+        except BaseException:
+            if not isolated:
+                self._release(run.run_id)
+            raise
+        if isolated:
+            return super().submit_run(context)
+        return self._instance.launch_run(run.run_id, context.workspace)
+
+    def _decide(self, context: SubmitRunContext) -> Decision:
+        run = context.dagster_run
+        asks = run.tags.get(tags.ISOLATION) == tags.DISABLED
+        request = policy.Request(
+            tags=run.tags,
+            launched_by=launched_by(context),
+            queue_limit=queue_limit(self._instance, run) if asks else None,
+        )
+        if not asks:
+            return policy.decide(request, _UNREAD_SETTINGS, _UNREAD_SIZE)
+        location = run.remote_job_origin.location_name if run.remote_job_origin else ""
+        try:
+            standing = self._deployment.location(location).standing
+            decision = policy.decide(request, self._deployment.slots.settings(), standing)
+        except ManifestError as error:
+            return Decision(Kind.ISOLATED, str(error))
+        except TableError as error:
+            return policy.after_error(error)
+        if decision.kind is Kind.ISOLATED:
+            return decision
+        holder = Holder(run.run_id, FIRST_ATTEMPT, location)
+        try:
+            answer = self._acquire(holder)
+        except TableError as error:
+            # The write may have been applied all the same.
+            self._release(run.run_id)
+            return policy.after_error(error)
+        return decision if isinstance(answer, Acquired) else policy.after_denial(answer)
+
+    def _acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
+        """Takes a slot. Before a denial stands, holders whose runs are over are removed."""
+        answer = self._deployment.slots.acquire(holder)
+        if not isinstance(answer, Denied):
+            return answer
+        runs = stored_runs(self._instance, answer.holders)
+        over = {other: why for other in answer.holders if (why := why_over(other, runs))}
+        for other, why in over.items():
+            self._logger.info("Slot of run %s removed: %s.", other.run_id, why)
+            self._deployment.slots.release(other.run_id, other.attempt)
+        return self._deployment.slots.acquire(holder) if over else answer
+
+    def _release(self, run_id: str) -> None:
+        try:
+            self._deployment.slots.release(run_id, FIRST_ATTEMPT)
+        except TableError as error:
+            self._logger.warning("Slot of run %s is left to the reconciler. %s", run_id, error)

@@ -1,0 +1,258 @@
+"""A Dagster home written from the manifest: ``dagster.yaml`` and ``workspace.yaml``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from run_isolation.manifest import Manifest
+
+DATABASE_URL: Final = "RUN_ISOLATION_DATABASE_URL"
+"""Environment variable with the Postgres URL; in a task ECS fills it from Secrets Manager."""
+
+RESOLVER: Final = "RUN_ISOLATION_RESOLVER"
+"""Environment variable with ``ip:port`` of a DNS server that knows the deployment's names, where
+the machine's own does not. gRPC's name syntax has a place for it:
+https://github.com/grpc/grpc/blob/master/doc/naming.md"""
+
+COORDINATOR: Final = {
+    "module": "run_isolation.dagster.coordinator",
+    "class": "RunIsolationCoordinator",
+}
+LAUNCHER: Final = {"module": "run_isolation.dagster.launcher", "class": "RunIsolationLauncher"}
+
+START_TIMEOUT_SECONDS: Final = 1200
+"""How long a run may be STARTING. Dagster's own default of 180 s is the slowest documented start of
+a Fargate task; Dagster+ uses 1200 s
+(https://docs.dagster.io/deployment/dagster-plus/full-deployments/full-deployment-settings-reference)."""
+
+CANCEL_TIMEOUT_SECONDS: Final = 300
+"""How long a run may be CANCELING. ECS gives a task 120 s between SIGTERM and SIGKILL at most."""
+
+POLL_INTERVAL_SECONDS: Final = 30
+FREE_SLOTS_SECONDS: Final = 300
+"""How long after a run's end Dagster frees the pool slots that it left behind."""
+
+UPLOAD_INTERVAL_SECONDS: Final = 30
+"""How often the output of a step that is going on is copied to the bucket."""
+
+Config = dict[str, Any]
+
+
+class HomeConflictError(Exception):
+    """A file in the Dagster home says something that only its owner may change."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of one file."""
+
+    path: Path
+    changed: bool
+    kept: tuple[str, ...] = ()
+    """Top-level keys of the user's that stand where the manifest would have put its own."""
+
+
+def instance_config(manifest: Manifest) -> Config:
+    """``dagster.yaml`` for every process of the deployment."""
+    return {
+        "run_coordinator": dict(COORDINATOR),
+        "run_launcher": dict(LAUNCHER),
+        "storage": _storage(manifest),
+        "compute_logs": _compute_logs(manifest),
+        "run_monitoring": {
+            "enabled": True,
+            "start_timeout_seconds": START_TIMEOUT_SECONDS,
+            "cancel_timeout_seconds": CANCEL_TIMEOUT_SECONDS,
+            "poll_interval_seconds": POLL_INTERVAL_SECONDS,
+            "free_slots_after_run_end_seconds": FREE_SLOTS_SECONDS,
+        },
+    }
+
+
+def workspace_config(manifest: Manifest, resolver: str | None) -> Config:
+    """``workspace.yaml`` with one gRPC server for each code location.
+
+    Args:
+        manifest: The deployment.
+        resolver: ``ip:port`` of the DNS server that knows its names, or None for the machine's own.
+    """
+    prefix = f"dns://{resolver}/" if resolver else ""
+    return {
+        "load_from": [
+            {
+                "grpc_server": {
+                    "host": prefix + location.host,
+                    "port": location.port,
+                    "location_name": name,
+                }
+            }
+            for name, location in sorted(manifest.locations.items())
+        ]
+    }
+
+
+def write_home(
+    directory: Path, manifest: Manifest, *, resolver: str | None = None, force: bool = False
+) -> list[Written]:
+    """Writes both files, or merges them with what is there. Comments of an existing file are lost.
+
+    What the user has written stays; what is missing is filled in. Only ``run_coordinator`` and
+    ``run_launcher`` have to be ours, and the deployment's code locations have to be served by it.
+
+    Args:
+        directory: The Dagster home; made if missing.
+        manifest: The deployment.
+        resolver: See ``workspace_config``.
+        force: Whether another run launcher or run coordinator may be replaced.
+
+    Raises:
+        HomeConflictError: A file holds another launcher, coordinator or code location of that name.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    instance_path, workspace_path = directory / "dagster.yaml", directory / "workspace.yaml"
+    instance = _read(instance_path)
+    workspace = _read(workspace_path)
+    wanted = instance_config(manifest)
+    merged = merge_instance(instance, wanted, force=force, path=instance_path)
+    served = merge_workspace(
+        workspace, workspace_config(manifest, resolver), manifest, workspace_path
+    )
+    kept = tuple(
+        key for key in ("storage", "compute_logs") if key in instance and merged[key] != wanted[key]
+    )
+    return [
+        Written(instance_path, _replace(instance_path, instance, merged), kept),
+        Written(workspace_path, _replace(workspace_path, workspace, served)),
+    ]
+
+
+def merge_instance(existing: Config, wanted: Config, *, force: bool, path: Path) -> Config:
+    """``dagster.yaml`` with the user's keys and ours.
+
+    Dagster's own QueuedRunCoordinator and the ``run_queue`` shorthand carry over: our coordinator
+    has the same config.
+
+    Raises:
+        HomeConflictError: Another launcher or coordinator is configured, and not ``force``.
+    """
+    merged = {key: value for key, value in existing.items() if key != "run_queue"}
+    queue = existing.get("run_queue")
+    coordinator = existing.get("run_coordinator")
+    if isinstance(coordinator, dict) and coordinator.get("class") in (
+        "QueuedRunCoordinator",
+        COORDINATOR["class"],
+    ):
+        queue = coordinator.get("config")
+    elif coordinator is not None and not force:
+        raise _foreign(path, "run_coordinator", coordinator)
+    merged["run_coordinator"] = COORDINATOR | ({"config": queue} if queue else {})
+
+    launcher = existing.get("run_launcher")
+    if launcher is not None and launcher != LAUNCHER and not force:
+        raise _foreign(path, "run_launcher", launcher)
+    merged["run_launcher"] = dict(LAUNCHER)
+
+    split_storages = {"run_storage", "event_log_storage", "schedule_storage"} & existing.keys()
+    for key in ("storage", "compute_logs"):
+        if not (key == "storage" and split_storages):
+            merged.setdefault(key, wanted[key])
+    merged["run_monitoring"] = wanted["run_monitoring"] | (existing.get("run_monitoring") or {})
+    return merged
+
+
+def merge_workspace(existing: Config, wanted: Config, manifest: Manifest, path: Path) -> Config:
+    """``workspace.yaml`` with the user's entries, and ours as the manifest has them now.
+
+    Entries whose host belongs to the deployment are ours; those that the manifest no longer has go.
+
+    Raises:
+        HomeConflictError: An entry of the user's own has the name of one of the code locations.
+    """
+    domain = f".{manifest.deployment}.run-isolation.internal"
+    others = []
+    for entry in existing.get("load_from") or []:
+        server = entry.get("grpc_server") if isinstance(entry, dict) else None
+        server = server if isinstance(server, dict) else {}
+        if str(server.get("host", "")).endswith(domain):
+            continue
+        if server.get("location_name") in manifest.locations:
+            raise HomeConflictError(
+                f"{path} already has a code location {server['location_name']!r} at "
+                f"{server.get('host')}. Remove that entry, or rename one of the two."
+            )
+        others.append(entry)
+    return existing | {"load_from": others + wanted["load_from"]}
+
+
+def _storage(manifest: Manifest) -> Config:
+    if manifest.instance.sqlite_directory is not None:
+        return {"sqlite": {"base_dir": manifest.instance.sqlite_directory}}
+    return {"postgres": {"postgres_url": {"env": DATABASE_URL}}}
+
+
+def _compute_logs(manifest: Manifest) -> Config:
+    """A bucket; else the directory that SQLite is in; else each task's own log stream only."""
+    instance = manifest.instance
+    if instance.compute_logs_bucket is not None:
+        return {
+            "module": "dagster_aws.s3.compute_log_manager",
+            "class": "S3ComputeLogManager",
+            "config": {
+                "bucket": instance.compute_logs_bucket,
+                "prefix": manifest.deployment,
+                "region": manifest.region,
+                "upload_interval": UPLOAD_INTERVAL_SECONDS,
+            },
+        }
+    if instance.sqlite_directory is not None:
+        return {
+            "module": "dagster._core.storage.local_compute_log_manager",
+            "class": "LocalComputeLogManager",
+            "config": {"base_dir": str(Path(instance.sqlite_directory) / "compute_logs")},
+        }
+    return {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+    }
+
+
+def _foreign(path: Path, key: str, value: object) -> HomeConflictError:
+    found = value.get("class") if isinstance(value, dict) else value
+    return HomeConflictError(
+        f"{path} has another {key}: {found}. Runs are isolated by ours only; "
+        "pass --force to replace it, or remove the key."
+    )
+
+
+def _read(path: Path) -> Config:
+    if not path.exists():
+        return {}
+    content = yaml.safe_load(path.read_text())
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise HomeConflictError(
+            f"{path} holds a {type(content).__name__}, not a mapping. Mend or remove it."
+        )
+    return content
+
+
+def _replace(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Writes the file in one step, so that no process ever reads half of it."""
+    if old == new and path.exists():
+        return False
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as temporary:
+        yaml.safe_dump(dict(new), temporary, sort_keys=False)
+    mode = path.stat().st_mode if path.exists() else 0o644
+    os.chmod(temporary.name, mode)
+    os.replace(temporary.name, path)
+    return True

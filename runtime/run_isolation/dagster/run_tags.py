@@ -1,0 +1,80 @@
+"""What we know about a run, kept as tags on it.
+
+Dagster copies all tags of a run to its retries and re-executions. Ours carry the id of the run that
+they were written for, so that inherited ones are never mistaken for the run's own: a cancel must
+not stop the task of another run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from run_isolation import tags
+from run_isolation.policy import Kind
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, DagsterRun
+
+OWNER: Final = ".dagster/run_isolation_run_id"
+"""The run that the others were written for. Dagster's page hides tags below ``.dagster/``."""
+
+
+@dataclass(frozen=True)
+class RunTags:
+    """The run's own values; inherited ones are absent."""
+
+    kind: Kind | None = None
+    attempt: int = 0
+    """The launch in charge, counted from 1; 0 before the first."""
+    task_arn: str | None = None
+    address: str | None = None
+
+
+def read(run: DagsterRun) -> RunTags:
+    """Reads the run's own values."""
+    if run.tags.get(OWNER) != run.run_id:
+        return RunTags()
+    kind = run.tags.get(tags.KIND)
+    return RunTags(
+        kind=Kind(kind) if kind else None,
+        attempt=int(run.tags.get(tags.ATTEMPT) or 0),
+        task_arn=run.tags.get(tags.TASK_ARN) or None,
+        address=run.tags.get(tags.ADDRESS) or None,
+    )
+
+
+def write(
+    instance: DagsterInstance,
+    run: DagsterRun,
+    *,
+    kind: Kind | None = None,
+    reason: str | None = None,
+    attempt: int | None = None,
+    task_arn: str | None = None,
+    address: str | None = None,
+) -> None:
+    """Writes the given values in one call to the storage, and blanks what was inherited.
+
+    Args:
+        instance: Where the run is stored.
+        run: The run as it was read last; its tags are not changed in place.
+        kind: What the run became.
+        reason: Why, as a sentence.
+        attempt: The launch in charge.
+        task_arn: The task that executes the run; empty while it is not known.
+        address: ``ip:port`` of the standing task; empty for isolated runs.
+    """
+    given = {
+        tags.KIND: kind,
+        tags.REASON: reason,
+        tags.ATTEMPT: attempt,
+        tags.TASK_ARN: task_arn,
+        tags.ADDRESS: address,
+    }
+    inherited = run.tags.get(OWNER) != run.run_id
+    blank = {key: "" for key in given if inherited}
+    new = blank | {key: str(value) for key, value in given.items() if value is not None}
+    # A tag that is not there needs no blank: the page shows it.
+    new = {key: value for key, value in new.items() if value or run.tags.get(key)}
+    instance.add_run_tags(run.run_id, {OWNER: run.run_id} | new)

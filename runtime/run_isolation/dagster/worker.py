@@ -1,0 +1,114 @@
+"""The worker: what an isolated task does. It claims the run, then executes it as Dagster does."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import Final
+
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._cli.api import _execute_run_command_body, _resume_run_command_body
+from dagster._utils.interrupts import capture_interrupts
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from run_isolation.claims import claim
+from run_isolation.dagster import run_tags
+from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.home import RESOLVER, write_home
+from run_isolation.errors import ClaimLostError, TableError
+from run_isolation.policy import Kind
+
+CLAIM_SECONDS: Final = 60
+"""How long the worker tries to claim its run while the table does not answer."""
+
+
+class Exit(IntEnum):
+    """Exit codes of ``run-isolation run``, beside Click's 2 for wrong usage."""
+
+    DONE = 0
+    """The run was executed and did not fail, or had ended before."""
+    RUN_FAILED = 1
+    """The run was executed and failed, as Dagster's storage says too; or the worker itself did."""
+    NOT_MINE = 3
+    """Another task executes the run, or it is deleted. Nothing is lost."""
+    NOT_CLAIMED = 4
+    """The slot table did not answer, so the run was not touched."""
+
+
+class Worker:
+    """One attempt at one run, in one task."""
+
+    def __init__(self, deployment: Deployment, run_id: str, attempt: int, task_arn: str) -> None:
+        self._deployment = deployment
+        self._run_id = run_id
+        self._attempt = attempt
+        self._task_arn = task_arn
+
+    def work(self) -> tuple[Exit, str]:
+        """Claims and executes the run.
+
+        A SIGTERM, which is ECS's way to stop a task, is kept until Dagster looks for it: it
+        interrupts the run in an orderly way, also where it came before the run began.
+
+        Returns:
+            The exit code, and what happened as a sentence.
+        """
+        with capture_interrupts():
+            return self._work()
+
+    def _work(self) -> tuple[Exit, str]:
+        try:
+            self._claim()
+        except ClaimLostError as error:
+            return Exit.NOT_MINE, str(error)
+        except TableError as error:
+            return Exit.NOT_CLAIMED, str(error)
+        with self._instance() as instance:
+            run = instance.get_run_by_id(self._run_id)
+            if run is None:
+                return Exit.NOT_MINE, f"Run {self._run_id} is deleted."
+            return self._execute(instance, run)
+
+    @retry(
+        retry=retry_if_exception_type(TableError),
+        stop=stop_after_delay(CLAIM_SECONDS),
+        wait=wait_random_exponential(max=10),
+        reraise=True,
+    )
+    def _claim(self) -> None:
+        slots = self._deployment.slots
+        claim(slots.client, slots.table, self._run_id, self._attempt, self._task_arn)
+
+    @contextmanager
+    def _instance(self) -> Iterator[DagsterInstance]:
+        """The deployment's instance, by a Dagster home of this task's own.
+
+        A run executes by its id alone. Its steps, too, find the home in the environment.
+        """
+        with tempfile.TemporaryDirectory(prefix="dagster-home-") as home:
+            write_home(Path(home), self._deployment.manifest, resolver=os.environ.get(RESOLVER))
+            os.environ["DAGSTER_HOME"] = home
+            with DagsterInstance.get() as instance:
+                yield instance
+
+    def _execute(self, instance: DagsterInstance, run: DagsterRun) -> tuple[Exit, str]:
+        if run.is_finished:
+            return Exit.DONE, f"Run {run.run_id} had ended before this task began."
+        if run.status is DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, message="Canceled before it began.")
+            return Exit.DONE, f"Run {run.run_id} was canceled before it began."
+        # The launcher may have died before it could: the task is found by what it writes itself.
+        run_tags.write(
+            instance, run, kind=Kind.ISOLATED, attempt=self._attempt, task_arn=self._task_arn
+        )
+        # Dagster resumes only runs that have started; a first attempt never finds one.
+        resumes = run.status is DagsterRunStatus.STARTED
+        body = _resume_run_command_body if resumes else _execute_run_command_body
+        code = body(run.run_id, instance, lambda event: None, set_exit_code_on_failure=True)
+        if code != 0:
+            return Exit.RUN_FAILED, f"Run {run.run_id} failed."
+        return Exit.DONE, f"Run {run.run_id} is over."

@@ -1,0 +1,255 @@
+"""A local AWS account in a process of its own, and a deployment in it as infra/ would make it.
+
+In its own process, because the tests of the core reset moto's state in theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import boto3
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+
+from run_isolation import Instance, Location, Manifest, Network, NonIsolatedRuns, Size, Slots
+from run_isolation.table import HASH_KEY
+
+PARAMETER = "/run-isolation/test/manifest"
+TABLE = "run-isolation-test-slots"
+LOG_GROUP = "/run-isolation/test/probe"
+LOCATION = "probe"
+PORT = 4000
+CALLER = "launcher"
+"""Access key of the code under test in this process, by which its calls are told from others'."""
+STANDING = Size(cpu=1024, memory=2048)
+
+T = TypeVar("T")
+
+
+def eventually(find: Callable[[], T | None], timeout: float = 60.0) -> T:
+    """What ``find`` finds, asked again until it does; for what no event tells."""
+    found = retry(
+        retry=retry_if_result(lambda result: not result),
+        stop=stop_after_delay(timeout),
+        wait=wait_fixed(0.05),
+    )(find)()
+    assert found
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Account:
+    """The account's endpoint, and what processes need in their environment to use it."""
+
+    environment: dict[str, str]
+
+    @classmethod
+    @contextmanager
+    def running(cls, directory: Path, images: Path) -> Iterator[Self]:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "localaws"),
+                *("--state-dir", str(directory), "--image-root", str(images)),
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        ready = directory / "ready.json"
+        try:
+            eventually(lambda: ready.exists() or process.poll() is not None)
+            yield cls(json.loads(ready.read_text())["environment"])
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+    @cache  # noqa: B019  # lives as long as the tests
+    def client(self, service: str) -> Any:
+        return boto3.Session("test", "test", region_name="us-east-1").client(  # type: ignore[call-overload]
+            service, endpoint_url=self.environment["AWS_ENDPOINT_URL"]
+        )
+
+    def fault(self, kind: str, **fields: object) -> None:
+        """Puts a fault of localaws in force."""
+        self._administer("POST", "faults", {"kind": kind, **fields})
+
+    def calls(self) -> list[str]:
+        """Names of the API calls of the code under test in this process, since ``forget``."""
+        return [call["operation"] for call in self._calls()]
+
+    def sent(self, operation: str) -> list[dict[str, Any]]:
+        """What those of one name were given."""
+        return [call["params"] for call in self._calls() if call["operation"] == operation]
+
+    def _calls(self) -> list[dict[str, Any]]:
+        return [call for call in self._administer("GET", "calls") if call["caller"] == CALLER]
+
+    def forget(self) -> None:
+        """Takes all faults away and forgets all calls."""
+        self._administer("DELETE", "faults")
+        self._administer("DELETE", "calls")
+
+    def _administer(self, method: str, what: str, content: object = None) -> Any:
+        request = urllib.request.Request(
+            f"{self.environment['AWS_ENDPOINT_URL']}/_localaws/{what}",
+            method=method,
+            data=json.dumps(content).encode() if content else None,
+        )
+        with urllib.request.urlopen(request, timeout=5) as response:
+            body = response.read()
+        return json.loads(body) if body else None
+
+
+@dataclass
+class Stack:
+    """A deployment ``test`` with one code location ``probe``."""
+
+    account: Account
+    sqlite_directory: Path
+
+    @cached_property
+    def ecs(self) -> Any:
+        return self.account.client("ecs")
+
+    @cached_property
+    def cluster(self) -> str:
+        return str(
+            self.ecs.create_cluster(clusterName="run-isolation-test")["cluster"]["clusterArn"]
+        )
+
+    @cached_property
+    def subnet(self) -> str:
+        return str(self.account.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"])
+
+    @property
+    def manifest(self) -> Manifest:
+        return Manifest(
+            deployment="test",
+            account="000000000000",
+            region="us-east-1",
+            cluster=self.cluster,
+            table=TABLE,
+            network=Network(subnets=[self.subnet], security_groups=[]),
+            instance=Instance(sqlite_directory=str(self.sqlite_directory)),
+            locations={
+                LOCATION: Location(
+                    host=f"{LOCATION}.test.run-isolation.internal",
+                    port=PORT,
+                    standing=STANDING,
+                    isolated=Size(cpu=1024, memory=2048),
+                    log_group=LOG_GROUP,
+                )
+            },
+        )
+
+    @cached_property
+    def isolated_definition(self) -> str:
+        return self.register("isolated", ["run-isolation", "run"])
+
+    @cached_property
+    def standing_definition(self) -> str:
+        context = {"run_isolation": {"task_definition": self.isolated_definition}}
+        return self.register(
+            "standing",
+            [
+                *("run-isolation", "code-server", "--port", str(PORT)),
+                *("--module-name", "probe.definitions", "--location-name", LOCATION),
+                *("--container-context", json.dumps(context)),
+            ],
+        )
+
+    def up(self) -> None:
+        """Table, log group and manifest."""
+        self.account.client("dynamodb").create_table(
+            TableName=TABLE,
+            KeySchema=[{"AttributeName": HASH_KEY, "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": HASH_KEY, "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        self.account.client("logs").create_log_group(logGroupName=LOG_GROUP)
+        self.publish()
+
+    def publish(self) -> None:
+        self.account.client("ssm").put_parameter(
+            Name=PARAMETER, Type="String", Value=self.manifest.to_json(), Overwrite=True
+        )
+
+    def configure(self, settings: NonIsolatedRuns) -> None:
+        """What `pulumi up` does with the settings."""
+        self.slots.client.put_item(TableName=TABLE, Item=settings.to_item())
+
+    @property
+    def slots(self) -> Slots:
+        return Slots(self.account.client("dynamodb"), TABLE)
+
+    def register(self, kind: str, command: list[str]) -> str:
+        logs = {
+            "awslogs-group": LOG_GROUP,
+            "awslogs-region": "us-east-1",
+            "awslogs-stream-prefix": kind,
+        }
+        registered = self.ecs.register_task_definition(
+            family=f"run-isolation-test-{LOCATION}-{kind}",
+            requiresCompatibilities=["FARGATE"],
+            networkMode="awsvpc",
+            cpu=str(STANDING.cpu),
+            memory=str(STANDING.memory),
+            containerDefinitions=[
+                {
+                    "name": "dagster",
+                    "image": LOCATION,
+                    "command": command,
+                    "stopTimeout": 5,
+                    "logConfiguration": {"logDriver": "awslogs", "options": logs},
+                    "environment": [{"name": "RUN_ISOLATION_MANIFEST", "value": PARAMETER}],
+                }
+            ],
+        )
+        return str(registered["taskDefinition"]["taskDefinitionArn"])
+
+    def run_task(self, definition: str) -> str:
+        network = {"subnets": [self.subnet]}
+        started = self.ecs.run_task(
+            cluster=self.cluster,
+            taskDefinition=definition,
+            launchType="FARGATE",
+            networkConfiguration={"awsvpcConfiguration": network},
+        )
+        return str(started["tasks"][0]["taskArn"])
+
+    def describe(self, task_arn: str) -> dict[str, Any]:
+        found = self.ecs.describe_tasks(cluster=self.cluster, tasks=[task_arn])
+        task: dict[str, Any] = found["tasks"][0]
+        return task
+
+    def tasks(self) -> list[str]:
+        """ARNs of the isolated tasks, running and stopped."""
+        family = f"run-isolation-test-{LOCATION}-isolated"
+        return [
+            arn
+            for status in ("RUNNING", "STOPPED")
+            for arn in self.ecs.list_tasks(
+                cluster=self.cluster, family=family, desiredStatus=status
+            )["taskArns"]
+        ]
+
+    def stop(self, task_arn: str) -> None:
+        self.ecs.stop_task(cluster=self.cluster, task=task_arn, reason="test")
+        eventually(lambda: self.describe(task_arn)["lastStatus"] == "STOPPED")
+
+    def address(self, task_arn: str) -> str:
+        interfaces = self.describe(task_arn)["containers"][0]["networkInterfaces"]
+        return str(interfaces[0]["privateIpv4Address"])
+
+    def output(self, kind: str, task_arn: str) -> str:
+        stream = f"{kind}/dagster/{task_arn.rsplit('/', 1)[-1]}"
+        events = self.account.client("logs").get_log_events(
+            logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True
+        )
+        return "\n".join(event["message"] for event in events["events"])

@@ -1,0 +1,265 @@
+"""Every row of the decision table, with a real instance, workspace and code server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from dagster import DagsterInstance, DagsterRunStatus
+from dagster._core.storage import tags as dagster_tags
+
+from run_isolation import Holder, NonIsolatedRuns, aws, tags
+from run_isolation.dagster import run_tags
+from run_isolation.dagster.deployment import SWITCH
+from run_isolation.dagster.launched_by import by_hand
+from run_isolation.policy import Kind
+from tests.runtime.dagster.account import LOCATION, TABLE, Stack
+from tests.runtime.dagster.launches import NON_ISOLATED, Launches
+
+AUTOMATED = {
+    "schedule": {dagster_tags.SCHEDULE_NAME_TAG: "every_minute"},
+    "sensor": {dagster_tags.SENSOR_NAME_TAG: "requests_a_run"},
+    "backfill": {dagster_tags.BACKFILL_ID_TAG: "abc"},
+    "automation condition": {dagster_tags.AUTOMATION_CONDITION_TAG: "true"},
+    "retry": {dagster_tags.RETRY_NUMBER_TAG: "1"},
+}
+
+
+def test_the_default_is_isolated_and_calls_no_aws(launches: Launches, stack: Stack) -> None:
+    run = launches.launch(tags={})
+    assert run.status is DagsterRunStatus.QUEUED
+    assert run.tags[tags.KIND] == "isolated"
+    assert run.tags[tags.REASON] == "Isolated is the default."
+    assert launches.events(run) == ["This run is isolated. Isolated is the default."]
+    assert stack.account.calls() == []
+
+
+def test_an_unknown_value_is_isolated_and_says_so(launches: Launches) -> None:
+    run = launches.launch(tags={tags.ISOLATION: "off"})
+    assert run.status is DagsterRunStatus.QUEUED
+    assert "'off'" in run.tags[tags.REASON]
+
+
+def test_disabled_is_isolated_and_says_so(launches: Launches, stack: Stack) -> None:
+    stack.configure(NonIsolatedRuns(enabled=False))
+    run = launches.launch()
+    assert run.status is DagsterRunStatus.QUEUED
+    assert "disabled" in run.tags[tags.REASON]
+    assert stack.slots.holders() == ()
+
+
+@pytest.mark.parametrize(("who", "their_tags"), AUTOMATED.items())
+def test_automated_launches_are_isolated_and_say_so(
+    launches: Launches, who: str, their_tags: dict[str, str]
+) -> None:
+    run = launches.submit(launches.create(tags=NON_ISOLATED | their_tags), source=None)
+    assert run.status is DagsterRunStatus.QUEUED
+    assert who in run.tags[tags.REASON]
+
+
+def test_a_backfill_that_the_page_submits_itself_is_automated(launches: Launches) -> None:
+    run = launches.launch(tags=NON_ISOLATED | AUTOMATED["backfill"])
+    assert run.status is DagsterRunStatus.QUEUED
+    assert "backfill" in run.tags[tags.REASON]
+
+
+def test_a_launch_by_nobody_known_is_isolated(launches: Launches) -> None:
+    run = launches.submit(launches.create(tags=NON_ISOLATED), source=None)
+    assert run.status is DagsterRunStatus.QUEUED
+    assert "unknown" in run.tags[tags.REASON]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {tags.ECS_CPU: "2048"},
+        {tags.ECS_MEMORY: "4096"},
+        {tags.ECS_EPHEMERAL_STORAGE: "50"},
+    ],
+)
+def test_a_run_that_asks_for_more_than_the_container_has_is_isolated(
+    launches: Launches, more: dict[str, str]
+) -> None:
+    run = launches.launch(tags=NON_ISOLATED | more)
+    assert run.status is DagsterRunStatus.QUEUED
+    assert next(iter(more)) in run.tags[tags.REASON]
+
+
+def test_by_hand_with_a_free_slot_is_not_isolated(launches: Launches, stack: Stack) -> None:
+    run = launches.launch(config={"seconds": 0})
+    # It never was in the queue: no daemon runs here.
+    assert run.status is not DagsterRunStatus.QUEUED
+    assert run_tags.read(run).kind is Kind.NON_ISOLATED
+    assert launches.events(run)[0].startswith("This run is non-isolated. ")
+    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+    assert stack.tasks() == []
+
+
+def test_the_command_line_can_launch_by_hand(launches: Launches) -> None:
+    with by_hand():
+        run = launches.submit(launches.create(tags=NON_ISOLATED), source=None)
+    assert run_tags.read(run).kind is Kind.NON_ISOLATED
+    launches.ended(run)
+
+
+def test_allow_automated_lets_a_schedule_have_a_slot(launches: Launches, stack: Stack) -> None:
+    stack.configure(NonIsolatedRuns(enabled=True, allow_automated=True))
+    run = launches.submit(launches.create(tags=NON_ISOLATED | AUTOMATED["schedule"]), source=None)
+    assert run_tags.read(run).kind is Kind.NON_ISOLATED
+    launches.ended(run)
+
+
+def test_a_second_run_is_isolated_and_says_who_holds_the_slot(
+    launches: Launches, stack: Stack
+) -> None:
+    other = launches.create()
+    stack.slots.acquire(Holder(other.run_id, 1, LOCATION))
+    since = stack.slots.holders()[0].since
+    run = launches.launch()
+    assert run.status is DagsterRunStatus.QUEUED
+    assert other.run_id in run.tags[tags.REASON]
+    assert since in run.tags[tags.REASON]
+
+
+def test_a_holder_that_dagster_knows_to_be_over_makes_room(
+    launches: Launches, stack: Stack
+) -> None:
+    ended = launches.create()
+    launches.instance.report_run_failed(ended)
+    stack.slots.acquire(Holder(ended.run_id, 1, LOCATION))
+    run = launches.launch()
+    assert run_tags.read(run).kind is Kind.NON_ISOLATED
+    assert [holder.run_id for holder in stack.slots.holders()] in ([run.run_id], [])
+    launches.ended(run)
+
+
+def test_a_deleted_holder_makes_room(launches: Launches, stack: Stack) -> None:
+    stack.slots.acquire(Holder("deleted", 1, LOCATION))
+    run = launches.launch()
+    assert run_tags.read(run).kind is Kind.NON_ISOLATED
+    launches.ended(run)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One try of half a second for each call to the table."""
+    monkeypatch.setitem(aws.DEADLINES, "dynamodb", aws.Deadline(0.5, 0.5, attempts=1))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_unreachable_table_means_isolated(launches: Launches, stack: Stack) -> None:
+    stack.account.fault("lost_request", service="dynamodb", times=None)
+    run = launches.launch()
+    assert run.status is DagsterRunStatus.QUEUED
+    assert TABLE in run.tags[tags.REASON]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_acquire_whose_answer_is_lost_keeps_no_slot(launches: Launches, stack: Stack) -> None:
+    stack.slots.acquire(Holder("first", 1, LOCATION))  # the map is there
+    stack.slots.release("first", 1)
+    # The acquire's, not a release of an earlier test's run.
+    acquires = {"UpdateExpression": "^SET"}
+    stack.account.fault("lost_response", service="dynamodb", where=acquires)
+    run = launches.launch()
+    assert run.status is DagsterRunStatus.QUEUED
+    assert stack.slots.holders() == ()
+
+
+def test_inherited_tags_are_not_taken_for_the_runs_own(launches: Launches) -> None:
+    parent = launches.ended(launches.launch())
+    child = launches.launch(tags=dict(parent.tags) | {tags.ISOLATION: "enabled"})
+    assert child.tags[tags.KIND] == "isolated"
+    assert run_tags.read(child) == run_tags.RunTags(kind=Kind.ISOLATED)
+    assert child.tags[tags.TASK_ARN] == ""
+
+
+def test_switched_off_it_is_dagsters_own_coordinator(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SWITCH, "1")
+    run = launches.launch()
+    assert run.status is DagsterRunStatus.QUEUED
+    assert tags.KIND not in run.tags
+    assert launches.events(run) == []
+    assert stack.account.calls() == []
+
+
+def test_switched_off_even_inherited_tags_make_no_non_isolated_run(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = launches.ended(launches.launch())
+    monkeypatch.setenv(SWITCH, "1")
+    child = launches.launch(tags=dict(parent.tags))
+    assert child.tags[tags.KIND] == "non-isolated"  # the parent's
+    # A cancel now must not interrupt what the parent's server is doing.
+    assert run_tags.read(child) == run_tags.RunTags()
+    child = launches.dequeue(child)
+    assert run_tags.read(child).kind is Kind.ISOLATED
+    assert len(stack.account.sent("RunTask")) == 1
+    launches.ended(child)
+
+
+def test_a_failure_to_write_the_decision_gives_the_slot_back(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("the database is down")
+
+    run = launches.create(tags=NON_ISOLATED)
+    monkeypatch.setattr(run_tags, "write", broken)
+    with pytest.raises(RuntimeError, match="database is down"):
+        launches.submit(run)
+    assert stack.slots.holders() == ()
+
+
+class TestLimitsOfDagstersQueue:
+    """Such a run goes through the queue, isolated, and says why."""
+
+    @pytest.fixture
+    def home(self, home: Path) -> Path:
+        config = yaml.safe_load((home / "dagster.yaml").read_text())
+        config["concurrency"] = {
+            "pools": {"granularity": "run"},
+            "runs": {
+                "max_concurrent_runs": 1,
+                "tag_concurrency_limits": [
+                    {"key": "probe/group", "value": "limited", "limit": 5},
+                    {
+                        "key": "probe/each",
+                        "value": {"applyLimitPerUniqueValue": True},
+                        "limit": 5,
+                    },
+                ],
+            },
+        }
+        (home / "dagster.yaml").write_text(yaml.safe_dump(config))
+        return home
+
+    def test_tag_limit(self, launches: Launches) -> None:
+        run = launches.launch("limited_job")
+        assert run.status is DagsterRunStatus.QUEUED
+        assert "tag limit probe/group=limited" in run.tags[tags.REASON]
+
+    def test_tag_limit_for_each_value(self, launches: Launches) -> None:
+        run = launches.launch(tags=NON_ISOLATED | {"probe/each": "any"})
+        assert "tag limit probe/each" in run.tags[tags.REASON]
+
+    def test_run_granular_pool(self, launches: Launches, instance: DagsterInstance) -> None:
+        instance.event_log_storage.set_concurrency_slots("probe", 5)
+        run = launches.launch("pooled_job")
+        assert run.status is DagsterRunStatus.QUEUED
+        assert "pool probe" in run.tags[tags.REASON]
+
+    def test_max_concurrent_runs_once_it_is_reached(self, launches: Launches) -> None:
+        first = launches.create()
+        launches.instance.report_run_canceling(first)  # an active run
+        run = launches.launch()
+        assert run.status is DagsterRunStatus.QUEUED
+        assert "max_concurrent_runs=1" in run.tags[tags.REASON]
+
+    def test_a_run_that_no_limit_names_goes_past_the_queue(self, launches: Launches) -> None:
+        run = launches.launch(tags=NON_ISOLATED | {"probe/group": "other"})
+        assert run_tags.read(run).kind is Kind.NON_ISOLATED
+        launches.ended(run)

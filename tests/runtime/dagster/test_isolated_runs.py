@@ -1,0 +1,211 @@
+"""Isolated runs: real tasks of the local account, which claim and execute real runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from dagster import DagsterRun, DagsterRunStatus
+from dagster._core.launcher import LaunchRunContext, WorkerStatus
+
+from run_isolation import LaunchFailedError, launch_isolated, tags
+from run_isolation.dagster import isolated_runs, run_tags
+from run_isolation.dagster.isolated_runs import RunNotLaunchableError
+from run_isolation.dagster.worker import Exit
+from run_isolation.isolated import IsolatedLaunch, request
+from run_isolation.policy import Kind
+from tests.runtime.dagster.account import LOCATION, Stack, eventually
+from tests.runtime.dagster.launches import Launches
+
+NO_TASK = "arn:aws:ecs:us-east-1:000000000000:task/run-isolation-test/none"
+
+
+def exit_code(stack: Stack, task_arn: str) -> int:
+    eventually(lambda: stack.describe(task_arn)["lastStatus"] == "STOPPED")
+    return int(stack.describe(task_arn)["containers"][0]["exitCode"])
+
+
+def task_of(run: DagsterRun) -> str:
+    task_arn = run_tags.read(run).task_arn
+    assert task_arn is not None
+    return task_arn
+
+
+def started(launches: Launches, task_arn: str) -> DagsterRun:
+    """A run that is STARTED in this task, as far as Dagster's storage knows."""
+    run = launches.started(launches.create())
+    run_tags.write(launches.instance, run, kind=Kind.ISOLATED, attempt=1, task_arn=task_arn)
+    return launches.read(run)
+
+
+def test_a_launch_is_one_call_of_exactly_this_request(launches: Launches, stack: Stack) -> None:
+    first = launches.dequeue(launches.create())
+    second = launches.dequeue(
+        launches.create(
+            tags={tags.ECS_CPU: "2048", tags.ECS_MEMORY: "4096", tags.ECS_EPHEMERAL_STORAGE: "30"}
+        )
+    )
+    ecs = [call for call in stack.account.calls() if call in ("GetParameter", "RunTask")]
+    assert ecs[:3] == ["GetParameter", "RunTask", "RunTask"]
+    plain, sized = stack.account.sent("RunTask")
+    expected = IsolatedLaunch(first.run_id, 1, LOCATION, stack.isolated_definition)
+    assert plain == request(stack.manifest, expected)
+    expected = IsolatedLaunch(
+        second.run_id,
+        1,
+        LOCATION,
+        stack.isolated_definition,
+        cpu=2048,
+        memory=4096,
+        ephemeral_storage=30,
+    )
+    assert sized == request(stack.manifest, expected)
+    for run in (first, second):
+        assert run_tags.read(run).kind is Kind.ISOLATED
+        assert run_tags.read(run).attempt == 1
+        assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+        assert exit_code(stack, task_of(run)) == Exit.DONE
+
+
+def test_a_duplicate_task_executes_nothing(
+    launches: Launches, stack: Stack, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    place = tmp_path / "place.json"
+    run = launches.dequeue(launches.create(config={"report_to": str(place), "wait_for": str(go)}))
+    eventually(place.exists)
+    again = request(
+        stack.manifest, IsolatedLaunch(run.run_id, 1, LOCATION, stack.isolated_definition)
+    )
+    duplicate = stack.ecs.run_task(**again | {"clientToken": "forgotten"})["tasks"][0]["taskArn"]
+    assert exit_code(stack, duplicate) == Exit.NOT_MINE
+    assert task_of(run) in stack.output("isolated", duplicate)
+    go.touch()
+    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+    assert task_of(launches.read(run)) == task_of(run)
+
+
+def test_a_failing_run_ends_its_task_with_1(launches: Launches, stack: Stack) -> None:
+    run = launches.dequeue(launches.create(config={"fail": True}))
+    assert launches.ended(run).status is DagsterRunStatus.FAILURE
+    assert exit_code(stack, task_of(run)) == Exit.RUN_FAILED
+
+
+def test_cancel_stops_the_task(launches: Launches, stack: Stack, tmp_path: Path) -> None:
+    place = tmp_path / "place.json"
+    config = {"report_to": str(place), "wait_for": str(tmp_path / "never")}
+    run = launches.dequeue(launches.create(config=config))
+    eventually(place.exists)
+    assert launches.instance.run_launcher.terminate(run.run_id)
+    assert launches.ended(run).status is DagsterRunStatus.CANCELED
+    assert stack.account.sent("StopTask")[0]["task"] == task_of(run)
+
+
+def test_a_killed_task_is_noticed_and_the_run_goes_on_in_another(
+    launches: Launches, stack: Stack, tmp_path: Path
+) -> None:
+    go, place = tmp_path / "go", tmp_path / "place.json"
+    run = launches.dequeue(launches.create(config={"report_to": str(place), "wait_for": str(go)}))
+    eventually(place.exists)
+    launcher = launches.instance.run_launcher
+    assert launcher.check_run_worker_health(launches.read(run)).status is WorkerStatus.RUNNING
+    os.kill(json.loads(place.read_text())["pid"], signal.SIGKILL)
+    assert exit_code(stack, task_of(run)) == 137
+    health = launcher.check_run_worker_health(launches.read(run))
+    assert health.status is WorkerStatus.FAILED
+    assert "137" in str(health.msg)
+
+    go.touch()
+    launches.instance.resume_run(run.run_id, launches.workspace(), attempt_number=1)
+    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+    assert run_tags.read(launches.read(run)).attempt == 2
+
+
+def test_a_run_canceled_during_its_launch_leaves_no_task(launches: Launches, stack: Stack) -> None:
+    run = launches.create()
+    launches.instance.report_run_canceling(run)
+    launches.instance.run_launcher.launch_run(LaunchRunContext(run, launches.workspace()))
+    assert launches.read(run).status is DagsterRunStatus.CANCELED
+    assert stack.account.sent("StopTask")[0]["task"] == task_of(launches.read(run))
+
+
+def test_a_run_deleted_during_its_launch_leaves_no_task(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launches.create()
+
+    def delete_and_launch(*args: Any) -> str:
+        launches.instance.delete_run(run.run_id)
+        return launch_isolated(*args)
+
+    monkeypatch.setattr(isolated_runs, "launch_isolated", delete_and_launch)
+    launches.instance.run_launcher.launch_run(LaunchRunContext(run, launches.workspace()))
+    assert len(stack.account.sent("RunTask")) == len(stack.account.sent("StopTask")) == 1
+
+
+def test_cancel_before_the_task_is_known_is_kept_for_it(launches: Launches) -> None:
+    run = launches.create()
+    assert launches.instance.run_launcher.terminate(run.run_id)
+    assert launches.read(run).status is DagsterRunStatus.CANCELING
+
+
+def test_a_launch_without_capacity_fails_the_run_and_says_why(
+    launches: Launches, stack: Stack
+) -> None:
+    stack.account.fault("run_task_failures")
+    run = launches.create()
+    with pytest.raises(LaunchFailedError, match="Capacity is unavailable"):
+        launches.dequeue(run)
+    assert launches.read(run).status is DagsterRunStatus.FAILURE
+    assert any("Capacity is unavailable" in message for message in launches.events(run))
+
+
+def test_a_size_that_is_no_number_is_refused(launches: Launches, stack: Stack) -> None:
+    run = launches.create(tags={tags.ECS_CPU: "4 vCPU"})
+    with pytest.raises(RunNotLaunchableError, match="ecs/cpu is '4 vCPU'"):
+        launches.dequeue(run)
+    assert "RunTask" not in stack.account.calls()
+
+
+def test_a_run_of_a_server_that_advertises_no_task_definition_is_refused(
+    launches: Launches,
+) -> None:
+    run = launches.create()
+    assert run.job_code_origin is not None
+    repository = run.job_code_origin.repository_origin._replace(container_context=None)
+    bare = run._replace(job_code_origin=run.job_code_origin._replace(repository_origin=repository))
+    with pytest.raises(RunNotLaunchableError, match="location probe"):
+        isolated_runs.task_definition(bare)
+
+
+def test_a_task_that_ecs_does_not_show_yet_counts_as_running(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started(launches, NO_TASK)
+    launcher = launches.instance.run_launcher
+    assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+    monkeypatch.setattr(isolated_runs, "MISSING_GRACE_SECONDS", -1)
+    assert launcher.check_run_worker_health(run).status is WorkerStatus.NOT_FOUND
+
+
+def test_trouble_with_aws_is_no_verdict_about_the_run(launches: Launches, stack: Stack) -> None:
+    run = started(launches, NO_TASK)
+    stack.account.fault("error", operation="DescribeTasks", code="AccessDeniedException")
+    with pytest.raises(ClientError):
+        launches.instance.run_launcher.check_run_worker_health(run)
+
+
+def test_debug_info_tells_where_the_output_is(launches: Launches, stack: Stack) -> None:
+    task_arn = stack.run_task(stack.register("dead", ["false"]))
+    eventually(lambda: stack.describe(task_arn)["lastStatus"] == "STOPPED")
+    run = started(launches, task_arn)
+    info = launches.instance.run_launcher.get_run_worker_debug_info(run)
+    assert info is not None
+    assert "STOPPED" in info
+    assert "exit code 1" in info
+    assert f"isolated/dagster/{task_arn.rsplit('/', 1)[-1]}" in info

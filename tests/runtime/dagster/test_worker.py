@@ -1,0 +1,79 @@
+"""The worker where it executes nothing; test_isolated_runs.py has it in real tasks."""
+
+from __future__ import annotations
+
+import pytest
+from dagster import DagsterRunStatus
+
+from run_isolation import aws, claim
+from run_isolation.dagster import run_tags
+from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.worker import Exit, Worker
+from tests.runtime.dagster.account import TABLE, Stack
+from tests.runtime.dagster.launches import Launches
+
+MINE, OTHER = "arn:aws:ecs:us-east-1:1:task/c/mine", "arn:aws:ecs:us-east-1:1:task/c/other"
+
+
+def work(run_id: str, attempt: int = 1) -> tuple[Exit, str]:
+    return Worker(Deployment(), run_id, attempt, MINE).work()
+
+
+def test_a_run_that_another_task_has_claimed_is_not_touched(
+    launches: Launches, stack: Stack
+) -> None:
+    run = launches.create()
+    claim(stack.slots.client, TABLE, run.run_id, 1, OTHER)
+    code, what_happened = work(run.run_id)
+    assert code is Exit.NOT_MINE
+    assert OTHER in what_happened
+    assert run_tags.read(launches.read(run)) == run_tags.RunTags()
+
+
+def test_without_a_claim_nothing_is_touched(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(aws.DEADLINES, "dynamodb", aws.Deadline(0.5, 0.5, attempts=1))
+    monkeypatch.setattr(Worker._claim.retry, "stop", lambda state: True)
+    stack.account.fault("lost_request", service="dynamodb", times=None)
+    run = launches.create()
+    code, what_happened = work(run.run_id)
+    assert code is Exit.NOT_CLAIMED
+    assert TABLE in what_happened
+    assert run_tags.read(launches.read(run)) == run_tags.RunTags()
+
+
+def test_the_claim_is_tried_again_while_the_table_does_not_answer(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(aws.DEADLINES, "dynamodb", aws.Deadline(0.5, 0.5, attempts=1))
+    stack.account.fault("lost_request", service="dynamodb", operation="PutItem", times=1)
+    assert work("deleted")[0] is Exit.NOT_MINE
+    assert stack.account.calls().count("PutItem") == 2
+
+
+def test_a_deleted_run_is_not_executed(launches: Launches) -> None:
+    assert work("deleted") == (Exit.NOT_MINE, "Run deleted is deleted.")
+
+
+def test_a_run_that_has_ended_is_not_executed_again(launches: Launches) -> None:
+    run = launches.create()
+    launches.instance.report_run_failed(run)
+    assert work(run.run_id)[0] is Exit.DONE
+    assert launches.read(run).status is DagsterRunStatus.FAILURE
+
+
+def test_a_run_that_was_canceled_meanwhile_ends_canceled(launches: Launches) -> None:
+    run = launches.create()
+    launches.instance.report_run_canceling(run)
+    assert work(run.run_id)[0] is Exit.DONE
+    assert launches.read(run).status is DagsterRunStatus.CANCELED
+
+
+def test_it_opens_the_instance_of_the_manifest(
+    launches: Launches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launches.create()
+    launches.instance.report_run_failed(run)
+    monkeypatch.setenv("DAGSTER_HOME", "/nowhere")
+    assert work(run.run_id) == (Exit.DONE, f"Run {run.run_id} had ended before this task began.")
