@@ -1,0 +1,96 @@
+"""The Pulumi program: one stack is one deployment."""
+
+import pulumi
+import pulumi_aws as aws
+from pulumi.runtime import config as pulumi_config
+
+from infra import policies
+from infra.access import LauncherAccess
+from infra.cluster import Cluster
+from infra.code_location import CodeLocation
+from infra.config import ConfigError, parse
+from infra.deployment import CREATE, Deployment, Kind
+from infra.discovery import Discovery
+from infra.hooks import Hooks
+from infra.instance import ComputeLogs
+from infra.manifest import ManifestParameter, size_problems
+from infra.network import Network
+from infra.security_groups import SecurityGroups
+from infra.slot_table import SlotTable
+
+
+def read_deployment() -> Deployment:
+    """The stack's config, checked.
+
+    Raises:
+        ConfigError: With everything that is wrong.
+    """
+    account = aws.get_caller_identity().account_id
+    raw = pulumi_config.CONFIG.get()
+    secret = frozenset(key for key in raw if pulumi_config.is_config_secret(key))
+    name = pulumi.get_stack()
+    deployment = Deployment(
+        name=name,
+        account=account,
+        region=aws.get_region().region,
+        partition=aws.get_partition().partition,
+        config=parse(raw, deployment=name, account=account, secret=secret),
+    )
+    found = size_problems(deployment) + policies.size_problems(deployment)
+    if found:
+        raise ConfigError(name, found)
+    return deployment
+
+
+def provision(deployment: Deployment) -> None:
+    """Declares everything that the deployment has."""
+    hooks = Hooks.of(deployment)
+    network = Network(deployment)
+    groups = SecurityGroups(deployment, network)
+    cluster = Cluster(deployment)
+    discovery = Discovery(deployment, network)
+    table = SlotTable(deployment)
+    bucket = deployment.compute_logs_bucket
+    if bucket is not None and deployment.config.instance.compute_logs_bucket == CREATE:
+        ComputeLogs(deployment, bucket)
+    manifest = ManifestParameter(deployment, network, groups)
+    locations = {
+        name: CodeLocation(
+            deployment,
+            name,
+            network=network,
+            groups=groups,
+            cluster=cluster,
+            discovery=discovery,
+            hooks=hooks,
+        )
+        for name in sorted(deployment.config.code_locations)
+    }
+
+    pulumi.export("manifest", manifest.value)
+    pulumi.export("manifestParameter", deployment.manifest_parameter)
+    pulumi.export("cluster", cluster.arn)
+    pulumi.export("table", table.name)
+    pulumi.export("launcherPolicyArns", LauncherAccess(deployment).policy_arns)
+    pulumi.export("clientSecurityGroup", groups.clients.id)
+    pulumi.export("vpc", network.vpc_id)
+    pulumi.export("subnets", network.subnet_ids)
+    pulumi.export("computeLogsBucket", bucket)
+    pulumi.export(
+        "codeLocations",
+        {
+            name: {
+                "host": deployment.host(name),
+                "service": location.service.arn,
+                "standingTaskDefinition": location.task_definitions[Kind.STANDING].arn,
+                "isolatedTaskDefinition": location.task_definitions[Kind.ISOLATED].arn,
+            }
+            for name, location in locations.items()
+        },
+    )
+
+
+try:
+    provision(read_deployment())
+except ConfigError as error:
+    raise pulumi.RunError(str(error)) from None

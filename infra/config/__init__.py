@@ -1,0 +1,80 @@
+"""The stack config: read, checked, typed."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from infra.config.base import LOCAL_ACCOUNT, Surroundings, host_label
+from infra.config.location import CodeLocation
+from infra.config.models import Config
+from infra.config.problems import NAMESPACE, ConfigError, Problem, problems
+
+__all__ = [
+    "LOCAL_ACCOUNT",
+    "CodeLocation",
+    "Config",
+    "ConfigError",
+    "Problem",
+    "host_label",
+    "parse",
+]
+
+DEPLOYMENT_NAME_LIMIT = 23
+"""S3 allows 63 characters for run-isolation-<stack>-compute-logs-<account>."""
+
+
+def parse(
+    raw: Mapping[str, str], *, deployment: str, account: str, secret: frozenset[str] = frozenset()
+) -> Config:
+    """Checks the config and types it.
+
+    Args:
+        raw: The program's whole config as Pulumi hands it over: full key to text, which is JSON
+            where the value is structured.
+        deployment: The stack's name.
+        account: The AWS account that the stack goes to.
+        secret: Full keys whose values must not be shown.
+
+    Raises:
+        ConfigError: With everything that is wrong.
+    """
+    values = {
+        key.removeprefix(f"{NAMESPACE}:"): _decode(text)
+        for key, text in sorted(raw.items())
+        if key.startswith(f"{NAMESPACE}:")
+    }
+    locations = values.get("codeLocations")
+    names = list(locations) if isinstance(locations, dict) else []
+    found = _deployment_name_problems(deployment)
+    try:
+        config = Config.model_validate(values, context=Surroundings(deployment, account, names))
+    except ValidationError as error:
+        hidden = {key.removeprefix(f"{NAMESPACE}:") for key in secret}
+        raise ConfigError(deployment, found + problems(error, Config, hidden)) from None
+    if found:
+        raise ConfigError(deployment, found)
+    return config
+
+
+def _deployment_name_problems(name: str) -> list[Problem]:
+    """A stack name without hyphens keeps the names of two stacks apart.
+
+    Else the location ``eu-sales`` of stack ``prod`` and ``sales`` of ``prod-eu`` would share roles
+    and task definition families.
+    """
+    if re.fullmatch(rf"[a-z][a-z0-9]{{0,{DEPLOYMENT_NAME_LIMIT - 1}}}", name):
+        return []
+    allowed = f"1 to {DEPLOYMENT_NAME_LIMIT} lower-case letters and digits, a letter first"
+    mended = re.sub(r"^[0-9]+|[^a-z0-9]", "", name.lower())[:DEPLOYMENT_NAME_LIMIT]
+    return [Problem("stack name", name, allowed, mended or None)]
+
+
+def _decode(text: str) -> Any:
+    """The value of a top-level key, typed as YAML typed it."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,121 @@
+"""Container definitions: what runs in a task.
+
+Written in the form in which ECS returns them, else Pulumi sees a change at every refresh
+(https://github.com/pulumi/pulumi-aws/issues/4576, https://github.com/pulumi/pulumi-aws/issues/5256):
+names sorted, empty lists and defaults written out, no nulls.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from infra.deployment import CODE_SERVER_PORT, CONTAINER, Deployment, Kind
+
+STOP_TIMEOUT: Final = 120
+"""Seconds between SIGTERM and SIGKILL: the most that Fargate allows, for runs to end well
+(https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html)."""
+
+_HEALTH_CHECK: Final = Path(__file__).with_name("health_check.py")
+
+
+def standing(deployment: Deployment, location: str, isolated_revision: str) -> str:
+    """The container that serves a code location's definitions and its non-isolated runs.
+
+    Args:
+        deployment: The deployment.
+        location: The code location's name.
+        isolated_revision: ARN of the isolated task definition with the same code. The code server
+            advertises it as container context, which Dagster stores with each run.
+
+    Returns:
+        JSON text for the task definition.
+    """
+    container = _container(deployment, location, Kind.STANDING)
+    container["command"] = _code_server(deployment, location, isolated_revision)
+    container["healthCheck"] = {
+        "command": ["CMD", "python3", "-I", "-S", "-c", _program(_HEALTH_CHECK)],
+        # 10 s: `pulumi up` and redeploys wait for the first success. One check costs about 20 ms
+        # of a CPU. A minute of failures in a row, so that a busy run does not cost the container.
+        "interval": 10,
+        "timeout": 10,
+        "retries": 6,
+        # Most that ECS allows: importing a large code location takes minutes at 0.25 vCPU.
+        "startPeriod": 300,
+    }
+    container["portMappings"] = [
+        {"containerPort": CODE_SERVER_PORT, "hostPort": CODE_SERVER_PORT, "protocol": "tcp"}
+    ]
+    return _json([container])
+
+
+def isolated(deployment: Deployment, location: str) -> str:
+    """The container of an isolated run; RunTask adds which run it is.
+
+    Returns:
+        JSON text for the task definition.
+    """
+    container = _container(deployment, location, Kind.ISOLATED)
+    container["command"] = ["run-isolation", "run"]
+    return _json([container])
+
+
+def _container(deployment: Deployment, location: str, kind: Kind) -> dict[str, Any]:
+    config = deployment.config.code_locations[location]
+    environment = {
+        **config.env,
+        "AWS_REGION": deployment.region,
+        "DAGSTER_CURRENT_IMAGE": config.image,
+        "RUN_ISOLATION_LOCATION": location,
+        "RUN_ISOLATION_MANIFEST": deployment.manifest_parameter,
+    }
+    secrets = dict(config.secrets)
+    if deployment.config.instance.database_url_secret_arn:
+        secrets["RUN_ISOLATION_DATABASE_URL"] = deployment.config.instance.database_url_secret_arn
+    return {
+        "name": CONTAINER,
+        "image": config.image,
+        "essential": True,
+        "cpu": 0,
+        "environment": [{"name": k, "value": v} for k, v in sorted(environment.items())],
+        "secrets": [{"name": k, "valueFrom": v} for k, v in sorted(secrets.items())],
+        "logConfiguration": {
+            "logDriver": "awslogs",
+            "options": {
+                "awslogs-group": deployment.log_group(location),
+                "awslogs-region": deployment.region,
+                "awslogs-stream-prefix": kind.value,
+                # Logs that can't be delivered are dropped rather than halting the run that writes
+                # (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_LogConfiguration.html).
+                "max-buffer-size": "25m",
+                "mode": "non-blocking",
+            },
+        },
+        # An init process reaps what user code leaves behind and forwards SIGTERM.
+        "linuxParameters": {"initProcessEnabled": True},
+        # The root file system stays writable: Dagster code writes next to itself (dbt's target/).
+        "stopTimeout": STOP_TIMEOUT,
+        "mountPoints": [],
+        "portMappings": [],
+        "systemControls": [],
+        "volumesFrom": [],
+    }
+
+
+def _code_server(deployment: Deployment, location: str, isolated_revision: str) -> list[str]:
+    config = deployment.config.code_locations[location]
+    command = ["run-isolation", "code-server", "--port", str(CODE_SERVER_PORT), *config.target]
+    if config.attribute is not None:
+        command += ["--attribute", config.attribute]
+    if config.working_directory is not None:
+        command += ["--working-directory", config.working_directory]
+    context = _json({"run_isolation": {"task_definition": isolated_revision}})
+    return [*command, "--location-name", location, "--container-context", context]
+
+
+def _program(source: Path) -> str:
+    """A Python file without its docstring: a task definition has 64 KB."""
+    return source.read_text().split('"""', 2)[2].strip()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

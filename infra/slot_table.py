@@ -1,0 +1,47 @@
+"""The slot table, and the one item in it that Pulumi owns."""
+
+import json
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.deployment import Deployment
+from run_isolation.table import HASH_KEY, TTL_ATTRIBUTE
+
+
+class SlotTable(pulumi.ComponentResource):
+    """Who may run without an own task, and who does.
+
+    The settings are an item of their own: a TableItem deletes from its item whatever it did not
+    write, and the runtime writes the others.
+    """
+
+    name: pulumi.Output[str]
+
+    def __init__(self, deployment: Deployment) -> None:
+        super().__init__("run-isolation:index:SlotTable", "slot-table")
+        table = aws.dynamodb.Table(
+            "slots",
+            name=deployment.table,
+            # A few requests per run; encrypted at rest with DynamoDB's own key, as every table is.
+            billing_mode="PAY_PER_REQUEST",
+            hash_key=HASH_KEY,
+            attributes=[{"name": HASH_KEY, "type": "S"}],
+            ttl={"attribute_name": TTL_ATTRIBUTE, "enabled": True},
+            point_in_time_recovery={"enabled": True},
+            deletion_protection_enabled=deployment.config.protect,
+            tags=deployment.tags(),
+            # Pulumi's own protection, too: `pulumi destroy` then stops before it has deleted
+            # anything, not halfway.
+            opts=pulumi.ResourceOptions(parent=self, protect=deployment.config.protect),
+        )
+        item = deployment.config.deployment_settings.non_isolated_runs.to_item()
+        aws.dynamodb.TableItem(
+            "settings",
+            table_name=table.name,
+            hash_key=table.hash_key,
+            item=json.dumps(item, sort_keys=True),
+            opts=pulumi.ResourceOptions(parent=table),
+        )
+        self.name = table.name
+        self.register_outputs({})

@@ -1,0 +1,145 @@
+import copy
+import json
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+
+from infra import containers
+from tests.infra.program import CONFIG, DATABASE, REGION, SALES_IMAGE, TOKEN, changed, deployment
+
+REVISION = "arn:aws:ecs:eu-west-1:123456789012:task-definition/run-isolation-prod-sales-isolated:7"
+
+
+def standing(location: str, config: dict[str, Any] = CONFIG) -> dict[str, Any]:
+    [container] = json.loads(containers.standing(deployment(config), location, REVISION))
+    return dict(container)
+
+
+def isolated(location: str) -> dict[str, Any]:
+    [container] = json.loads(containers.isolated(deployment(), location))
+    return dict(container)
+
+
+def common(prefix: str) -> dict[str, Any]:
+    return {
+        "name": "dagster",
+        "image": SALES_IMAGE,
+        "cpu": 0,
+        "essential": True,
+        "environment": [
+            {"name": "AWS_REGION", "value": REGION},
+            {"name": "DAGSTER_CURRENT_IMAGE", "value": SALES_IMAGE},
+            {"name": "RUN_ISOLATION_LOCATION", "value": "sales"},
+            {"name": "RUN_ISOLATION_MANIFEST", "value": "/run-isolation/prod/manifest"},
+        ],
+        "secrets": [{"name": "RUN_ISOLATION_DATABASE_URL", "valueFrom": DATABASE}],
+        "logConfiguration": {
+            "logDriver": "awslogs",
+            "options": {
+                "awslogs-group": "/run-isolation/prod/sales",
+                "awslogs-region": REGION,
+                "awslogs-stream-prefix": prefix,
+                "max-buffer-size": "25m",
+                "mode": "non-blocking",
+            },
+        },
+        "linuxParameters": {"initProcessEnabled": True},
+        "stopTimeout": 120,
+        "mountPoints": [],
+        "portMappings": [],
+        "systemControls": [],
+        "volumesFrom": [],
+    }
+
+
+def test_isolated_container() -> None:
+    assert isolated("sales") == {**common("isolated"), "command": ["run-isolation", "run"]}
+
+
+def test_standing_container() -> None:
+    container = standing("sales")
+    check = container.pop("healthCheck")
+    assert check.pop("command")[:5] == ["CMD", "python3", "-I", "-S", "-c"]
+    assert check == {"interval": 10, "timeout": 10, "retries": 6, "startPeriod": 300}
+    context = container["command"].pop()
+    assert json.loads(context) == {"run_isolation": {"task_definition": REVISION}}
+    assert container == {
+        **common("standing"),
+        "command": [
+            *("run-isolation", "code-server", "--port", "4000"),
+            *("--module-name", "sales.definitions"),
+            *("--location-name", "sales", "--container-context"),
+        ],
+        "portMappings": [{"containerPort": 4000, "hostPort": 4000, "protocol": "tcp"}],
+    }
+
+
+def test_every_key_of_a_location_reaches_both_containers() -> None:
+    assert standing("research_lab")["command"][2:-4] == [
+        *("--port", "4000", "--python-file", "research/defs.py"),
+        *("--attribute", "defs", "--working-directory", "/srv"),
+    ]
+    for container in (standing("research_lab"), isolated("research_lab")):
+        assert [one["name"] for one in container["environment"]] == [
+            *("AWS_REGION", "COLOR", "DAGSTER_CURRENT_IMAGE"),
+            *("RUN_ISOLATION_LOCATION", "RUN_ISOLATION_MANIFEST", "ZONE"),
+        ]
+        assert container["secrets"] == [
+            {"name": "RUN_ISOLATION_DATABASE_URL", "valueFrom": DATABASE},
+            {"name": "TOKEN", "valueFrom": f"{TOKEN}:key::"},
+        ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "option"),
+    [
+        ("module", "code.defs", "--module-name"),
+        ("pythonFile", "code/defs.py", "--python-file"),
+        ("package", "code", "--package-name"),
+        ("autoloadDefsModule", "code.defs", "--autoload-defs-module-name"),
+    ],
+)
+def test_code_server_is_told_where_the_definitions_are(key: str, value: str, option: str) -> None:
+    config = changed(codeLocations={"code": {"image": "code:1", key: value}})
+    assert standing("code", config)["command"][4:6] == [option, value]
+
+
+def test_without_a_database_there_is_no_secret() -> None:
+    config = changed(instance={"sqliteDirectory": "data"})
+    text = containers.isolated(deployment(config, account="000000000000"), "sales")
+    assert json.loads(text)[0]["secrets"] == []
+
+
+def test_order_in_the_config_does_not_matter() -> None:
+    turned = copy.deepcopy(CONFIG)
+    location = turned["run-isolation:codeLocations"]["research_lab"]
+    location["env"] = dict(reversed(location["env"].items()))
+    assert containers.isolated(deployment(turned), "research_lab") == containers.isolated(
+        deployment(), "research_lab"
+    )
+
+
+@pytest.mark.parametrize("location", ["sales", "research_lab"])
+def test_ecs_accepts_the_definitions(location: str) -> None:
+    shape = (
+        botocore.session.get_session()
+        .get_service_model("ecs")
+        .operation_model("RegisterTaskDefinition")
+        .input_shape
+    )
+    assert shape is not None
+    for container in (standing(location), isolated(location)):
+        request = {"family": "family", "containerDefinitions": [container]}
+        assert not ParamValidator().validate(request, shape).generate_report()
+        assert not nulls(container)
+
+
+def nulls(value: object) -> bool:
+    """Whether there is a null anywhere: ECS would not return it."""
+    if isinstance(value, dict):
+        return any(map(nulls, value.values()))
+    if isinstance(value, list):
+        return any(map(nulls, value))
+    return value is None

@@ -1,0 +1,104 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import grpc
+import pytest
+
+from infra import containers
+from tests.infra.program import deployment
+
+IP = "127.87.0.1"
+"""An address of this test's own, so that port 4000 is free."""
+
+
+class Metadata(BaseHTTPRequestHandler):
+    """Task metadata of a container with the address ``IP``."""
+
+    def do_GET(self) -> None:
+        assert self.path == "/v4/some-id"
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"Networks": [{"IPv4Addresses": [IP]}]}).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def metadata() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Metadata) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/v4/some-id"
+        server.shutdown()
+        thread.join()
+
+
+def check(metadata: str) -> int:
+    """Exit code of the health check, as ECS runs it."""
+    [container] = json.loads(containers.standing(deployment(), "sales", "arn"))
+    _, _, *arguments = container["healthCheck"]["command"]
+    environment = {**os.environ, "ECS_CONTAINER_METADATA_URI_V4": metadata}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode
+
+
+@contextmanager
+def grpc_server() -> Iterator[None]:
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_insecure_port(f"{IP}:4000")
+    server.start()
+    yield
+    server.stop(None).wait()
+
+
+@contextmanager
+def answers(data: bytes) -> Iterator[None]:
+    """Something that listens, and sends this to the first that connects."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((IP, 4000)))
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(data)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield
+        thread.join()
+
+
+def test_a_grpc_server_is_healthy(metadata: str) -> None:
+    with grpc_server():
+        assert check(metadata) == 0
+
+
+def test_nobody_who_listens_is_not(metadata: str) -> None:
+    assert check(metadata) != 0
+
+
+@pytest.mark.parametrize("data", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_something_else_that_listens_is_not(metadata: str, data: bytes) -> None:
+    with answers(data):
+        assert check(metadata) != 0
+
+
+def test_no_metadata_is_not() -> None:
+    assert check("http://127.0.0.1:1/v4/some-id") != 0
+
+
+def test_it_imports_next_to_nothing() -> None:
+    source = (Path(containers.__file__).parent / "health_check.py").read_text()
+    lines = [line for line in source.splitlines() if line.startswith(("import ", "from "))]
+    assert lines == ["import json", "import os", "import socket"]

@@ -1,0 +1,98 @@
+import copy
+from typing import Any
+
+import pulumi
+import pytest
+
+from infra.deployment import PROJECT
+from infra.manifest import VALUE_LIMIT, render
+from run_isolation.manifest import Manifest
+from tests.infra.program import CONFIG, DATABASE, TAGS, Cloud, changed, default, deployment, run
+
+
+def many_locations(count: int) -> dict[str, Any]:
+    location = {"image": "code:1", "module": "code"}
+    return changed(codeLocations={f"location-number-{n:03}": location for n in range(count)})
+
+
+def test_parameter() -> None:
+    program = default()
+    assert program.inputs("ssm/parameter", "manifest") == {
+        "name": "/run-isolation/prod/manifest",
+        "description": "run-isolation: the deployment, for its webserver, daemon and tasks",
+        "type": "String",
+        "tier": "Intelligent-Tiering",
+        "value": program.outputs["manifest"],
+        "tags": TAGS,
+    }
+
+
+def test_the_runtime_reads_what_was_written() -> None:
+    manifest = Manifest.model_validate_json(default().outputs["manifest"])
+    assert manifest.model_dump() == {
+        "version": 1,
+        "deployment": "prod",
+        "account": "123456789012",
+        "region": "eu-west-1",
+        "cluster": "arn:aws:ecs:eu-west-1:123456789012:cluster/run-isolation-prod",
+        "table": "run-isolation-prod-slots",
+        "network": {
+            "subnets": ["private-1-id", "private-2-id"],
+            "security_groups": ["isolated-id"],
+            "assign_public_ip": False,
+        },
+        "instance": {
+            "database_url_secret_arn": DATABASE,
+            "sqlite_directory": None,
+            "compute_logs_bucket": "run-isolation-prod-compute-logs-123456789012",
+        },
+        "locations": {
+            "research_lab": {
+                "host": "research-lab.prod.run-isolation.internal",
+                "port": 4000,
+                "standing": {"cpu": 512, "memory": 2048},
+                "isolated": {"cpu": 8192, "memory": 32768},
+                "log_group": "/run-isolation/prod/research_lab",
+            },
+            "sales": {
+                "host": "sales.prod.run-isolation.internal",
+                "port": 4000,
+                "standing": {"cpu": 256, "memory": 1024},
+                "isolated": {"cpu": 4096, "memory": 16384},
+                "log_group": "/run-isolation/prod/sales",
+            },
+        },
+    }
+
+
+def test_a_release_of_code_does_not_change_it() -> None:
+    released = copy.deepcopy(CONFIG)
+    released["run-isolation:codeLocations"]["sales"]["image"] += "-next"
+    assert render(deployment(released), ["s"], "g") == render(deployment(), ["s"], "g")
+
+
+@pytest.mark.parametrize(
+    ("directory", "expected"),
+    [(".local/dagster", str(PROJECT / ".local/dagster")), ("/srv/dagster", "/srv/dagster")],
+)
+def test_sqlite_starts_at_the_checkout(directory: str, expected: str) -> None:
+    config = changed(instance={"sqliteDirectory": directory})
+    program = run(config, cloud=Cloud(account="000000000000"))
+    manifest = Manifest.model_validate_json(program.outputs["manifest"])
+    assert manifest.instance.sqlite_directory == expected
+
+
+def test_a_manifest_that_fits_no_parameter_is_a_config_error() -> None:
+    with pytest.raises(pulumi.RunError) as refused:
+        run(many_locations(50))
+    assert "run-isolation:codeLocations: 50 locations, a manifest of" in str(refused.value)
+    assert f"up to {VALUE_LIMIT} bytes" in str(refused.value)
+
+
+def test_the_offered_number_of_locations_fits() -> None:
+    with pytest.raises(pulumi.RunError) as refused:
+        run(many_locations(50))
+    nearest = next(line for line in str(refused.value).splitlines() if "nearest: about" in line)
+    count = int(nearest.split()[2])
+    value = run(many_locations(count)).inputs("ssm/parameter", "manifest")["value"]
+    assert 0.9 * VALUE_LIMIT < len(value) <= VALUE_LIMIT
