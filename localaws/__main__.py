@@ -1,0 +1,71 @@
+"""`python -m localaws`: an account in the foreground, with the engine's provider."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+
+from localaws.account import LocalAccount
+from localaws.provider.server import serve
+
+
+@click.command()
+@click.option("--state-dir", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option(
+    "--image-root", type=click.Path(path_type=Path, file_okay=False, exists=True), required=True
+)
+@click.option("--port", default=0, show_default=True, help="Of the endpoint; 0 takes a free one.")
+def main(state_dir: Path, image_root: Path, port: int) -> None:
+    """Run a local AWS account until SIGTERM or Ctrl-C, then stop its tasks.
+
+    Writes STATE_DIR/ready.json once it answers.
+    """
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda signum, frame: ended.set())
+    ready = state_dir / "ready.json"
+    ready.unlink(missing_ok=True)
+    account = LocalAccount(image_root, state_dir, port)
+    try:
+        account.start()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        message = f"--port {port}: {reason}. Name a free port, or 0."
+        raise click.ClickException(message) from error
+    try:
+        provider, provider_port = serve(account.endpoint_url, account.environment())
+        _write(
+            ready,
+            {
+                "pid": os.getpid(),
+                "endpoint_url": account.endpoint_url,
+                "provider_port": provider_port,
+                "dns": account.dns,
+                "environment": account.environment(),
+            },
+        )
+        click.echo(f"A local AWS account answers at {account.endpoint_url}. Ctrl-C stops it.")
+        ended.wait()
+        ready.unlink()
+        provider.stop(grace=None)
+    finally:
+        account.close()
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """Write a file that is there whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""An AWS account on this machine."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+import boto3
+from botocore.config import Config
+from moto.core.base_backend import BackendDict
+from moto.ecs.models import EC2ContainerServiceBackend, ecs_backends
+from moto.servicediscovery.models import ServiceDiscoveryBackend, servicediscovery_backends
+
+from localaws.calls import Calls
+from localaws.cloudmap import LocalServiceDiscoveryBackend
+from localaws.dns import Dns
+from localaws.ecs.addresses import Addresses
+from localaws.ecs.backend import LocalEcsBackend
+from localaws.ecs.cgroups import limits_or_none
+from localaws.ecs.host import Host
+from localaws.ecs.images import Images
+from localaws.ecs.metadata import Metadata
+from localaws.ecs.task import Task
+from localaws.faults import Faults
+from localaws.server import Server
+
+ACCOUNT_ID = "000000000000"
+
+#: Seconds that tasks have after SIGTERM when the account closes, whatever their stopTimeout.
+CLOSING_GRACE = 5.0
+
+_log = logging.getLogger(__name__)
+
+# moto's state is the process's: there is one account at a time.
+_ALIVE = threading.Lock()
+
+
+class LocalAccount:
+    """AWS on one machine: moto's APIs, and ECS tasks that run as processes.
+
+    Use it as a context manager, or call `start` and `close`. A process has one account at a time.
+
+    Args:
+        image_root: Holds the directory of each image; see `localaws.ecs.images`.
+        state_dir: For the account's own files; made when missing.
+        port: Of the endpoint on 127.0.0.1, 0 for a free one.
+        region: The region of `client` and `environment`; any region works.
+        limits: Whether tasks get the CPU and memory of their definition, where the machine can.
+        start_delay_seconds: How long each task stays in PROVISIONING.
+    """
+
+    def __init__(
+        self,
+        image_root: Path,
+        state_dir: Path,
+        port: int = 0,
+        *,
+        region: str = "us-east-1",
+        limits: bool = True,
+        start_delay_seconds: float = 0.0,
+    ) -> None:
+        self.region = region
+        self.faults = Faults()
+        self.calls = Calls()
+        self._image_root = image_root
+        self._state_dir = state_dir
+        self._port = port
+        self._limits = limits
+        self._start_delay = start_delay_seconds
+        self._sessions: dict[str, boto3.Session] = {}
+        self._sessions_lock = threading.Lock()
+
+    def start(self) -> None:
+        """Start the account.
+
+        Raises:
+            RuntimeError: This process has one already.
+            OSError: The port is taken.
+        """
+        if not _ALIVE.acquire(blocking=False):
+            raise RuntimeError("this process has a LocalAccount already: close it, or share it")
+        try:
+            self._start()
+        except BaseException:
+            _ALIVE.release()
+            raise
+
+    def _start(self) -> None:
+        BackendDict.reset()
+        metadata = Metadata()
+        self._server = Server(ACCOUNT_ID, self._port, self.calls, self.faults, metadata)
+        self._dns = Dns(ACCOUNT_ID)
+        self._scratch = self._state_dir / "tasks"
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(parents=True)
+        host = Host(
+            account_id=ACCOUNT_ID,
+            endpoint_url=self.endpoint_url,
+            environment=self.environment(),
+            images=Images(self._image_root),
+            addresses=Addresses(),
+            cgroups=limits_or_none(_log.warning) if self._limits else None,
+            faults=self.faults,
+            metadata=metadata,
+            scratch=self._scratch,
+            start_delay_seconds=self._start_delay,
+        )
+        ecs_backends.backend = partial(LocalEcsBackend, host)  # type: ignore[assignment]
+        servicediscovery_backends.backend = LocalServiceDiscoveryBackend
+        self._dns.start()
+        self._server.start()
+
+    def close(self) -> None:
+        """Stop all tasks and then the account."""
+        for backend in list(ecs_backends[ACCOUNT_ID].values()):
+            cast(LocalEcsBackend, backend).close(CLOSING_GRACE)
+        self._server.close()
+        self._dns.close()
+        ecs_backends.backend = EC2ContainerServiceBackend
+        servicediscovery_backends.backend = ServiceDiscoveryBackend
+        BackendDict.reset()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        _ALIVE.release()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def endpoint_url(self) -> str:
+        """The endpoint of every service."""
+        return self._server.endpoint_url
+
+    @property
+    def dns(self) -> str:
+        """Host and port of the name server."""
+        return self._dns.address
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that make a process use this account."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "LOCALAWS_DNS": self.dns,
+        }
+
+    def client(self, service: str, *, caller: str = "test", **options: Any) -> Any:
+        """Return a boto3 client of this account.
+
+        Args:
+            service: Its boto3 name.
+            caller: The access key id, by which `calls` tells its calls from others.
+            options: More arguments of boto3's `Session.client`.
+        """
+        # DiscoverInstances would go to "data-127.0.0.1".
+        config = Config(inject_host_prefix=False).merge(options.pop("config", Config()))
+        options |= {"endpoint_url": self.endpoint_url, "config": config}
+        # A session keeps the services' models, and is not thread-safe while it makes a client.
+        with self._sessions_lock:
+            if caller not in self._sessions:
+                self._sessions[caller] = boto3.Session(caller, "test", region_name=self.region)
+            return self._sessions[caller].client(service, **options)  # type: ignore[call-overload]
+
+    def ecs(self, region: str | None = None) -> LocalEcsBackend:
+        """Return the ECS of a region, for what no API offers (waiting, forgetting tokens)."""
+        return cast(LocalEcsBackend, ecs_backends[ACCOUNT_ID][region or self.region])
+
+    def task(self, arn: str) -> Task:
+        """Return a task by its ARN, to wait for its states.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return self.ecs(arn.split(":")[3]).task(arn)

@@ -1,0 +1,1 @@
+"""The ECS data plane: tasks and services as operating system processes."""

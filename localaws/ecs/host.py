@@ -1,0 +1,50 @@
+"""What tasks need of the machine and the account that they run on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from localaws.ecs.addresses import Addresses
+from localaws.ecs.cgroups import Cgroups
+from localaws.ecs.images import Images
+from localaws.ecs.metadata import Metadata
+from localaws.faults import Faults
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine, as tasks see it.
+
+    Attributes:
+        environment: What every container gets to reach the account.
+        cgroups: None where the machine allows no limits.
+        scratch: Holds one directory per task, its containers' HOME, while the task runs.
+        start_delay_seconds: How long each task stays in PROVISIONING.
+    """
+
+    account_id: str
+    endpoint_url: str
+    environment: Mapping[str, str]
+    images: Images
+    addresses: Addresses
+    cgroups: Cgroups | None
+    faults: Faults
+    metadata: Metadata
+    scratch: Path
+    start_delay_seconds: float
+
+    def container_environment(self, directory: Path, home: Path, runtime_id: str) -> dict[str, str]:
+        """Return what a container's environment starts from, before its definition's own."""
+        return {
+            "PATH": f"{sys.prefix}/bin{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PYTHONPATH": str(directory),
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            **self.environment,
+            "ECS_CONTAINER_METADATA_URI_V4": f"{self.endpoint_url}/v4/{runtime_id}",
+            "ECS_AGENT_URI": f"{self.endpoint_url}/api/{runtime_id}",
+        }

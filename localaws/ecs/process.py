@@ -1,0 +1,103 @@
+"""A container as an operating system process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from localaws.ecs import supervisor
+
+
+class ContainerProcess:
+    """One container's command under its supervisor (see `localaws.ecs.supervisor`).
+
+    Args:
+        argv: The command, its program found on PATH of `env`.
+        env: The whole environment of the command; nothing is inherited.
+        cwd: The working directory.
+        cgroups: `cgroup.procs` files that the command joins before it runs.
+        on_output: Called with each piece of standard output and error, in order.
+        on_exit: Called once with the exit code, after the last output.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        cgroups: Sequence[Path] = (),
+        on_output: Callable[[bytes], None] = lambda chunk: None,
+        on_exit: Callable[[int], None] = lambda code: None,
+    ) -> None:
+        spec = {
+            "account": os.getpid(),
+            "argv": list(argv),
+            "cwd": str(cwd),
+            "cgroups": [str(path) for path in cgroups],
+        }
+        self._on_output = on_output
+        self._on_exit = on_exit
+        self._ended = threading.Event()
+        self._code: int | None = None
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", supervisor.__file__, json.dumps(spec)],
+            env=dict(env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # a Ctrl-C in the terminal is the account's to handle
+            bufsize=0,
+        )
+        threading.Thread(target=self._watch, name=f"container-{self.pid}", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """The command's exit code (128 plus the signal when killed); None while it runs."""
+        return self._code
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the container's command, and to nothing else."""
+        self._order(b"T")
+
+    def kill(self) -> None:
+        """Kill every process of the container with SIGKILL."""
+        self._order(b"K")
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Wait for the end, at most `timeout` seconds; return the exit code, or None."""
+        self._ended.wait(timeout)
+        return self._code
+
+    def _order(self, order: bytes) -> None:
+        stdin = self._process.stdin
+        if stdin is None:
+            raise RuntimeError("a container's supervisor has a control pipe")
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended already
+            stdin.write(order)
+
+    def _watch(self) -> None:
+        stdout = self._process.stdout
+        if stdout is None:
+            raise RuntimeError("a container's supervisor has an output pipe")
+        with stdout:
+            while chunk := stdout.read(65536):
+                self._on_output(chunk)
+        self._code = self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._on_exit(self._code)
+        finally:
+            self._ended.set()
