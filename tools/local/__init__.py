@@ -1,0 +1,1 @@
+"""The local deployment: what `make up`, `make down` and `make env` do."""

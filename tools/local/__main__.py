@@ -1,0 +1,77 @@
+"""`python -m tools.local up | down | env`, behind the Makefile's targets of these names."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from tools.local.account import running_account, stop_account
+from tools.local.errors import ExitCode
+from tools.local.files import LocalFiles
+from tools.local.processes import Processes
+from tools.local.report import print_report
+from tools.local.up import bring_up
+
+FILES = LocalFiles()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Only one `make up` or `make down` at a time."""
+    FILES.directory.mkdir(exist_ok=True)
+    try:
+        with FileLock(FILES.lock, timeout=0):
+            yield
+    except Timeout:
+        click.echo(
+            f"Another `make up` or `make down` runs in this checkout (it holds {FILES.lock}). "
+            "Wait for it or end it.",
+            err=True,
+        )
+        sys.exit(ExitCode.BUSY)
+
+
+@click.group()
+def main() -> None:
+    """The local deployment: Pulumi's engine against an AWS account on this machine."""
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def up(as_json: bool) -> None:
+    """Provision the stack `local` and wait until its standing containers answer."""
+    with _alone():
+        report = bring_up(FILES, Console(stderr=True))
+    if as_json:
+        click.echo(report.model_dump_json(indent=2))
+    else:
+        print_report(report, Console())
+
+
+@main.command()
+def down() -> None:
+    """Stop what `up` started, and only that."""
+    with _alone():
+        pid = stop_account(FILES, Processes(FILES.processes))
+    if pid is None:
+        click.echo("Nothing to stop: the local AWS account does not run.")
+    else:
+        click.echo(f"Stopped the local AWS account (process {pid}) with its standing containers.")
+
+
+@main.command()
+def env() -> None:
+    """Print the line that makes pulumi commands typed by hand work in this checkout."""
+    if running_account(FILES, Processes(FILES.processes)) is None or not FILES.environment.exists():
+        click.echo("The local deployment is not up. Start it: make up", err=True)
+        sys.exit(ExitCode.NOT_RUNNING)
+    click.echo(f"source {FILES.environment}")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m tools.local")
