@@ -26,7 +26,7 @@ from localaws.faults import (
 )
 from tests.localaws.conftest import Cluster, eventually
 
-ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=0.3)
+ONCE = Config(retries={"total_max_attempts": 1})
 FOREVER = "sleep 60"
 
 
@@ -117,9 +117,12 @@ def test_a_lost_response_is_carried_out_and_the_sdks_retry_finds_it(
 def test_a_delay_longer_than_the_clients_patience_succeeds_late(
     impatient: Cluster, local_account: LocalAccount
 ) -> None:
-    local_account.faults.add(Delay(operation="RunTask", seconds=0.6))
+    patient = impatient.ecs
+    local_account.faults.add(Delay(operation="RunTask", seconds=3))
+    impatient.ecs = local_account.client("ecs", config=ONCE.merge(Config(read_timeout=0.3)))
     with pytest.raises(ReadTimeoutError):
         run(impatient)
+    impatient.ecs = patient
     assert listed(impatient) == []
     eventually(lambda: len(listed(impatient)) == 1)
 
