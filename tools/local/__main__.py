@@ -10,12 +10,12 @@ import click
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from tools.local.account import running_account, stop_account
+from tools.local.account import running_account
 from tools.local.errors import ExitCode
 from tools.local.files import LocalFiles
 from tools.local.processes import Processes
 from tools.local.report import print_report
-from tools.local.up import bring_up
+from tools.local.up import bring_up, stop_all
 
 FILES = LocalFiles()
 
@@ -44,24 +44,26 @@ def main() -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def up(as_json: bool) -> None:
-    """Provision the stack `local` and wait until its standing containers answer."""
+    """Provision the stack `local`, start Dagster, and launch runs of both kinds."""
     with _alone():
         report = bring_up(FILES, Console(stderr=True))
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:
         print_report(report, Console())
+    if not report.good:
+        sys.exit(ExitCode.RUN_IN_THE_WRONG)
 
 
 @main.command()
 def down() -> None:
     """Stop what `up` started, and only that."""
     with _alone():
-        pid = stop_account(FILES, Processes(FILES.processes))
-    if pid is None:
-        click.echo("Nothing to stop: the local AWS account does not run.")
-    else:
-        click.echo(f"Stopped the local AWS account (process {pid}) with its standing containers.")
+        stopped = stop_all(FILES)
+    for name, pid in stopped.items():
+        click.echo(f"Stopped {name} (process {pid}).")
+    if not stopped:
+        click.echo("Nothing to stop: the local deployment does not run.")
 
 
 @main.command()

@@ -16,6 +16,10 @@ class ExitCode(IntEnum):
     NO_ACCOUNT = 11
     NOT_PROVISIONED = 12
     NOT_ANSWERING = 13
+    NO_CONTROL_PLANE = 14
+    NOT_LAUNCHED = 15
+    RUN_IN_THE_WRONG = 16
+    """A run did not become what it should, or not where it should."""
 
 
 class StepError(Exception):

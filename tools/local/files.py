@@ -51,12 +51,36 @@ class LocalFiles:
         return self.directory / "pulumi.log"
 
     @property
+    def dagster_home(self) -> Path:
+        """DAGSTER_HOME of webserver and daemon."""
+        return self.directory / "dagster-home"
+
+    @property
+    def dagster_storage(self) -> Path:
+        """Runs and events: `instance.sqliteDirectory` of stacks/Pulumi.local.yaml."""
+        return self.directory / "dagster"
+
+    @property
+    def port(self) -> Path:
+        """The port of the page, so that it keeps its address."""
+        return self.directory / "port"
+
+    def log(self, name: str) -> Path:
+        """Output of a background process."""
+        return self.directory / f"{name}.log"
+
+    @property
     def lock(self) -> Path:
         """Held by `make up` and `make down`."""
         return self.directory / "lock"
 
     def forget_account(self) -> None:
-        """Remove what refers to an account that is gone: Pulumi's state of it above all."""
+        """Remove what refers to an account that is gone: Pulumi's state of it above all.
+
+        The history of runs goes, too: their tasks and their logs were in that account.
+        """
+        shutil.rmtree(self.dagster_storage, ignore_errors=True)
+        shutil.rmtree(self.dagster_home, ignore_errors=True)
         shutil.rmtree(self.backend, ignore_errors=True)
         shutil.rmtree(self.pulumi_home, ignore_errors=True)
         self.ready.unlink(missing_ok=True)

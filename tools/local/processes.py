@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -15,6 +15,11 @@ from pydantic import BaseModel, TypeAdapter
 SAME_START = 2.0
 KILL_PATIENCE = 5.0
 """Seconds that SIGKILL may take."""
+
+
+def own_environment() -> dict[str, str]:
+    """This process's environment without the user's own AWS settings."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
 
 
 class Started(BaseModel):
@@ -34,10 +39,24 @@ class Processes:
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    def start(self, name: str, command: Sequence[str], *, directory: Path, log: Path) -> int:
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        directory: Path,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> int:
         """Start a process that outlives this one, and remember it.
 
-        It does not get the user's own AWS settings (AWS_PROFILE and the like).
+        Args:
+            name: Under which it is remembered.
+            command: Program and arguments.
+            directory: Its working directory.
+            log: Gets its output; an older one is overwritten.
+            environment: All of its environment; this process's own by default, without the user's
+                own AWS settings (AWS_PROFILE and the like).
 
         Returns:
             Its process id.
@@ -47,7 +66,7 @@ class Processes:
             process = subprocess.Popen(
                 command,
                 cwd=directory,
-                env={key: value for key, value in os.environ.items() if key[:4] != "AWS_"},
+                env=own_environment() if environment is None else environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

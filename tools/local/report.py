@@ -6,9 +6,15 @@ from pathlib import Path
 
 from pydantic import BaseModel
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from tools.local.engine import STACK
+from tools.local.results import Placed
 from tools.local.standing import Standing
+
+PREFIX = f"run-isolation-{STACK}-"
+"""What all names of the deployment start with."""
 
 
 class Report(BaseModel):
@@ -25,6 +31,14 @@ class Report(BaseModel):
     resources: dict[str, int]
     """How many resources `pulumi up` created, updated, left unchanged."""
     locations: list[Standing]
+    page: str
+    """Address of Dagster's page."""
+    runs: list[Placed]
+
+    @property
+    def good(self) -> bool:
+        """Whether every run ended where and how it should."""
+        return not any(placed.faults for placed in self.runs)
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -52,6 +66,16 @@ def print_report(report: Report, console: Console) -> None:
             "AWS APIs": report.endpoint,
         },
     )
+    console.print(_runs(report.runs))
+    for placed in report.runs:
+        run = placed.run
+        _print_details(
+            console,
+            f"{run.location}: {run.job}",
+            {"run": run.run_id, "task": run.task}
+            | {f"fault {number}": fault for number, fault in enumerate(placed.faults, 1)},
+        )
+    console.print(f"Dagster's page: [bold]{report.page}[/]", highlight=False)
     console.print("To type pulumi or aws commands yourself:", style="bold")
     console.print(f"  source {report.environment}", soft_wrap=True, highlight=False)
 
@@ -75,6 +99,27 @@ def _standing_containers(locations: list[Standing]) -> Table:
                     ("schedules", serves.schedules),
                 )
             ),
+            end_section=True,
+        )
+    return table
+
+
+def _runs(runs: list[Placed]) -> Table:
+    table = Table(title="Runs", title_justify="left", title_style="bold")
+    for column in ("asked", "became, and why", "where"):
+        table.add_column(column, overflow="fold", ratio=1)
+    table.add_column("starts in", justify="right")
+    table.add_column("status")
+    for placed in runs:
+        run = placed.run
+        start = run.seconds_to_start
+        table.add_row(
+            f"[bold]{run.location}: {run.job}[/]\n{escape(run.why)}",
+            f"[bold]{run.kind}[/]\n{escape(run.reason)}",
+            f"{placed.task_definition.removeprefix(PREFIX)}\n"
+            f"{placed.cpu} CPU units\n{placed.memory} MiB",
+            "-" if start is None else f"{start:.1f} s",
+            f"[red]{run.status}[/]" if placed.faults else f"[green]{run.status}[/]",
             end_section=True,
         )
     return table

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from tools.local.account import ensure_account
+from tools.local.account import ensure_account, stop_account
+from tools.local.dagster_processes import stop_dagster
 from tools.local.engine import STACK, provision
 from tools.local.environment import pulumi_environment, write_environment
 from tools.local.errors import ExitCode, StepError
@@ -16,7 +17,9 @@ from tools.pulumi_cli import PulumiCliError, ensure_pulumi
 
 
 def bring_up(files: LocalFiles, console: Console) -> Report:
-    """Bring up what is not up yet. A second call changes nothing.
+    """Bring up what is not up yet, and launch runs of both kinds.
+
+    A second call changes nothing, but launches again.
 
     Raises:
         SystemExit: a step failed; its code is an ExitCode.
@@ -28,8 +31,9 @@ def bring_up(files: LocalFiles, console: Console) -> Report:
             raise StepError(str(error)) from error
         current.outcome = f"{cli.version}, {cli.origin}"
 
+    processes = Processes(files.processes)
     with step(console, "local AWS account", ExitCode.NO_ACCOUNT) as current:
-        account, fresh = ensure_account(files, Processes(files.processes), console)
+        account, fresh = ensure_account(files, processes, console)
         current.outcome = f"{account.endpoint_url}, {'started' if fresh else 'runs already'}"
 
     with step(console, f"stack {STACK}", ExitCode.NOT_PROVISIONED) as current:
@@ -47,6 +51,20 @@ def bring_up(files: LocalFiles, console: Console) -> Report:
         standing = wait_until_answering(account, manifest, console)
         current.outcome = f"{len(standing)} answer"
 
+    with step(console, "Dagster's webserver and daemon", ExitCode.NO_CONTROL_PLANE) as current:
+        from tools.local.control_plane import ensure_control_plane
+
+        plane = ensure_control_plane(files, processes, account, parameter, console)
+        current.outcome = plane.url
+
+    with step(console, "runs of both kinds", ExitCode.NOT_LAUNCHED) as current:
+        from tools.local.demo import launch_all
+        from tools.local.verdict import place
+
+        ecs = account.session.client("ecs", endpoint_url=account.endpoint_url)
+        runs = place(ecs, manifest.cluster, standing, launch_all(plane, console))
+        current.outcome = f"{len(runs)} ended"
+
     return Report(
         cluster=manifest.cluster,
         table=manifest.table,
@@ -55,4 +73,19 @@ def bring_up(files: LocalFiles, console: Console) -> Report:
         environment=files.environment,
         resources=dict(counts),
         locations=standing,
+        page=plane.url,
+        runs=runs,
     )
+
+
+def stop_all(files: LocalFiles) -> dict[str, int]:
+    """Stop what `bring_up` started, and only that.
+
+    Returns:
+        The process ids of what ran, by name.
+    """
+    processes = Processes(files.processes)
+    stopped = stop_dagster(processes)
+    if pid := stop_account(files, processes):
+        stopped["the local AWS account with its tasks"] = pid
+    return stopped

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from tools.local.code_server import Served
 from tools.local.report import Report, print_report
+from tools.local.results import Launched, Placed
 from tools.local.standing import Standing
 
 REPORT = Report(
@@ -33,13 +34,56 @@ REPORT = Report(
             ),
         )
     ],
+    page="http://127.0.0.1:3000",
+    runs=[
+        Placed(
+            run=Launched(
+                run_id="9f3c",
+                location="sales",
+                job="nightly",
+                why="asks for nothing",
+                kind="isolated",
+                reason="Isolated is the default.",
+                task="arn:aws:ecs:us-east-1:000000000000:task/run-isolation-local/2",
+                status="SUCCESS",
+                seconds_to_start=6.91,
+            ),
+            task_definition="run-isolation-local-sales-isolated:7",
+            cpu=4096,
+            memory=16384,
+            faults=[],
+        )
+    ],
 )
 
 
-def test_names_everything_and_the_line_to_source() -> None:
+def shown(report: Report) -> str:
     output = io.StringIO()
-    print_report(REPORT, Console(file=output, width=120))
-    shown = output.getvalue()
+    print_report(report, Console(file=output, width=120))
+    return output.getvalue()
+
+
+def test_says_of_each_run_what_it_became_why_where_and_how_fast() -> None:
+    page = shown(REPORT)
+    for part in (
+        "sales: nightly", "asks for nothing", "isolated", "Isolated is the default.",
+        "sales-isolated:7", "4096 CPU units", "16384 MiB", "6.9 s", "SUCCESS", "9f3c",
+        "task/run-isolation-local/2", "http://127.0.0.1:3000",
+    ):  # fmt: skip
+        assert part in page
+    assert REPORT.good
+
+
+def test_a_run_in_the_wrong_place_is_not_good_and_says_so() -> None:
+    [placed] = REPORT.runs
+    wrong = placed.model_copy(update={"faults": ["started 2 tasks"]})
+    report = REPORT.model_copy(update={"runs": [wrong]})
+    assert not report.good
+    assert "started 2 tasks" in shown(report)
+
+
+def test_names_everything_and_the_line_to_source() -> None:
+    page = shown(REPORT)
     standing = REPORT.locations[0]
     for part in (
         REPORT.cluster, REPORT.table, REPORT.manifest, REPORT.endpoint,
@@ -47,7 +91,7 @@ def test_names_everything_and_the_line_to_source() -> None:
         standing.log_group, "256 CPU units", "1024 MiB", "raw/orders", "nightly", "hourly",
         "\n  source /checkout/.local/env\n",
     ):  # fmt: skip
-        assert part in shown
+        assert part in page
 
 
 def test_json_reads_back() -> None:

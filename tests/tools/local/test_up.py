@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from rich.console import Console
 
-from tools.local.account import stop_account
+from run_isolation.policy import Kind
+from tools.local.dagster_processes import DAEMON, WEBSERVER
 from tools.local.files import CHECKOUT, LocalFiles
 from tools.local.processes import Processes
-from tools.local.up import bring_up
+from tools.local.up import bring_up, stop_all
 
 pytestmark = [pytest.mark.engine, pytest.mark.e2e]
 
@@ -25,7 +27,7 @@ def files(tmp_path: Path) -> Iterator[LocalFiles]:
     files = LocalFiles(tmp_path / "local")
     files.directory.mkdir()
     yield files
-    stop_account(files, Processes(files.processes))
+    stop_all(files)
 
 
 def by_hand(files: LocalFiles, command: str) -> str:
@@ -60,13 +62,23 @@ def test_up_again_by_hand_and_down(files: LocalFiles) -> None:
         assert all((serves.assets, serves.jobs, serves.sensors, serves.schedules)), standing
         assert listens(standing.address)
 
+    assert report.good, [placed.faults for placed in report.runs]
+    asked = {(placed.run.location, placed.run.kind) for placed in report.runs}
+    assert asked == {(one, kind) for one in ("sales", "research") for kind in Kind}
+    assert requests.get(f"{report.page}/server_info", timeout=10).ok
+    dagster = [Processes(files.processes).running(name) for name in (WEBSERVER, DAEMON)]
+
     again = bring_up(files, QUIET)
     assert set(again.resources) == {"unchanged"}
     assert again.locations == report.locations
+    assert again.good, [placed.faults for placed in again.runs]
+    assert again.page == report.page
+    assert [Processes(files.processes).running(name) for name in (WEBSERVER, DAEMON)] == dagster
 
     preview = by_hand(files, "pulumi preview --expect-no-changes --non-interactive")
     assert "unchanged" in preview
     assert config.read_bytes() == committed
 
-    assert stop_account(files, Processes(files.processes)) is not None
+    assert len(stop_all(files)) == 3
+    assert all(process and not process.is_running() for process in dagster)
     assert not any(listens(standing.address) for standing in report.locations)

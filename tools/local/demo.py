@@ -1,0 +1,162 @@
+"""The runs that `make up` launches: what each is asked to be, and what it must become."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tenacity
+from dagster import DagsterInstance
+from dagster_graphql import DagsterGraphQLClientError
+from rich.console import Console
+
+from run_isolation import tags
+from run_isolation.policy import Kind
+from tools.local.control_plane import ControlPlane
+from tools.local.errors import StepError
+from tools.local.results import Launched
+from tools.progress import working
+
+NON_ISOLATED: Mapping[str, str] = {tags.ISOLATION: tags.DISABLED}
+IN_PROCESS: Mapping[str, Any] = {"execution": {"config": {"in_process": {}}}}
+"""Steps in the run's own process: at a quarter of a vCPU a process for each takes seconds."""
+SMALL = {"seconds": 1.0, "memory_mib": 64}
+PATIENCE = 240.0
+"""Seconds that all runs may take together."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A launch, as a person makes it at the page."""
+
+    location: str
+    job: str
+    why: str
+    """What it shows."""
+    becomes: Kind
+    because: str
+    """What the reason on the run must contain."""
+    run_tags: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    cpu: int = 4096
+    """CPU units of its own task, where it gets one."""
+    memory: int = 16384
+    """MiB of its own task."""
+
+
+FIRST = Ask(
+    "research",
+    "train_model",
+    "asks for the shared container",
+    Kind.NON_ISOLATED,
+    "a slot was free",
+    NON_ISOLATED,
+    {**IN_PROCESS, "ops": {"simulation": {"config": {"seconds": 4.0, "memory_mib": 64}}}},
+)
+MEANWHILE = (
+    Ask("sales", "check_feed", "asks while the slot is taken", Kind.ISOLATED, "No slot was free"),
+    Ask("sales", "refresh_sales", "asks for nothing", Kind.ISOLATED, "the default"),
+    Ask(
+        "research",
+        "backtest",
+        "asks for the shared container and for 2 vCPU",
+        Kind.ISOLATED,
+        "ecs/cpu asks for 2048",
+        NON_ISOLATED,
+        {"ops": {"best_strategy": {"config": SMALL}}},
+        cpu=2048,
+        memory=4096,
+    ),
+)
+LAST = Ask(
+    "sales",
+    "check_feed",
+    "asks again when the slot is free",
+    Kind.NON_ISOLATED,
+    "a slot was free",
+    config=IN_PROCESS,
+)
+"""Its job has the tag itself."""
+
+
+def launch_all(plane: ControlPlane, console: Console) -> list[tuple[Ask, Launched]]:
+    """Launch the runs through the page's API and wait until they have ended.
+
+    Raises:
+        StepError: a launch was refused, or a run did not end in time.
+    """
+    deadline = time.monotonic() + PATIENCE
+    with working(console, "Runs of both kinds") as show, plane.instance() as instance:
+        pending = [_launch(plane, FIRST), *(_launch(plane, ask) for ask in MEANWHILE)]
+        _wait(instance, pending[:1], deadline, show)
+        pending.append(_launch(plane, LAST))
+        _wait(instance, pending, deadline, show)
+        return [(run.ask, _look(instance, run)) for run in pending]
+
+
+@dataclass(frozen=True)
+class _Pending:
+    ask: Ask
+    run_id: str
+    launched_at: float
+    """Seconds since the epoch."""
+
+
+def _launch(plane: ControlPlane, ask: Ask) -> _Pending:
+    launched_at = time.time()
+    try:
+        run_id = plane.client().submit_job_execution(
+            ask.job,
+            repository_location_name=ask.location,
+            run_config=dict(ask.config),
+            tags=dict(ask.run_tags),
+        )
+    except DagsterGraphQLClientError as error:
+        raise StepError(f"{ask.location}: {ask.job} could not be launched: {error}") from error
+    return _Pending(ask, run_id, launched_at)
+
+
+def _wait(
+    instance: DagsterInstance, runs: list[_Pending], deadline: float, show: Callable[[str], None]
+) -> None:
+    def unfinished() -> list[str]:
+        left = []
+        for run in runs:
+            stored = instance.get_run_by_id(run.run_id)
+            if stored is None or not stored.is_finished:
+                status = stored.status.value if stored else "deleted"
+                left.append(f"{run.ask.job} {status}")
+        show(", ".join(left))
+        return left
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_result(bool),
+        stop=tenacity.stop_after_delay(max(deadline - time.monotonic(), 1)),
+        wait=tenacity.wait_fixed(0.3),
+    )
+    try:
+        retrying(unfinished)
+    except tenacity.RetryError as error:
+        raise StepError(
+            f"not ended within {PATIENCE:g} s: {', '.join(error.last_attempt.result())}"
+        ) from error
+
+
+def _look(instance: DagsterInstance, run: _Pending) -> Launched:
+    record = instance.get_run_record_by_id(run.run_id)
+    if record is None:
+        raise StepError(f"run {run.run_id} is gone")
+    stored = record.dagster_run
+    return Launched(
+        run_id=run.run_id,
+        location=run.ask.location,
+        job=run.ask.job,
+        why=run.ask.why,
+        kind=stored.tags.get(tags.KIND, "unknown"),
+        reason=stored.tags.get(tags.REASON, ""),
+        task=stored.tags.get(tags.TASK_ARN, ""),
+        status=stored.status.value,
+        seconds_to_start=record.start_time - run.launched_at if record.start_time else None,
+    )
