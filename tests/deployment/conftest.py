@@ -24,11 +24,13 @@ def cli() -> PulumiCli:
 @pytest.fixture(scope="session")
 def account(local_account_session: LocalAccount, local_image_root: Path) -> LocalAccount:
     """One account for all stacks, with two releases of `probe` and one of `sales` as images."""
-    for version in ("1", "2"):
-        release = local_image_root / "probe" / version
-        shutil.copytree(PROJECT / "tests/locations/probe", release)
-        (release / "probe" / "VERSION").write_text(version)
-    shutil.copytree(PROJECT / "examples/sales", local_image_root / "sales" / "1")
+    # Tests in two directories use this fixture, each directory its own instance of it.
+    if not (local_image_root / "sales").exists():
+        for version in ("1", "2"):
+            release = local_image_root / "probe" / version
+            shutil.copytree(PROJECT / "tests/locations/probe", release)
+            (release / "probe" / "VERSION").write_text(version)
+        shutil.copytree(PROJECT / "examples/sales", local_image_root / "sales" / "1")
     return local_account_session
 
 

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
 from rich.console import Console
 
+from tools.local.dagster_processes import stop_dagster
 from tools.local.errors import StepError
 from tools.local.files import CHECKOUT, LocalFiles
 from tools.local.processes import Processes
@@ -66,6 +67,8 @@ def ensure_account(
     """
     if account := running_account(files, processes):
         return account, False
+    # What still works on an account that is gone must not write to the storage of the next one.
+    stop_dagster(processes)
     stop_account(files, processes)
     command = [sys.executable, "-m", "localaws", "--state-dir", str(files.directory)]
     command += ["--image-root", str(CHECKOUT)]

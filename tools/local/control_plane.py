@@ -17,6 +17,7 @@ from dagster import DagsterInstance
 from dagster_graphql import DagsterGraphQLClient
 from rich.console import Console
 
+from run_isolation.dagster.daemon import ReconcilerDaemon
 from run_isolation.dagster.deployment import MANIFEST
 from run_isolation.dagster.home import RESOLVER
 from tools.local.account import Account
@@ -109,6 +110,10 @@ def _write_home(files: LocalFiles, environment: Mapping[str, str]) -> bool:
         StepError: `run-isolation dagster-home` refused.
     """
     files.dagster_home.mkdir(parents=True, exist_ok=True)
+    config = files.dagster_home / "dagster.yaml"
+    if not config.exists():
+        # A trial on one machine tells nobody.
+        config.write_text("telemetry: {enabled: false}\n")
     before = _contents(files.dagster_home)
     done = subprocess.run(
         [str(COMMAND), "dagster-home"], env=environment, capture_output=True, text=True, check=False
@@ -180,10 +185,13 @@ def _answers(plane: ControlPlane) -> bool:
 
 
 def _beats(plane: ControlPlane, process: psutil.Process) -> bool:
-    """Whether each daemon of this process has given a heartbeat; older ones don't count."""
+    """Whether each daemon of this process has given a heartbeat; older ones don't count.
+
+    The reconciler is required only in the instance of the process that runs it.
+    """
     with plane.instance() as instance:
         beats = instance.get_daemon_heartbeats()
         return all(
             kind in beats and beats[kind].timestamp >= process.create_time()
-            for kind in instance.get_required_daemon_types()
+            for kind in (*instance.get_required_daemon_types(), ReconcilerDaemon.daemon_type())
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import tenacity
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from run_isolation import tags
 from run_isolation.policy import Kind
+from run_isolation.slots import Slots
 from tools.local.control_plane import ControlPlane
 from tools.local.errors import StepError
 from tools.local.results import Launched
@@ -25,6 +26,8 @@ IN_PROCESS: Mapping[str, Any] = {"execution": {"config": {"in_process": {}}}}
 SMALL = {"seconds": 1.0, "memory_mib": 64}
 PATIENCE = 240.0
 """Seconds that all runs may take together."""
+SLOT_PATIENCE = 120.0
+"""Seconds that a run of an earlier `make up`, or of a person at the page, may hold a slot."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,15 @@ FIRST = Ask(
     NON_ISOLATED,
     {**IN_PROCESS, "ops": {"simulation": {"config": {"seconds": 4.0, "memory_mib": 64}}}},
 )
+DENIED = Ask(
+    "sales",
+    "check_feed",
+    "asks while the slot is taken",
+    Kind.ISOLATED,
+    "No slot was free: 1 of 1 held, by run {holder} of research",
+)
+"""Its job has the tag itself. Launched while the first run is going."""
 MEANWHILE = (
-    Ask("sales", "check_feed", "asks while the slot is taken", Kind.ISOLATED, "No slot was free"),
     Ask("sales", "refresh_sales", "asks for nothing", Kind.ISOLATED, "the default"),
     Ask(
         "research",
@@ -78,22 +88,54 @@ LAST = Ask(
     "a slot was free",
     config=IN_PROCESS,
 )
-"""Its job has the tag itself."""
 
 
-def launch_all(plane: ControlPlane, console: Console) -> list[tuple[Ask, Launched]]:
+def launch_all(plane: ControlPlane, slots: Slots, console: Console) -> list[tuple[Ask, Launched]]:
     """Launch the runs through the page's API and wait until they have ended.
 
     Raises:
-        StepError: a launch was refused, or a run did not end in time.
+        StepError: a launch was refused, a run did not end in time, or another one kept the slot.
     """
-    deadline = time.monotonic() + PATIENCE
     with working(console, "Runs of both kinds") as show, plane.instance() as instance:
-        pending = [_launch(plane, FIRST), *(_launch(plane, ask) for ask in MEANWHILE)]
-        _wait(instance, pending[:1], deadline, show)
+        wait_for_free_slots(slots, show)
+        deadline = time.monotonic() + PATIENCE
+        first = _launch(plane, FIRST)
+        denied = replace(DENIED, because=DENIED.because.format(holder=first.run_id))
+        pending = [first, *(_launch(plane, ask) for ask in (denied, *MEANWHILE))]
+        _wait(instance, [first], deadline, show)
+        # A slot is free when the run's process is gone, a moment after the run's end.
+        wait_for_free_slots(slots, show)
         pending.append(_launch(plane, LAST))
         _wait(instance, pending, deadline, show)
         return [(run.ask, _look(instance, run)) for run in pending]
+
+
+def wait_for_free_slots(slots: Slots, show: Callable[[str], None]) -> None:
+    """Wait for runs that were launched before and hold a slot.
+
+    Raises:
+        StepError: one holds it for too long.
+    """
+
+    def held() -> str:
+        holders = slots.holders()
+        names = ", ".join(f"{holder.run_id} of {holder.location}" for holder in holders)
+        if names:
+            show(f"an earlier run holds the slot: {names}")
+        return names
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_result(bool),
+        stop=tenacity.stop_after_delay(SLOT_PATIENCE),
+        wait=tenacity.wait_fixed(0.3),
+    )
+    try:
+        retrying(held)
+    except tenacity.RetryError as error:
+        raise StepError(
+            f"for {SLOT_PATIENCE:g} s an earlier run held the slot: {error.last_attempt.result()}. "
+            "Wait for its end, or terminate it at the page, then run `make up` again."
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -58,11 +58,14 @@ def bring_up(files: LocalFiles, console: Console) -> Report:
         current.outcome = plane.url
 
     with step(console, "runs of both kinds", ExitCode.NOT_LAUNCHED) as current:
+        from run_isolation.slots import Slots
         from tools.local.demo import launch_all
         from tools.local.verdict import place
 
         ecs = account.session.client("ecs", endpoint_url=account.endpoint_url)
-        runs = place(ecs, manifest.cluster, standing, launch_all(plane, console))
+        dynamodb = account.session.client("dynamodb", endpoint_url=account.endpoint_url)
+        launched = launch_all(plane, Slots(dynamodb, manifest.table), console)
+        runs = place(ecs, manifest.cluster, standing, launched)
         current.outcome = f"{len(runs)} ended"
 
     return Report(

@@ -31,7 +31,7 @@ def place(
 
 def _place(ecs: ECSClient, cluster: str, home: str, ask: Ask, run: Launched) -> Placed:
     own = _own_tasks(ecs, cluster, run)
-    faults = [*judge(ask, run, home), *judge_tasks(ask, own)]
+    faults = [*judge(ask, run, home), *judge_tasks(ask, run.task, own)]
     task = next((one for one in own if one["taskArn"] == run.task), None) or _described(
         ecs, cluster, run
     )
@@ -61,19 +61,25 @@ def judge(ask: Ask, run: Launched, home: str) -> list[str]:
         faults.append(f"its reason does not say {ask.because!r}")
     if ask.becomes is Kind.NON_ISOLATED and run.task != home:
         faults.append("was not executed in its location's standing container")
-    if ask.becomes is Kind.ISOLATED and run.task == home:
-        faults.append("was executed in the standing container")
     return faults
 
 
-def judge_tasks(ask: Ask, own: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What ECS says about the tasks that were started for the run."""
+def judge_tasks(ask: Ask, executed_by: str, own: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What ECS says about the tasks that were started for the run.
+
+    Args:
+        ask: What was asked for, and what it must become.
+        executed_by: ARN of the task that executed it.
+        own: The tasks, as DescribeTasks shows them.
+    """
     if ask.becomes is Kind.NON_ISOLATED:
         return [f"started task {task['taskArn']}" for task in own]
     if len(own) != 1:
         return [f"started {len(own)} tasks"]
     [task] = own
     faults = []
+    if task["taskArn"] != executed_by:
+        faults.append(f"was executed by {executed_by or 'no task'}, not by its own")
     if (int(task["cpu"]), int(task["memory"])) != (ask.cpu, ask.memory):
         size = f"{task['cpu']} CPU units, {task['memory']} MiB"
         faults.append(f"its task had {size}, not {ask.cpu} and {ask.memory}")

@@ -22,9 +22,9 @@ import click
 def command(directory: Path, force: bool) -> None:
     """Write dagster.yaml and workspace.yaml, or merge them with what is there.
 
-    Reads the manifest that RUN_ISOLATION_MANIFEST names. Run it again when `pulumi up` has added or
-    removed a code location: the daemon sees it within a minute, the webserver after "Reload all".
-    Your own keys stay; comments in an existing file are lost.
+    Reads the manifest that RUN_ISOLATION_MANIFEST names. When `pulumi up` adds or removes a code
+    location, webserver and daemon follow by themselves. Your own keys stay; comments in an existing
+    file are lost.
     """
     from run_isolation.dagster.deployment import load_manifest
     from run_isolation.dagster.home import RESOLVER, HomeConflictError, write_home

@@ -15,6 +15,7 @@ from dagster._daemon.daemon import DaemonIterator, DagsterDaemon, IntervalDaemon
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.reconciler import Reconciler
 from run_isolation.dagster.seam import replaced
+from run_isolation.dagster.workspace_watch import watch_workspace
 
 RECONCILE_SECONDS: Final = 10
 """Between two passes. A pass without holders costs one read of an item."""
@@ -56,6 +57,8 @@ def run(options: Sequence[str]) -> None:
     Args:
         options: Of ``dagster-daemon run``.
     """
+    # Dagster's daemon reads the file again by itself, every minute.
+    watch_workspace(on_change=lambda: None)
     controller = partial(daemon_controller_from_instance, gen_daemons=generate_daemons)
     with replaced(dagster._daemon.cli, "daemon_controller_from_instance", controller):
         dagster._daemon.cli.run_command.main(list(options), prog_name="run-isolation daemon")

@@ -116,21 +116,30 @@ def write_home(
         HomeConflictError: A file holds another launcher, coordinator or code location of that name.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    instance_path, workspace_path = directory / "dagster.yaml", directory / "workspace.yaml"
+    instance_path = directory / "dagster.yaml"
     instance = _read(instance_path)
-    workspace = _read(workspace_path)
     wanted = instance_config(manifest)
     merged = merge_instance(instance, wanted, force=force, path=instance_path)
-    served = merge_workspace(
-        workspace, workspace_config(manifest, resolver), manifest, workspace_path
-    )
     kept = tuple(
         key for key in ("storage", "compute_logs") if key in instance and merged[key] != wanted[key]
     )
-    return [
-        Written(instance_path, _replace(instance_path, instance, merged), kept),
-        Written(workspace_path, _replace(workspace_path, workspace, served)),
-    ]
+    # First what may conflict: either both files are written or none.
+    workspace = write_workspace(directory, manifest, resolver=resolver)
+    return [Written(instance_path, _replace(instance_path, instance, merged), kept), workspace]
+
+
+def write_workspace(directory: Path, manifest: Manifest, *, resolver: str | None) -> Written:
+    """Writes ``workspace.yaml`` alone; see ``write_home``.
+
+    Raises:
+        HomeConflictError: It holds a code location of that name that is not the deployment's.
+    """
+    path = directory / "workspace.yaml"
+    existing = _read(path)
+    wanted = workspace_config(manifest, resolver)
+    return Written(
+        path, _replace(path, existing, merge_workspace(existing, wanted, manifest, path))
+    )
 
 
 def merge_instance(existing: Config, wanted: Config, *, force: bool, path: Path) -> Config:

@@ -52,12 +52,12 @@ def launched_by(context: SubmitRunContext) -> LaunchedBy:
 
     Dagster's webserver hands its web request on as the workspace's source. Schedules, sensors,
     retries and the daemon's backfills have none; a backfill that the webserver submits itself has
-    its tag (dagster/_core/workspace/context.py, dagster/_core/execution/job_backfill.py).
+    its tag (dagster/_core/workspace/context.py, dagster/_core/execution/job_backfill.py). Other
+    tags say nothing then: a scheduled run that a person executes again keeps the schedule's name
+    (dagster/_core/instance/runs/run_domain.py, create_reexecuted_run).
     """
-    for tag, who in _AUTOMATED.items():
-        if tag in context.dagster_run.tags:
-            return who
+    tags = context.dagster_run.tags
     source = getattr(context.workspace, "source", None)
-    if _by_hand.get() or hasattr(source, "headers"):
+    if (_by_hand.get() or hasattr(source, "headers")) and BACKFILL_ID_TAG not in tags:
         return LaunchedBy.HAND
-    return LaunchedBy.OTHER
+    return next((who for tag, who in _AUTOMATED.items() if tag in tags), LaunchedBy.OTHER)

@@ -1,23 +1,36 @@
-"""The webserver: Dagster's own."""
+"""The webserver: Dagster's own, which learns of new code locations by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from dagster_webserver.cli import dagster_webserver
+import dagster_webserver.app
+from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
+from dagster_webserver.cli import dagster_webserver as dagster_webserver_command
+from dagster_webserver.webserver import DagsterWebserver
+
+from run_isolation.dagster.seam import replaced
+from run_isolation.dagster.workspace_watch import watch_workspace
+
+
+class RunIsolationWebserver(DagsterWebserver[WorkspaceProcessContext, WorkspaceRequestContext]):
+    """What Dagster's app factory makes in place of its own class. The page's parts go in here."""
+
+    def __init__(self, process_context: WorkspaceProcessContext, *args: Any, **kwargs: Any) -> None:
+        super().__init__(process_context, *args, **kwargs)
+        watch_workspace(on_change=process_context.refresh_workspace)
 
 
 def run(options: Sequence[str]) -> None:
     """Runs ``dagster-webserver``, every option and environment variable of which is kept.
 
-    The page's own parts go in by :func:`run_isolation.dagster.seam.replaced` for
-    ``dagster_webserver.app.DagsterWebserver``, the class that Dagster's app factory makes.
-
     Args:
         options: Of ``dagster-webserver``.
     """
-    dagster_webserver.main(
-        list(options),
-        prog_name="run-isolation webserver",
-        auto_envvar_prefix="DAGSTER_WEBSERVER",
-    )
+    with replaced(dagster_webserver.app, "DagsterWebserver", RunIsolationWebserver):
+        dagster_webserver_command.main(
+            list(options),
+            prog_name="run-isolation webserver",
+            auto_envvar_prefix="DAGSTER_WEBSERVER",
+        )

@@ -64,6 +64,15 @@ def test_a_backfill_that_the_page_submits_itself_is_automated(launches: Launches
     assert "backfill" in run.tags[tags.REASON]
 
 
+@pytest.mark.parametrize("who", ["schedule", "sensor", "automation condition"])
+def test_an_automated_run_that_a_person_executes_again_is_by_hand(
+    launches: Launches, who: str
+) -> None:
+    run = launches.launch(tags=NON_ISOLATED | AUTOMATED[who])
+    assert run_tags.read(run).kind is Kind.NON_ISOLATED
+    launches.ended(run)
+
+
 def test_a_launch_by_nobody_known_is_isolated(launches: Launches) -> None:
     run = launches.submit(launches.create(tags=NON_ISOLATED), source=None)
     assert run.status is DagsterRunStatus.QUEUED

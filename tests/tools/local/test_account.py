@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from rich.console import Console
 
@@ -92,6 +93,20 @@ def test_one_that_does_not_answer_is_replaced(
     second, fresh = ensure_account(files, processes, QUIET)
     assert fresh
     assert second.pid != first.pid
+
+
+def test_what_worked_on_one_that_is_gone_is_stopped_before_the_next_one_starts(
+    files: LocalFiles, localaws: Callable[[str], None]
+) -> None:
+    processes = Processes(files.processes)
+    ensure_account(files, processes, QUIET)
+    processes.start("daemon", ["sleep", "60"], directory=files.directory, log=files.log("daemon"))
+    gone = processes.running(account.NAME)
+    assert gone is not None
+    gone.kill()
+    psutil.wait_procs([gone], timeout=10)
+    ensure_account(files, processes, QUIET)
+    assert processes.running("daemon") is None
 
 
 def test_one_that_ends_at_once_shows_its_last_words(

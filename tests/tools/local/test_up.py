@@ -1,45 +1,66 @@
-"""`make up` and `make down` as a whole: the checkout's own program, examples and local account."""
+"""`make up` and `make down` as a whole, in a copy of the checkout: a live one is left alone."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
-from rich.console import Console
+import yaml
 
 from run_isolation.policy import Kind
 from tools.local.dagster_processes import DAEMON, WEBSERVER
+from tools.local.errors import ExitCode
 from tools.local.files import CHECKOUT, LocalFiles
 from tools.local.processes import Processes
-from tools.local.up import bring_up, stop_all
+from tools.local.report import Report
 
-pytestmark = [pytest.mark.engine, pytest.mark.e2e]
+pytestmark = [pytest.mark.engine, pytest.mark.e2e, pytest.mark.timeout(600)]
 
-QUIET = Console(quiet=True)
+PARTS = ("examples", "infra", "localaws", "runtime", "stacks", "tools")
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Iterator[LocalFiles]:
-    files = LocalFiles(tmp_path / "local")
-    files.directory.mkdir()
-    yield files
-    stop_all(files)
+def checkout(tmp_path: Path) -> Iterator[Path]:
+    checkout = tmp_path / "checkout"
+    for part in PARTS:
+        shutil.copytree(CHECKOUT / part, checkout / part)
+    shutil.copy(CHECKOUT / "Pulumi.yaml", checkout)
+    (checkout / ".venv").symlink_to(sys.prefix)
+    yield checkout
+    in_copy(checkout, [sys.executable, "-m", "tools.local", "down"])
 
 
-def by_hand(files: LocalFiles, command: str) -> str:
-    result = subprocess.run(
-        ["sh", "-c", f'. "{files.environment}" && {command}'],
-        cwd=CHECKOUT,
+def in_copy(checkout: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(checkout), str(checkout / "runtime")])
+    return subprocess.run(
+        command,
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
+
+
+def up(checkout: Path, code: ExitCode = ExitCode.DONE) -> Report:
+    done = in_copy(checkout, [sys.executable, "-m", "tools.local", "up", "--json"])
+    assert done.returncode == code, done.stdout + done.stderr
+    return Report.model_validate_json(done.stdout)
+
+
+def by_hand(checkout: Path, command: str) -> str:
+    environment = LocalFiles(checkout / ".local").environment
+    done = in_copy(checkout, ["sh", "-c", f'. "{environment}" && {command}'])
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def listens(address: str) -> bool:
@@ -51,34 +72,66 @@ def listens(address: str) -> bool:
     return True
 
 
-def test_up_again_by_hand_and_down(files: LocalFiles) -> None:
-    config = CHECKOUT / "stacks" / "Pulumi.local.yaml"
+def programs(checkout: Path) -> list[psutil.Process | None]:
+    processes = Processes(LocalFiles(checkout / ".local").processes)
+    return [processes.running(name) for name in (WEBSERVER, DAEMON)]
+
+
+def processes_of(checkout: Path) -> list[list[str]]:
+    """Command lines of all processes that have to do with this copy."""
+    return [
+        command
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if (command := process.info["cmdline"])
+        and str(checkout) in " ".join([*command, process.info["cwd"] or ""])
+    ]
+
+
+def disable_non_isolated_runs(checkout: Path) -> None:
+    path = checkout / "stacks" / "Pulumi.local.yaml"
+    stack = yaml.safe_load(path.read_text())
+    stack["config"]["run-isolation:deploymentSettings"]["non_isolated_runs"]["enabled"] = False
+    path.write_text(yaml.safe_dump(stack))
+
+
+def test_up_again_by_hand_and_down(checkout: Path) -> None:
+    config = checkout / "stacks" / "Pulumi.local.yaml"
     committed = config.read_bytes()
 
-    report = bring_up(files, QUIET)
+    report = up(checkout)
     assert {standing.location for standing in report.locations} == {"sales", "research"}
     for standing in report.locations:
         serves = standing.serves
         assert all((serves.assets, serves.jobs, serves.sensors, serves.schedules)), standing
         assert listens(standing.address)
-
-    assert report.good, [placed.faults for placed in report.runs]
     asked = {(placed.run.location, placed.run.kind) for placed in report.runs}
     assert asked == {(one, kind) for one in ("sales", "research") for kind in Kind}
+    standing_tasks = {standing.task for standing in report.locations}
+    for placed in report.runs:
+        assert (placed.run.task in standing_tasks) == (placed.run.kind == Kind.NON_ISOLATED)
     assert requests.get(f"{report.page}/server_info", timeout=10).ok
-    dagster = [Processes(files.processes).running(name) for name in (WEBSERVER, DAEMON)]
+    dagster = programs(checkout)
+    assert all(dagster)
 
-    again = bring_up(files, QUIET)
+    again = up(checkout)
     assert set(again.resources) == {"unchanged"}
     assert again.locations == report.locations
-    assert again.good, [placed.faults for placed in again.runs]
     assert again.page == report.page
-    assert [Processes(files.processes).running(name) for name in (WEBSERVER, DAEMON)] == dagster
+    assert programs(checkout) == dagster
+    assert not {one.run.run_id for one in again.runs} & {one.run.run_id for one in report.runs}
 
-    preview = by_hand(files, "pulumi preview --expect-no-changes --non-interactive")
+    preview = by_hand(checkout, "pulumi preview --expect-no-changes --non-interactive")
     assert "unchanged" in preview
     assert config.read_bytes() == committed
 
-    assert len(stop_all(files)) == 3
-    assert all(process and not process.is_running() for process in dagster)
+    disable_non_isolated_runs(checkout)
+    wrong = up(checkout, ExitCode.RUN_IN_THE_WRONG)
+    assert {placed.run.kind for placed in wrong.runs} == {Kind.ISOLATED}
+    faults = [fault for placed in wrong.runs for fault in placed.faults]
+    assert "became isolated, not non-isolated" in faults
+    assert programs(checkout) == dagster
+
+    assert processes_of(checkout) != []
+    assert in_copy(checkout, [sys.executable, "-m", "tools.local", "down"]).returncode == 0
+    assert processes_of(checkout) == []
     assert not any(listens(standing.address) for standing in report.locations)

@@ -1,0 +1,315 @@
+"""A whole deployment on this machine: a stack in the local account, a webserver and a daemon.
+
+Everything is done as a user does it: the stack by Pulumi's engine, the Dagster home by
+`run-isolation dagster-home`, the processes by `run-isolation webserver` and `daemon`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from localaws.account import LocalAccount
+from localaws.calls import Call
+from run_isolation.dagster.deployment import MANIFEST
+from run_isolation.dagster.home import RESOLVER
+from run_isolation.slots import Holder, Slots
+from tests.deployment.conftest import probe
+from tests.deployment.stack import Changes, DeployedStack
+from tests.e2e.page import Page
+from tests.e2e.programs import BIN, Program, free_port
+from tests.e2e.runs import NON_ISOLATED, Run, Work
+from tests.e2e.storage import Storage
+from tests.e2e.waiting import eventually
+
+PROBE, OTHER = "probe", "other"
+"""The two code locations. Both have the probe's jobs, so that a run can tell which it is in."""
+
+STANDING = {"cpu": 1024, "memory": 2048}
+"""A standing container that starts a run in 2 seconds, where the default size takes 8."""
+
+LOCATIONS: Mapping[str, Any] = {
+    PROBE: {**probe("1"), "standing": STANDING},
+    # Without the assets: Dagster wants each of them in one code location only.
+    OTHER: {**probe("1"), "standing": STANDING, "module": "probe.jobs"},
+}
+
+ON: Mapping[str, Any] = {"enabled": True}
+"""Settings of most tests: non-isolated runs, one at a time, by hand."""
+
+DAGSTER_YAML: Mapping[str, Any] = {
+    # What a user's own dagster.yaml may have. The limits are what tests are about.
+    "run_queue": {
+        "max_concurrent_runs": 6,
+        "dequeue_interval_seconds": 1,
+        "tag_concurrency_limits": [{"key": "probe/group", "value": "limited", "limit": 1}],
+    },
+    "concurrency": {"pools": {"granularity": "run"}},
+    "run_retries": {"enabled": True},
+    "run_monitoring": {"poll_interval_seconds": 2},
+    "telemetry": {"enabled": False},
+}
+
+
+@dataclass
+class DagsterDeployment:
+    """The deployment as its owner uses it.
+
+    Attributes:
+        stack: Its stack; change it by `up`.
+        account: The AWS account, for what the AWS side says.
+        directory: For the Dagster home, logs and the files of runs.
+        storage: Dagster's.
+        webserver: The process of the page; `restart_webserver` waits until it answers.
+        daemon: Dagster's daemon.
+        page: The page.
+    """
+
+    stack: DeployedStack
+    account: LocalAccount
+    directory: Path
+    storage: Storage
+    webserver: Program = field(init=False)
+    daemon: Program = field(init=False)
+    page: Page = field(init=False)
+    runs: list[Run] = field(default_factory=list, init=False)
+    """Runs that a test has started and nobody has seen end yet."""
+    _config: dict[str, Any] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        port = free_port()
+        self.page = Page(f"http://127.0.0.1:{port}")
+        self.home.mkdir(parents=True)
+        self.work_directory.mkdir()
+        self.webserver = self._program("webserver", "-h", "127.0.0.1", "-p", str(port))
+        self.daemon = self._program("daemon")
+
+    @property
+    def home(self) -> Path:
+        """DAGSTER_HOME."""
+        return self.directory / "home"
+
+    @property
+    def work_directory(self) -> Path:
+        """Where runs and tests exchange files."""
+        return self.directory / "work"
+
+    def environment(self, caller: str) -> dict[str, str]:
+        """The environment of a process of the user's. AWS sees `caller` as its access key id."""
+        own = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        return {
+            **own,
+            **self.account.environment(),
+            **self.storage.environment,
+            "AWS_ACCESS_KEY_ID": caller,
+            "DAGSTER_HOME": str(self.home),
+            MANIFEST: f"/run-isolation/{self.stack.name}/manifest",
+            RESOLVER: self.account.dns,
+        }
+
+    def _program(self, name: str, *options: str) -> Program:
+        return Program(
+            name,
+            [str(BIN / "run-isolation"), name, *options],
+            self.home,
+            self.environment(caller=name),
+            self.directory / f"{name}.log",
+        )
+
+    def command(self, *words: str, caller: str = "person") -> str:
+        """What a command of the environment's `bin`, run in the Dagster home, says.
+
+        Raises:
+            AssertionError: It failed.
+        """
+        done = subprocess.run(
+            [str(BIN / words[0]), *words[1:]],
+            cwd=self.home,
+            env=self.environment(caller),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{words} exits with {done.returncode}\n{done.stderr}"
+        return done.stdout
+
+    def up(
+        self,
+        non_isolated_runs: Mapping[str, Any] | None = None,
+        locations: Mapping[str, Any] | None = None,
+    ) -> Changes | None:
+        """`pulumi up` with these settings and code locations; what is not given stays.
+
+        Returns:
+            What it did, or None where the stack is so already.
+        """
+        config = {
+            "aws:region": "us-east-1",
+            "run-isolation:instance": dict(self.storage.instance),
+            "run-isolation:protect": False,
+            "run-isolation:codeLocations": LOCATIONS,
+            "run-isolation:deploymentSettings": {"non_isolated_runs": {}},
+            **self._config,
+        }
+        if non_isolated_runs is not None:
+            settings = {"non_isolated_runs": dict(non_isolated_runs)}
+            config["run-isolation:deploymentSettings"] = settings
+        if locations is not None:
+            config["run-isolation:codeLocations"] = locations
+        if config == self._config:
+            return None
+        # As a user writes it, without the YAML anchors of values that are there twice.
+        self.stack.write(yaml.safe_load(yaml.safe_dump(config)))
+        changes = self.stack.up()
+        self._config = config
+        return changes
+
+    def write_home(self) -> str:
+        """`run-isolation dagster-home`: what it says."""
+        return self.command("run-isolation", "dagster-home")
+
+    def start_webserver(self) -> None:
+        """Start the webserver; return when the page is there."""
+        self.webserver.start()
+        eventually(
+            lambda: self.page.answers or not self.webserver.alive,
+            lambda: f"the webserver answers\n{self.webserver.said()}",
+        )
+        assert self.webserver.alive, self.webserver.said()
+
+    def launch(
+        self,
+        job: str = "work_job",
+        *,
+        location: str = PROBE,
+        asked: bool = True,
+        held: bool = True,
+        op: str = "work",
+        tags: Mapping[str, str] | None = None,
+        **config: Any,
+    ) -> Run:
+        """Launch a run from the page.
+
+        Args:
+            job: Its job.
+            location: Its code location.
+            asked: Whether it asks not to be isolated.
+            held: Whether its code waits until the test says go.
+            op: The op that `config` is for.
+            tags: More tags.
+            config: More of the op's config: `fail`, `ignore_signals` ...
+        """
+        work = self.work(op=op, held=held, **config)
+        given = {**(NON_ISOLATED if asked else {}), **(tags or {})}
+        run_id = self.page.launch(job, location=location, tags=given, config=work.config())
+        return self.run(run_id, work)
+
+    def work(self, *, op: str = "work", held: bool = True, **config: Any) -> Work:
+        """Run config for a run that is launched in another way."""
+        return Work(self.work_directory, op, held, config)
+
+    def run(self, run_id: str, work: Work | None = None) -> Run:
+        """A run that was launched in another way. It is ended with the test."""
+        run = Run(run_id, self.page, work)
+        self.runs.append(run)
+        return run
+
+    @property
+    def slots(self) -> Slots:
+        """The deployment's slot table."""
+        return Slots(self.account.client("dynamodb"), f"run-isolation-{self.stack.name}-slots")
+
+    @property
+    def holders(self) -> tuple[Holder, ...]:
+        """Who holds a slot now."""
+        return self.slots.holders()
+
+    def wait_for_free_slots(self, seconds: float = 60) -> None:
+        """Wait until nobody holds a slot."""
+        eventually(lambda: not self.holders, lambda: f"no holders, but {self.holders}", seconds)
+
+    @property
+    def cluster(self) -> str:
+        """The name of the ECS cluster."""
+        return f"run-isolation-{self.stack.name}"
+
+    def serves(self, location: str = PROBE) -> bool:
+        """Whether the one task of a location's service is healthy."""
+        ecs = self.account.client("ecs")
+        arns = ecs.list_tasks(cluster=self.cluster, serviceName=location)["taskArns"]
+        return [self.task(arn)["healthStatus"] for arn in arns] == ["HEALTHY"]
+
+    def isolated_tasks(self, location: str = PROBE) -> set[str]:
+        """ARNs of all isolated tasks that a code location ever had."""
+        ecs = self.account.client("ecs")
+        family = f"{self.cluster}-{location}-isolated"
+        return {
+            arn
+            for status in ("RUNNING", "STOPPED")
+            for page in ecs.get_paginator("list_tasks").paginate(
+                cluster=self.cluster, family=family, desiredStatus=status
+            )
+            for arn in page["taskArns"]
+        }
+
+    def run_task_calls(self) -> list[Call]:
+        """Every call of RunTask, by whomever."""
+        return [call for call in self.account.calls.all("ecs") if call.operation == "RunTask"]
+
+    def standing_task(self, location: str = PROBE) -> str:
+        """ARN of the one running task of a code location's service."""
+        ecs = self.account.client("ecs")
+        [arn] = ecs.list_tasks(cluster=self.cluster, serviceName=location)["taskArns"]
+        return str(arn)
+
+    def task(self, arn: str) -> dict[str, Any]:
+        """A task as DescribeTasks shows it."""
+        ecs = self.account.client("ecs")
+        [task] = ecs.describe_tasks(cluster=self.cluster, tasks=[arn])["tasks"]
+        return dict(task)
+
+    def wait_for_stopped(self, arn: str, seconds: float = 30) -> dict[str, Any]:
+        """A task once it is STOPPED."""
+        self.account.task(arn).wait_for("STOPPED", seconds)
+        return self.task(arn)
+
+    def settle(self) -> None:
+        """End what a test left going on: no run, no holder, both programs alive."""
+        if not self.webserver.alive:
+            self.webserver.stop()
+            self.start_webserver()
+        if not self.daemon.alive:
+            self.daemon.stop()
+            self.daemon.start()
+        for run in self.runs:
+            if self.page.run(run.id) is not None:
+                # The page's other way to terminate refuses runs that are STARTING.
+                run.cancel(force=True)
+        self.runs.clear()
+        self.wait_for_free_slots()
+
+
+@contextmanager
+def deployed(
+    stack: DeployedStack, account: LocalAccount, directory: Path, storage: Storage
+) -> Iterator[DagsterDeployment]:
+    """Bring a deployment up, with both programs, and take it down again."""
+    deployment = DagsterDeployment(stack, account, directory, storage)
+    try:
+        deployment.up()
+        (deployment.home / "dagster.yaml").write_text(yaml.safe_dump(dict(DAGSTER_YAML)))
+        deployment.write_home()
+        # The first process that opens the instance makes its tables.
+        deployment.start_webserver()
+        deployment.daemon.start()
+        yield deployment
+    finally:
+        deployment.daemon.stop()
+        deployment.webserver.stop()
+        stack.destroy()

@@ -1,0 +1,128 @@
+"""Dagster's storage: SQLite always, and Postgres where this machine has a server."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+
+from localaws.account import LocalAccount
+from run_isolation.dagster.home import DATABASE_URL
+from tests.e2e.programs import free_port
+from tests.e2e.waiting import eventually
+
+DEBIAN = Path("/usr/lib/postgresql")
+"""https://packages.debian.org/stable/postgresql: each major version has its own directory here."""
+UNPRIVILEGED = ("postgres", "nobody")
+"""Whom the server runs as where the tests run as root, which it refuses."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How the deployment's processes find it.
+
+    Attributes:
+        instance: The stack config's `run-isolation:instance`.
+        environment: What the user's own webserver and daemon need beside.
+    """
+
+    instance: Mapping[str, Any]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def sqlite(directory: Path) -> Storage:
+    """A directory on this machine's disk."""
+    return Storage({"sqliteDirectory": str(directory), "computeLogsBucket": "create"})
+
+
+def postgres_programs() -> Path | None:
+    """The directory of `initdb` and `postgres`, or None."""
+    on_path = shutil.which("initdb")
+    candidates = [Path(on_path).resolve().parent] if on_path else []
+    candidates += sorted(DEBIAN.glob("*/bin"), reverse=True)
+    for directory in candidates:
+        if (directory / "initdb").exists() and (directory / "postgres").exists():
+            return directory
+    return None
+
+
+@contextmanager
+def postgres(programs: Path, account: LocalAccount) -> Iterator[Storage]:
+    """A server of its own with an empty database, and the secret that holds its URL."""
+    with _server(programs) as url:
+        secret = account.client("secretsmanager").create_secret(
+            Name="e2e-database-url", SecretString=url
+        )
+        yield Storage(
+            {"databaseUrlSecretArn": secret["ARN"], "computeLogsBucket": "create"},
+            {DATABASE_URL: url},
+        )
+
+
+@contextmanager
+def _server(programs: Path) -> Iterator[str]:
+    """Its URL. Answers on one port of 127.0.0.1 only."""
+    user = _unprivileged()
+    # Not below pytest's directories: only their owner can go in.
+    directory = Path(tempfile.mkdtemp(prefix="run-isolation-postgres-"))
+    log = directory / "log"
+    data = directory / "data"
+    if user is not None:
+        os.chown(directory, user.pw_uid, user.pw_gid)
+    own: dict[str, Any] = {"cwd": directory}
+    if user is not None:
+        own |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    try:
+        subprocess.run(
+            [programs / "initdb", "-D", data, "-U", "dagster", "-A", "trust", "--no-sync"],
+            check=True,
+            capture_output=True,
+            **own,
+        )
+        port = free_port()
+        settings = ["listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories="]
+        # The database does not outlive the tests: nothing has to be on the disk.
+        settings += ["fsync=off", "full_page_writes=off", "synchronous_commit=off"]
+        options = [part for setting in settings for part in ("-c", setting)]
+        with log.open("wb") as output:
+            server = subprocess.Popen(
+                [programs / "postgres", "-D", data, *options], stdout=output, stderr=output, **own
+            )
+        try:
+            url = f"postgresql://dagster@127.0.0.1:{port}/postgres"
+            eventually(lambda: _accepts(url), lambda: f"Postgres answers\n{log.read_text()}")
+            yield url
+        finally:
+            # SIGINT: open connections are closed, where SIGTERM waits for them.
+            server.send_signal(2)
+            server.wait(30)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    """Whom to run the server as; None means as oneself."""
+    if os.geteuid() != 0:
+        return None
+    known = {user.pw_name: user for user in pwd.getpwall()}
+    return next(known[name] for name in UNPRIVILEGED if name in known)
+
+
+def _accepts(url: str) -> bool:
+    engine = sqlalchemy.create_engine(url)
+    try:
+        engine.connect().close()
+    except sqlalchemy.exc.OperationalError:
+        return False
+    finally:
+        engine.dispose()
+    return True

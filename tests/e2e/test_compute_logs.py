@@ -1,0 +1,52 @@
+"""What a run has printed can be read in the page after its task is gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.dagster_deployment import ON, DagsterDeployment
+from tests.e2e.runs import Run
+from tests.e2e.waiting import eventually
+
+pytestmark = pytest.mark.e2e
+
+CAPTURED = """
+query Captured($runId: ID!) {
+  logsForRun(runId: $runId) {
+    ... on EventConnection { events { ... on LogsCapturedEvent { fileKey } } }
+  }
+}"""
+
+STDOUT = "query Stdout($key: [String!]!) { capturedLogs(logKey: $key) { stdout } }"
+
+
+def stdout(deployment: DagsterDeployment, run: Run) -> str:
+    """The standard output of a run's one step, as the page shows it."""
+    events = deployment.page.ask(CAPTURED, runId=run.id)["logsForRun"]["events"]
+    [file] = {event["fileKey"] for event in events if event.get("fileKey")}
+    key = [run.id, "compute_logs", file]
+    return deployment.page.ask(STDOUT, key=key)["capturedLogs"]["stdout"] or ""
+
+
+def test_an_isolated_runs_output_outlives_its_task(deployment: DagsterDeployment) -> None:
+    deployment.up(ON)
+    run = deployment.launch(asked=False, held=False)
+    run.wait_for("SUCCESS")
+    assert run.task is not None
+    deployment.wait_for_stopped(run.task)
+
+    assert f"probe stdout of run {run.id}" in stdout(deployment, run)
+
+
+def test_a_non_isolated_runs_output_outlives_the_standing_task(
+    deployment: DagsterDeployment,
+) -> None:
+    deployment.up(ON)
+    run = deployment.launch(held=False)
+    run.wait_for("SUCCESS")
+    assert run.task == deployment.standing_task()
+    deployment.account.client("ecs").stop_task(cluster=deployment.cluster, task=run.task)
+    deployment.wait_for_stopped(run.task, 150)
+
+    assert f"probe stdout of run {run.id}" in stdout(deployment, run)
+    eventually(deployment.serves, "the service has another task")

@@ -1,0 +1,84 @@
+"""New code, and code locations that come and go, with nothing restarted."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.deployment.conftest import probe
+from tests.e2e.dagster_deployment import LOCATIONS, ON, PROBE, STANDING, DagsterDeployment
+from tests.e2e.waiting import eventually
+
+pytestmark = pytest.mark.e2e
+
+JOB = """
+query Job($params: PipelineSelector!) {
+  pipelineOrError(params: $params) {
+    __typename ... on Pipeline { tags { key value } } ... on Error { message }
+  }
+}"""
+
+WORKSPACE = """
+{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }
+"""
+
+
+def shown_version(deployment: DagsterDeployment) -> str | None:
+    """The release of the probe's code that the page shows."""
+    params = {
+        "pipelineName": "work_job",
+        "repositoryName": "__repository__",
+        "repositoryLocationName": PROBE,
+    }
+    found = deployment.page.ask(JOB, params=params)["pipelineOrError"]
+    shown = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
+    return shown.get("probe/code_version")
+
+
+def shown_locations(deployment: DagsterDeployment) -> set[str]:
+    """The code locations that the page shows as loaded."""
+    entries = deployment.page.ask(WORKSPACE)["workspaceOrError"]["locationEntries"]
+    return {entry["name"] for entry in entries if entry["loadStatus"] == "LOADED"}
+
+
+def test_the_next_run_executes_the_new_code_and_a_queued_one_the_old(
+    deployment: DagsterDeployment,
+) -> None:
+    deployment.up(ON, LOCATIONS)
+    programs = (deployment.webserver.pid, deployment.daemon.pid)
+    # Dagster's tag limit keeps the second one in the queue.
+    going = deployment.launch("limited_job", asked=False)
+    old = going.wait_for_place()
+    queued = deployment.launch("limited_job", asked=False)
+
+    deployment.up(locations={**LOCATIONS, PROBE: {**probe("2"), "standing": STANDING}})
+    eventually(lambda: shown_version(deployment) == "2", "the page shows the new release", 30)
+    after = deployment.launch(asked=False, held=False)
+    new = after.wait_for_place()
+    assert queued.status == "QUEUED"
+    going.finish()
+    late = queued.wait_for_place()
+    queued.finish()
+
+    assert new["code_version"] == "2"
+    assert new["revision"] > old["revision"]
+    assert (late["code_version"], late["revision"]) == ("1", old["revision"])
+    assert (deployment.webserver.pid, deployment.daemon.pid) == programs
+    after.wait_for("SUCCESS")
+    deployment.up(locations=LOCATIONS)
+    eventually(lambda: shown_version(deployment) == "1", "the page shows the old release", 30)
+
+
+def test_a_code_location_comes_and_goes_without_a_restart(deployment: DagsterDeployment) -> None:
+    deployment.up(ON, LOCATIONS)
+    programs = (deployment.webserver.pid, deployment.daemon.pid)
+    third = {**probe("2"), "standing": STANDING, "module": "probe.jobs"}
+
+    deployment.up(locations={**LOCATIONS, "third": third})
+    eventually(lambda: "third" in shown_locations(deployment), "the page shows it", 60)
+    run = deployment.launch(location="third", asked=False, held=False)
+    run.wait_for("SUCCESS", seconds=120)
+    assert run.task in deployment.isolated_tasks("third")
+
+    deployment.up(locations=LOCATIONS)
+    eventually(lambda: "third" not in shown_locations(deployment), "the page forgets it", 60)
+    assert (deployment.webserver.pid, deployment.daemon.pid) == programs

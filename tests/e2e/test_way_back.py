@@ -1,0 +1,53 @@
+"""`RUN_ISOLATION_DISABLED=1`: the way back when anything of ours breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from run_isolation.dagster.deployment import SWITCH
+from tests.e2e.dagster_deployment import ON, DagsterDeployment
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def switched_off(deployment: DagsterDeployment) -> Iterator[DagsterDeployment]:
+    deployment.up(ON)
+    programs = (deployment.webserver, deployment.daemon)
+    before = [program.environment for program in programs]
+
+    def restart() -> None:
+        for program in programs:
+            program.stop()
+        deployment.start_webserver()
+        deployment.daemon.start()
+
+    for program in programs:
+        program.environment = {**program.environment, SWITCH: "1"}
+    restart()
+    yield deployment
+    for program, environment in zip(programs, before, strict=True):
+        program.environment = environment
+    restart()
+
+
+def test_every_run_is_isolated_by_dagsters_own_coordinator(switched_off: DagsterDeployment) -> None:
+    deployment = switched_off
+    deployment.account.calls.clear()
+    before = deployment.isolated_tasks()
+
+    run = deployment.launch(asked=True)
+    place = run.wait_for_place()
+    run.finish()
+
+    [arn] = deployment.isolated_tasks() - before
+    assert place["task_arn"] == run.task == arn
+    assert run.queued
+    # Nobody decided, nobody looked at the settings, nobody took a slot.
+    assert run.reason == ""
+    for caller in ("webserver", "daemon"):
+        writes = deployment.account.calls.all("dynamodb", caller)
+        assert [call for call in writes if call.operation == "UpdateItem"] == []
+    assert deployment.account.calls.all("dynamodb", "webserver") == []
