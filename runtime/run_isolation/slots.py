@@ -2,7 +2,8 @@
 
 All holders of the deployment are one map in one DynamoDB item, by run id::
 
-    {"pk": "slots", "holders": {"<run id>": {"attempt": 1, "location": "sales", "since": "..."}}}
+    {"pk": "slots", "holders": {"<run id>": {"attempt": 1, "location": "sales", "since": "...",
+                                             "hosted_by": "<task ARN>@<ip:port>"}}}
 
 Acquiring adds the run's own entry on the condition that the map is smaller than the limit. DynamoDB
 applies condition and write as one step and one after the other
@@ -15,6 +16,11 @@ so any number of launchers on any number of machines agree on the count. Why a m
   when somebody who knows that the run's process is gone removes it. No clock is read here.
 * Every later write names run and attempt in its condition. A process that comes back from the dead
   can neither remove nor replace the entry of a newer attempt of its run.
+
+A slot's life: a launcher acquires it; the standing server writes its name into the entry just
+before it starts the process (``host``), or starts nothing where the entry is gone; the server
+releases it when the process is over. So an entry without a server has no process, and of one with a
+server there is somebody to ask.
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from run_isolation.errors import SupersededError
+from run_isolation.server_identity import ServerIdentity
 from run_isolation.settings import NonIsolatedRuns, read_settings
 from run_isolation.table import HASH_KEY, SLOTS_KEY, answering, refused_item
 
@@ -35,11 +42,14 @@ _KEY: Final[Any] = {HASH_KEY: {"S": SLOTS_KEY}}
 
 _THERE_IS_ROOM: Final = "attribute_exists(holders) AND size(holders) < :limit"
 _NOT_YET_A_HOLDER: Final = "attribute_not_exists(holders.#run)"
-_A_HOLDER_ALREADY: Final = "holders.#run.attempt <= :attempt"
-"""By this attempt (its answer was lost) or by an older one of this run (it passes its slot on)."""
-_MAY_HOLD: Final = f"({_THERE_IS_ROOM} AND {_NOT_YET_A_HOLDER}) OR {_A_HOLDER_ALREADY}"
+_OLDER_ATTEMPT_HOLDS: Final = "holders.#run.attempt < :attempt"
+"""It passes its slot on. This attempt's own entry stays as it is: a request that is repeated late
+must not wipe out the server in it. The refusal shows that it is there."""
+_MAY_JOIN: Final = f"({_THERE_IS_ROOM} AND {_NOT_YET_A_HOLDER}) OR {_OLDER_ATTEMPT_HOLDS}"
 
 _IS_MINE: Final = "holders.#run.attempt = :attempt"
+_NOT_HOSTED: Final = "attribute_not_exists(holders.#run.hosted_by)"
+_HOSTED_BY: Final = "holders.#run.hosted_by = :server"
 
 
 def _now() -> str:
@@ -57,6 +67,8 @@ class Holder:
     """Its code location."""
     since: str = field(default_factory=_now, compare=False)
     """When it asked, UTC in ISO 8601. For people to read: nothing is decided by it."""
+    hosted_by: ServerIdentity | None = None
+    """The server that has its process, or is about to start it. None: nobody has begun."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +131,34 @@ class Slots:
             return Acquired(holder)
         holders = _holders(refusal)
         for other in holders:
-            if other.run_id == holder.run_id:
+            if other.run_id == holder.run_id and other.attempt > holder.attempt:
                 raise SupersededError(holder.run_id, holder.attempt, newer_attempt=other.attempt)
+            if other.run_id == holder.run_id:
+                return Acquired(other)
         return Denied(holders, settings.limit) if settings.enabled else Disabled()
+
+    def host(self, run_id: str, attempt: int, server: ServerIdentity) -> bool:
+        """Notes the server that is about to start the attempt's process.
+
+        Returns:
+            Whether to start it: the attempt holds a slot, and no other server has it. From then on
+            the slot is not free before this server, or the end of its task, says so.
+
+        Raises:
+            TableError: Not known: start nothing.
+        """
+        return self._change(
+            "SET holders.#run.hosted_by = :server",
+            f"{_IS_MINE} AND ({_NOT_HOSTED} OR {_HOSTED_BY})",
+            run_id,
+            {":attempt": {"N": str(attempt)}, ":server": {"S": server.to_server_id()}},
+        )
 
     def release(self, run_id: str, attempt: int) -> bool:
         """Gives the slot of this attempt back, if it is still this attempt's.
 
-        Whoever knows that the attempt's process is gone may call it, any number of times.
+        Whoever knows that the attempt's process is gone, or that it will not be started, may call
+        it, any number of times.
 
         Returns:
             Whether this call removed the holder. False: it was not there, or a newer attempt's.
@@ -134,19 +166,25 @@ class Slots:
         Raises:
             TableError: The holder may still be there. The reconciler comes back to it.
         """
-        with answering("dynamodb:UpdateItem", self.table):
-            try:
-                self.client.update_item(
-                    TableName=self.table,
-                    Key=_KEY,
-                    UpdateExpression="REMOVE holders.#run",
-                    ConditionExpression=_IS_MINE,
-                    ExpressionAttributeNames={"#run": run_id},
-                    ExpressionAttributeValues={":attempt": {"N": str(attempt)}},
-                )
-            except self.client.exceptions.ConditionalCheckFailedException:
-                return False
-        return True
+        values = {":attempt": {"N": str(attempt)}}
+        return self._change("REMOVE holders.#run", _IS_MINE, run_id, values)
+
+    def remove(self, seen: Holder) -> bool:
+        """Removes a holder if it is still as it was seen, above all hosted by no other server.
+
+        Returns:
+            Whether this call removed the holder.
+
+        Raises:
+            TableError: The holder may still be there.
+        """
+        values = {":attempt": {"N": str(seen.attempt)}}
+        if seen.hosted_by is None:
+            unchanged = f"{_IS_MINE} AND {_NOT_HOSTED}"
+        else:
+            unchanged = f"{_IS_MINE} AND {_HOSTED_BY}"
+            values[":server"] = {"S": seen.hosted_by.to_server_id()}
+        return self._change("REMOVE holders.#run", unchanged, seen.run_id, values)
 
     def holders(self) -> tuple[Holder, ...]:
         """Who holds a slot now (a strongly consistent read), the longest first.
@@ -166,7 +204,7 @@ class Slots:
                     TableName=self.table,
                     Key=_KEY,
                     UpdateExpression="SET holders.#run = :holder",
-                    ConditionExpression=_MAY_HOLD,
+                    ConditionExpression=_MAY_JOIN,
                     ExpressionAttributeNames={"#run": holder.run_id},
                     ExpressionAttributeValues={
                         ":holder": _to_attribute(holder),
@@ -179,6 +217,22 @@ class Slots:
             except self.client.exceptions.ConditionalCheckFailedException as error:
                 return refused_item(error)
         return None
+
+    def _change(self, update: str, condition: str, run_id: str, values: Mapping[str, Any]) -> bool:
+        """One write to the run's entry; False where the condition failed."""
+        with answering("dynamodb:UpdateItem", self.table):
+            try:
+                self.client.update_item(
+                    TableName=self.table,
+                    Key=_KEY,
+                    UpdateExpression=update,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames={"#run": run_id},
+                    ExpressionAttributeValues=values,
+                )
+            except self.client.exceptions.ConditionalCheckFailedException:
+                return False
+        return True
 
     def _create(self) -> None:
         """Creates the empty map, once in a deployment's life. One that is there stays as it is."""
@@ -201,23 +255,22 @@ def _to_attribute(holder: Holder) -> Any:
     }
 
 
+def _from_attribute(run_id: str, value: Mapping[str, Any]) -> Holder:
+    entry = value["M"]
+    return Holder(
+        run_id=run_id,
+        attempt=int(entry["attempt"]["N"]),
+        location=entry["location"]["S"],
+        since=entry["since"]["S"],
+        hosted_by=ServerIdentity.from_server_id(entry.get("hosted_by", {"S": ""})["S"]),
+    )
+
+
 def _has_holders(item: Mapping[str, Any]) -> bool:
     return "holders" in item
 
 
 def _holders(item: Mapping[str, Any]) -> tuple[Holder, ...]:
-    holders = item.get("holders", {"M": {}})["M"]
-    return tuple(
-        sorted(
-            (
-                Holder(
-                    run_id=run_id,
-                    attempt=int(value["M"]["attempt"]["N"]),
-                    location=value["M"]["location"]["S"],
-                    since=value["M"]["since"]["S"],
-                )
-                for run_id, value in holders.items()
-            ),
-            key=lambda holder: (holder.since, holder.run_id),
-        )
-    )
+    entries = item.get("holders", {"M": {}})["M"]
+    holders = (_from_attribute(run_id, value) for run_id, value in entries.items())
+    return tuple(sorted(holders, key=lambda holder: (holder.since, holder.run_id)))

@@ -42,12 +42,16 @@ def answering(action: str, table: str) -> Iterator[None]:
         code = error.response["Error"]["Code"]
         if code == "ConditionalCheckFailedException":
             raise
-        problem = f"{error}."
+        problem = _sentence(error)
         if aws.is_throttle(error) or aws.is_server_error(error):
             raise TableUnreachableError(action, table, problem) from error
         raise TableRefusedError(action, table, code, problem) from error
     except BotoCoreError as error:
-        raise TableUnreachableError(action, table, f"{error}.") from error
+        raise TableUnreachableError(action, table, _sentence(error)) from error
+
+
+def _sentence(error: Exception) -> str:
+    return f"{str(error).rstrip('.')}."
 
 
 def refused_item(error: ClientError) -> Mapping[str, Any]:

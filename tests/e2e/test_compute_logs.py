@@ -47,6 +47,6 @@ def test_a_non_isolated_runs_output_outlives_the_standing_task(
     assert run.task == deployment.standing_task()
     deployment.account.client("ecs").stop_task(cluster=deployment.cluster, task=run.task)
     deployment.wait_for_stopped(run.task, 150)
+    eventually(deployment.serves, "the service has another task")
 
     assert f"probe stdout of run {run.id}" in stdout(deployment, run)
-    eventually(deployment.serves, "the service has another task")

@@ -78,7 +78,10 @@ def test_after_the_runs_process_was_killed(deployment: DagsterDeployment) -> Non
 def test_after_a_delete(deployment: DagsterDeployment) -> None:
     run, process = working(deployment)
     deployment.page.delete(run.id)
-    deployment.wait_for_free_slots()
+    # Its process goes on, and so does its use of the slot.
+    second = deployment.launch(held=False)
+    assert second.kind == "isolated", second.reason
+    second.wait_for("SUCCESS")
     assert run.work is not None
     run.work.go.touch()
     assert_gone(process)
@@ -149,11 +152,11 @@ def test_after_the_webserver_was_killed_in_the_middle_of_a_launch(
         )
         [holder] = eventually(lambda: deployment.holders, "the launch takes the slot")
         run = deployment.run(holder.run_id, work)
-        eventually(lambda: run.task, "the server is known")
+        eventually(lambda: deployment.holders[0].hosted_by, "the server has begun to start it")
         deployment.webserver.kill()
         with pytest.raises((PageError, OSError)):
             launch.result()
     deployment.start_webserver()
-    # StartRun was on its way: the server starts the run, and nobody starts it twice.
+    # Nobody waits for its answer any more: the server starts the run, and nobody starts it twice.
     run.finish()
     assert_room(deployment)

@@ -8,18 +8,18 @@ from run_isolation.table import HASH_KEY
 TABLE = "run-isolation-test-slots"
 
 
-def create_table(client: DynamoDBClient) -> None:
+def create_table(client: DynamoDBClient, table: str = TABLE) -> None:
     client.create_table(
-        TableName=TABLE,
+        TableName=table,
         KeySchema=[{"AttributeName": HASH_KEY, "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": HASH_KEY, "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
 
 
-def configure(client: DynamoDBClient, settings: NonIsolatedRuns) -> None:
+def configure(client: DynamoDBClient, settings: NonIsolatedRuns, table: str = TABLE) -> None:
     """What `pulumi up` does with the settings."""
-    client.put_item(TableName=TABLE, Item=settings.to_item())
+    client.put_item(TableName=table, Item=settings.to_item())
 
 
 def enable(client: DynamoDBClient, limit: int) -> None:

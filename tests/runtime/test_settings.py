@@ -94,8 +94,9 @@ def test_the_largest_limit_fits_into_one_item() -> None:
     # How DynamoDB counts: UTF-8 bytes of names and text, up to 21 for a number, 3 for a map and 1
     # for each entry of a map.
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
-    run_id, location, since = 36, 100, len("2026-01-01T00:00:00+00:00")
-    fields = len("attempt") + 21 + len("location") + location + len("since") + since
-    holder = run_id + 1 + 3 + fields + 3
+    names = len("attempt") + len("location") + len("since") + len("hosted_by")
+    server = 113 + len("@255.255.255.255:65535")  # the longest ARN of a task of ours, its address
+    values = 21 + 39 + len("2026-01-01T00:00:00+00:00") + server
+    holder = 36 + 1 + 3 + names + values + 4
 
     assert MOST_SLOTS * holder < 400 * 1024

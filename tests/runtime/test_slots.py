@@ -1,5 +1,6 @@
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from types_boto3_dynamodb import DynamoDBClient
@@ -17,10 +18,15 @@ from run_isolation import (
 )
 from run_isolation import slots as module
 from run_isolation.errors import TableRefusedError, TableUnreachableError
+from run_isolation.server_identity import ServerIdentity
 from tests.runtime.network import ALWAYS, Network
 from tests.runtime.tables import TABLE, configure, enable
 
 A, B = Holder("run-a", 1, "sales"), Holder("run-b", 1, "research")
+SERVER, OTHER = (
+    ServerIdentity("arn:task/1", "10.0.0.1:4000"),
+    ServerIdentity("arn:task/2", "10.0.0.2:4000"),
+)
 
 
 def test_limit_is_exact_and_a_denial_names_the_holders(slots: Slots) -> None:
@@ -165,6 +171,55 @@ def test_late_release_of_an_older_attempt_changes_nothing(slots: Slots) -> None:
     assert slots.holders() == (newer,)
 
 
+def test_a_server_hosts_a_holder_and_no_other_does(slots: Slots) -> None:
+    slots.acquire(A)
+
+    assert slots.host(A.run_id, 1, SERVER)
+    assert slots.host(A.run_id, 1, SERVER)
+    assert not slots.host(A.run_id, 1, OTHER)
+    assert [holder.hosted_by for holder in slots.holders()] == [SERVER]
+
+
+def test_a_server_hosts_neither_a_stranger_nor_another_attempt(slots: Slots) -> None:
+    assert not slots.host(A.run_id, 1, SERVER)  # there is no item yet
+    slots.acquire(Holder(A.run_id, 2, A.location))
+
+    assert not slots.host(A.run_id, 1, SERVER)
+    assert not slots.host(B.run_id, 1, SERVER)
+    assert [holder.hosted_by for holder in slots.holders()] == [None]
+
+
+def test_lost_answer_of_a_host(slots: Slots, network: Network) -> None:
+    slots.acquire(A)
+    network.lose_answers("UpdateItem")
+
+    assert slots.host(A.run_id, 1, SERVER)
+
+
+def test_an_acquire_that_is_repeated_late_leaves_the_server_in_place(slots: Slots) -> None:
+    slots.acquire(A)
+    slots.host(A.run_id, 1, SERVER)
+
+    assert slots.acquire(A) == Acquired(replace(A, hosted_by=SERVER))
+    assert [holder.hosted_by for holder in slots.holders()] == [SERVER]
+
+
+def test_remove_takes_away_what_was_seen_and_nothing_else(slots: Slots) -> None:
+    slots.acquire(A)
+    [waiting] = slots.holders()
+    slots.host(A.run_id, 1, SERVER)
+    [hosted] = slots.holders()
+
+    assert not slots.remove(waiting)
+    assert not slots.remove(replace(hosted, hosted_by=OTHER))
+    assert not slots.remove(replace(hosted, attempt=2))
+    assert slots.remove(hosted)
+    assert not slots.remove(hosted)
+    slots.acquire(B)
+    assert slots.remove(B)
+    assert slots.holders() == ()
+
+
 def without_a_slot(slots: Slots) -> object:
     return slots.acquire(A)
 
@@ -221,10 +276,24 @@ def more_holders_than_slots(slots: Slots) -> None:
     assert len(slots.holders()) == 1
 
 
-def a_lost_answer_denies_its_own_run(slots: Slots) -> None:
+def a_late_request_wipes_out_the_server(slots: Slots) -> None:
     slots.acquire(A)
-    Network(slots.client).lose_answers("UpdateItem")
-    assert isinstance(slots.acquire(A), Acquired)
+    slots.host(A.run_id, 1, SERVER)
+    slots.acquire(A)
+    assert slots.holders()[0].hosted_by == SERVER
+
+
+def a_reconciler_removes_what_a_server_has_taken_meanwhile(slots: Slots) -> None:
+    slots.acquire(A)
+    [seen] = slots.holders()
+    slots.host(A.run_id, 1, SERVER)
+    assert not slots.remove(seen)
+
+
+def two_servers_start_one_run(slots: Slots) -> None:
+    slots.acquire(A)
+    slots.host(A.run_id, 1, SERVER)
+    assert not slots.host(A.run_id, 1, OTHER)
 
 
 def an_older_attempt_replaces_a_newer(slots: Slots) -> None:
@@ -240,20 +309,19 @@ def a_zombie_releases_what_is_not_its_own(slots: Slots) -> None:
     assert len(slots.holders()) == 1
 
 
-ROOM, NEW, OWN = module._THERE_IS_ROOM, module._NOT_YET_A_HOLDER, module._A_HOLDER_ALREADY
+ROOM, NEW, OLDER = module._THERE_IS_ROOM, module._NOT_YET_A_HOLDER, module._OLDER_ATTEMPT_HOLDS
+ANY = "attribute_exists(holders)"
 BROKEN: list[tuple[str, str, Callable[[Slots], None]]] = [
-    ("_MAY_HOLD", f"attribute_exists(holders) OR {ROOM} OR {OWN}", more_holders_than_slots),
+    ("_MAY_JOIN", f"{ANY} OR {ROOM} OR {OLDER}", more_holders_than_slots),
+    ("_MAY_JOIN", f"({ROOM}) OR {OLDER}", an_older_attempt_replaces_a_newer),
     (
-        "_MAY_HOLD",
-        f"({ROOM} AND {NEW}) OR holders.#run.attempt < :attempt",
-        a_lost_answer_denies_its_own_run,
+        "_MAY_JOIN",
+        f"({ROOM} AND {NEW}) OR holders.#run.attempt <= :attempt",
+        a_late_request_wipes_out_the_server,
     ),
-    ("_MAY_HOLD", f"({ROOM}) OR {OWN}", an_older_attempt_replaces_a_newer),
-    (
-        "_IS_MINE",
-        "attribute_exists(holders.#run) OR holders.#run.attempt = :attempt",
-        a_zombie_releases_what_is_not_its_own,
-    ),
+    ("_IS_MINE", f"({ANY} OR :attempt = :attempt)", a_zombie_releases_what_is_not_its_own),
+    ("_NOT_HOSTED", ANY, a_reconciler_removes_what_a_server_has_taken_meanwhile),
+    ("_NOT_HOSTED", ANY, two_servers_start_one_run),
 ]
 
 

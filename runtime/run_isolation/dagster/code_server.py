@@ -6,28 +6,22 @@ caller whose answer got lost can't help calling twice.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
-from threading import Lock
-from typing import Any, Final
+from functools import partial
+from typing import Any
 
 import dagster._grpc.server
 import grpc
 from dagster._cli.api import grpc_command
 from dagster._grpc.__generated__ import dagster_api_pb2
-from dagster._grpc.types import ExecuteExternalJobArgs
-from dagster._serdes import deserialize_value
+from dagster._grpc.types import ExecuteExternalJobArgs, GetCurrentRunsResult, StartRunResult
+from dagster._serdes import deserialize_value, serialize_value
 
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.seam import replaced
-from run_isolation.dagster.server_identity import ATTEMPT_KEY, SERVER_KEY, ServerIdentity
-from run_isolation.errors import RunIsolationError
+from run_isolation.hosting import Hosting
+from run_isolation.server_identity import ATTEMPT_KEY, SERVER_KEY, ServerIdentity
 from run_isolation.task_metadata import TaskMetadata
-
-_REMEMBERED_STARTS: Final = 1000
-"""How many runs a server tells apart from new ones. A caller repeats itself for minutes at most."""
 
 StartRunReply = dagster_api_pb2.StartRunReply
 
@@ -39,12 +33,12 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Before Dagster's own, which starts the thread that calls _clear_run.
-        self._starts: OrderedDict[str, Future[StartRunReply]] = OrderedDict()
-        self._starts_lock = Lock()
-        self._attempts: dict[str, int] = {}
-        self._releases = ThreadPoolExecutor(max_workers=1, thread_name_prefix="release-slot")
+        self._hosting: Hosting[StartRunReply] | None = None
         super().__init__(*args, **kwargs)
+        identity = ServerIdentity.from_server_id(self._server_id)
+        if identity is not None:
+            deployment = Deployment()
+            self._hosting = Hosting(identity, lambda: deployment.slots, self._logger)
 
     def StartRun(  # noqa: N802  # gRPC's name
         self, request: dagster_api_pb2.StartRunRequest, context: grpc.ServicerContext
@@ -53,26 +47,28 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
         metadata = {key: str(value) for key, value in context.invocation_metadata()}
         if metadata.get(SERVER_KEY, self._server_id) != self._server_id:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"This is {self._server_id}.")
+        start = partial(super().StartRun, request, context)
+        if self._hosting is None or ATTEMPT_KEY not in metadata:
+            return start()
         args = deserialize_value(request.serialized_execute_run_args, ExecuteExternalJobArgs)
-        with self._starts_lock:
-            first = args.run_id not in self._starts
-            answer = self._starts.setdefault(args.run_id, Future())
-            if first and ATTEMPT_KEY in metadata:
-                self._attempts[args.run_id] = int(metadata[ATTEMPT_KEY])
-            if len(self._starts) > _REMEMBERED_STARTS:
-                self._starts.popitem(last=False)
-        if first:
-            try:
-                answer.set_result(super().StartRun(request, context))
-            except BaseException as error:
-                answer.set_exception(error)
-                raise
-        return answer.result()
+        return self._hosting.start(args.run_id, int(metadata[ATTEMPT_KEY]), start, _refusal)
+
+    def GetCurrentRuns(  # noqa: N802  # gRPC's name
+        self, request: dagster_api_pb2.Empty, context: grpc.ServicerContext
+    ) -> dagster_api_pb2.GetCurrentRunsReply:
+        """The runs that have a process here, or are about to get one."""
+        starting = self._hosting.starting() if self._hosting else frozenset()
+        reply = super().GetCurrentRuns(request, context)
+        result = deserialize_value(reply.serialized_current_runs, GetCurrentRunsResult)
+        runs = sorted(starting.union(result.current_runs))
+        result = GetCurrentRunsResult(current_runs=runs, serializable_error_info=None)
+        return dagster_api_pb2.GetCurrentRunsReply(serialized_current_runs=serialize_value(result))
 
     def cleanup(self) -> None:
         """Waits for the runs to end, as Dagster's does, and for their slots to be free."""
         super().cleanup()
-        self._releases.shutdown(wait=True)
+        if self._hosting is not None:
+            self._hosting.close()
 
     def _check_for_orphaned_runs(self) -> None:
         # Called twice a second in a thread that an exception would end for good, and with it every
@@ -85,19 +81,13 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
     def _clear_run(self, run_id: str) -> None:
         """Dagster's own hook: the run's process is over, however it ended. Holds its lock."""
         super()._clear_run(run_id)
-        attempt = self._attempts.pop(run_id, None)
-        if attempt is not None:
-            self._releases.submit(self._release, run_id, attempt)
+        if self._hosting is not None:
+            self._hosting.ended(run_id)
 
-    @cached_property
-    def _deployment(self) -> Deployment:
-        return Deployment()
 
-    def _release(self, run_id: str, attempt: int) -> None:
-        try:
-            self._deployment.slots.release(run_id, attempt)
-        except RunIsolationError as error:
-            self._logger.warning("Slot of run %s is left to the reconciler. %s", run_id, error)
+def _refusal(why: str) -> StartRunReply:
+    result = StartRunResult(success=False, message=why, serializable_error_info=None)
+    return StartRunReply(serialized_start_run_result=serialize_value(result))
 
 
 def serve(options: Sequence[str], task: TaskMetadata | None) -> None:

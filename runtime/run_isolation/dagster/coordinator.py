@@ -16,9 +16,9 @@ from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordi
 from run_isolation import policy, tags
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment, switched_off
-from run_isolation.dagster.holders import stored_runs, why_over
 from run_isolation.dagster.launched_by import launched_by
 from run_isolation.dagster.queue_limits import queue_limit
+from run_isolation.dagster.sources import make_reconciler
 from run_isolation.errors import ManifestError, TableError
 from run_isolation.manifest import Size
 from run_isolation.policy import Decision, Kind
@@ -100,16 +100,13 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
         return decision if isinstance(answer, Acquired) else policy.after_denial(answer)
 
     def _acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
-        """Takes a slot. Before a denial stands, holders whose runs are over are removed."""
+        """Takes a slot. Before a denial stands, holders that are over are removed."""
         answer = self._deployment.slots.acquire(holder)
         if not isinstance(answer, Denied):
             return answer
-        runs = stored_runs(self._instance, answer.holders)
-        over = {other: why for other in answer.holders if (why := why_over(other, runs))}
-        for other, why in over.items():
-            self._logger.info("Slot of run %s removed: %s.", other.run_id, why)
-            self._deployment.slots.release(other.run_id, other.attempt)
-        return self._deployment.slots.acquire(holder) if over else answer
+        reconciler = make_reconciler(self._deployment, self._instance, self._logger)
+        room = reconciler.make_room(answer.holders)
+        return self._deployment.slots.acquire(holder) if room else answer
 
     def _release(self, run_id: str) -> None:
         try:

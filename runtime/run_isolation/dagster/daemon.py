@@ -12,10 +12,11 @@ from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.controller import create_daemons_from_instance, daemon_controller_from_instance
 from dagster._daemon.daemon import DaemonIterator, DagsterDaemon, IntervalDaemon
 
-from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.reconciler import Reconciler
+from run_isolation.dagster.deployment import Deployment, switched_off
 from run_isolation.dagster.seam import replaced
-from run_isolation.dagster.workspace_watch import watch_workspace
+from run_isolation.dagster.sources import make_reconciler
+from run_isolation.dagster.workspace_watch import workspace_watch
+from run_isolation.reconciler import Reconciler
 
 RECONCILE_SECONDS: Final = 10
 """Between two passes. A pass without holders costs one read of an item."""
@@ -26,7 +27,8 @@ class ReconcilerDaemon(IntervalDaemon[IWorkspaceProcessContext[Any]]):
 
     def __init__(self, deployment: Deployment) -> None:
         super().__init__(interval_seconds=RECONCILE_SECONDS)
-        self._reconciler = Reconciler(deployment, self._logger)
+        self._deployment = deployment
+        self._reconciler: Reconciler | None = None
 
     @classmethod
     def daemon_type(cls) -> str:
@@ -37,13 +39,18 @@ class ReconcilerDaemon(IntervalDaemon[IWorkspaceProcessContext[Any]]):
         self, workspace_process_context: IWorkspaceProcessContext[Any]
     ) -> DaemonIterator:
         """One pass. What it raises is logged, and the next one comes."""
-        self._reconciler.reconcile(workspace_process_context.instance)
+        if self._reconciler is None:
+            instance = workspace_process_context.instance
+            self._reconciler = make_reconciler(self._deployment, instance, self._logger)
+        self._reconciler.reconcile()
         yield None
 
 
 def generate_daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
-    """Dagster's daemons and ours."""
+    """Dagster's daemons and ours, unless RUN_ISOLATION_DISABLED=1."""
     yield from create_daemons_from_instance(instance)
+    if switched_off():
+        return
     yield ReconcilerDaemon(Deployment())
     # Dagster's controller takes a daemon that the instance does not require for one without a
     # heartbeat, and says so every minute (dagster/_daemon/controller.py, get_daemon_statuses).
@@ -57,8 +64,10 @@ def run(options: Sequence[str]) -> None:
     Args:
         options: Of ``dagster-daemon run``.
     """
-    # Dagster's daemon reads the file again by itself, every minute.
-    watch_workspace(on_change=lambda: None)
+    watch = workspace_watch()
+    if watch is not None:
+        # Dagster's daemon reads the file again by itself, every minute.
+        watch.start(on_change=lambda: None)
     controller = partial(daemon_controller_from_instance, gen_daemons=generate_daemons)
     with replaced(dagster._daemon.cli, "daemon_controller_from_instance", controller):
         dagster._daemon.cli.run_command.main(list(options), prog_name="run-isolation daemon")

@@ -6,7 +6,9 @@ and steps included: their constructors must not call AWS.
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 
 MANIFEST: Final = "RUN_ISOLATION_MANIFEST"
 """Environment variable with the name of the manifest's SSM parameter."""
+
+FRESH_SECONDS: Final = 15
+"""How long a manifest is taken for the newest. Reading it is one GetParameter, of which an account
+may make 40 a second (https://docs.aws.amazon.com/general/latest/gr/ssm.html)."""
+
+_log: Final = logging.getLogger("run_isolation.dagster")
 
 SWITCH: Final = "RUN_ISOLATION_DISABLED"
 """Environment variable: ``1`` makes every run isolated, by Dagster's own coordinator."""
@@ -47,12 +55,36 @@ def load_manifest() -> Manifest:
 
 
 class Deployment:
-    """Manifest and clients. Making one costs nothing; its members are kept once looked up."""
+    """Manifest and clients. Making one costs nothing; its members are looked up when asked for."""
 
-    @cached_property
+    def __init__(self) -> None:
+        self._manifest: Manifest | None = None
+        self._read_at = 0.0
+
+    @property
     def manifest(self) -> Manifest:
-        """As it was when this process first asked."""
-        return load_manifest()
+        """At most FRESH_SECONDS old: subnets and sizes change while webserver and daemon run.
+
+        Where it can't be read again, the one that was read last goes on counting.
+
+        Raises:
+            ManifestError: It could never be read.
+        """
+        if self._manifest is not None and time.monotonic() - self._read_at < FRESH_SECONDS:
+            return self._manifest
+        try:
+            return self._read()
+        except ManifestError as error:
+            if self._manifest is None:
+                raise
+            _log.warning("The manifest of before counts. %s", error)
+            self._read_at = time.monotonic()
+            return self._manifest
+
+    def _read(self) -> Manifest:
+        self._manifest = load_manifest()
+        self._read_at = time.monotonic()
+        return self._manifest
 
     @cached_property
     def slots(self) -> Slots:
@@ -73,5 +105,4 @@ class Deployment:
         try:
             return self.manifest.location(name)
         except ManifestError:
-            self.manifest = load_manifest()
-            return self.manifest.location(name)
+            return self._read().location(name)

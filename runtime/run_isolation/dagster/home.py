@@ -42,6 +42,11 @@ FREE_SLOTS_SECONDS: Final = 300
 UPLOAD_INTERVAL_SECONDS: Final = 30
 """How often the output of a step that is going on is copied to the bucket."""
 
+_SPLIT_STORAGES: Final = frozenset({"run_storage", "event_log_storage", "schedule_storage"})
+_SAID_OTHERWISE: Final = _SPLIT_STORAGES | {"run_queue"}
+"""Keys that Dagster accepts in place of ``storage`` and ``run_coordinator``, never beside them
+(dagster/_core/instance/config.py)."""
+
 Config = dict[str, Any]
 
 
@@ -142,6 +147,23 @@ def write_workspace(directory: Path, manifest: Manifest, *, resolver: str | None
     )
 
 
+def write_task_home(directory: Path, manifest: Manifest, image_home: Path | None) -> None:
+    """Writes ``dagster.yaml`` for one isolated task, which has to run in the deployment's instance.
+
+    Args:
+        directory: The task's own Dagster home.
+        manifest: The deployment. What it says about the instance counts.
+        image_home: The Dagster home in the image, whose other keys stay: ``python_logs`` ...
+
+    Raises:
+        HomeConflictError: The image's file is not a mapping.
+    """
+    given = _read(image_home / "dagster.yaml") if image_home else {}
+    instance = instance_config(manifest)
+    theirs = {key: value for key, value in given.items() if key not in _SAID_OTHERWISE}
+    _replace(directory / "dagster.yaml", {}, theirs | instance)
+
+
 def merge_instance(existing: Config, wanted: Config, *, force: bool, path: Path) -> Config:
     """``dagster.yaml`` with the user's keys and ours.
 
@@ -168,7 +190,7 @@ def merge_instance(existing: Config, wanted: Config, *, force: bool, path: Path)
         raise _foreign(path, "run_launcher", launcher)
     merged["run_launcher"] = dict(LAUNCHER)
 
-    split_storages = {"run_storage", "event_log_storage", "schedule_storage"} & existing.keys()
+    split_storages = _SPLIT_STORAGES & existing.keys()
     for key in ("storage", "compute_logs"):
         if not (key == "storage" and split_storages):
             merged.setdefault(key, wanted[key])

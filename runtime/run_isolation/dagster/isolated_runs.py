@@ -11,10 +11,10 @@ from dagster._time import get_current_timestamp
 from run_isolation import tags
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.tasks import TaskState, describe, task_id
 from run_isolation.errors import RunIsolationError
 from run_isolation.isolated import CONTAINER, IsolatedLaunch, launch_isolated
 from run_isolation.policy import Kind
+from run_isolation.tasks import TaskState, describe, task_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from typing import Final
 
@@ -13,20 +14,24 @@ from tenacity import Retrying, retry_if_not_result, stop_after_delay, wait_rando
 
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.server_identity import ServerIdentity
+from run_isolation.dagster.sources import make_reconciler
 from run_isolation.dagster.standing_server import (
     ASK_SECONDS,
     ServerReplacedError,
     ServerSilentError,
     StandingServer,
 )
-from run_isolation.dagster.tasks import TaskState, describe
 from run_isolation.errors import TableError
 from run_isolation.policy import Kind
+from run_isolation.server_identity import ServerIdentity
+from run_isolation.tasks import TaskState, describe
 
 RESOLVE_SECONDS: Final = 150
 """How long a launch goes on asking a server that does not answer; somebody may be waiting at the
 page. After that the run stays STARTING: it starts, or Dagster's start timeout ends it."""
+
+
+_logger: Final = logging.getLogger("run_isolation.dagster")
 
 
 class RefusedError(Exception):
@@ -76,7 +81,9 @@ class NonIsolatedRuns:
                 raise
             gone = f"Its task {ours.task_arn} has stopped: {state.reason}."
         instance.report_run_canceled(run, message=gone)
-        self._release(run)
+        # Not a release: a start may be on its way, which only the server can tell.
+        with suppress(TableError):
+            make_reconciler(self._deployment, instance, _logger).reconcile()
         return True
 
     def health(self, run: DagsterRun) -> CheckRunHealthResult:

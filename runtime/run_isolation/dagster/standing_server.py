@@ -20,8 +20,8 @@ from dagster._grpc.types import (
 )
 from dagster._serdes import deserialize_value, serialize_value
 
-from run_isolation.dagster.server_identity import ATTEMPT_KEY, SERVER_KEY, ServerIdentity
 from run_isolation.errors import RunIsolationError
+from run_isolation.server_identity import ATTEMPT_KEY, SERVER_KEY, ServerIdentity
 
 START_SECONDS: Final = 60
 """Deadline of one StartRun, as in Dagster's own client (dagster/_grpc/utils.py). Dagster's server

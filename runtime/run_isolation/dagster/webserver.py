@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import dagster_webserver.app
@@ -11,15 +12,22 @@ from dagster_webserver.cli import dagster_webserver as dagster_webserver_command
 from dagster_webserver.webserver import DagsterWebserver
 
 from run_isolation.dagster.seam import replaced
-from run_isolation.dagster.workspace_watch import watch_workspace
+from run_isolation.dagster.workspace_watch import WorkspaceWatch, workspace_watch
 
 
 class RunIsolationWebserver(DagsterWebserver[WorkspaceProcessContext, WorkspaceRequestContext]):
     """What Dagster's app factory makes in place of its own class. The page's parts go in here."""
 
-    def __init__(self, process_context: WorkspaceProcessContext, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        watch: WorkspaceWatch | None,
+        process_context: WorkspaceProcessContext,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(process_context, *args, **kwargs)
-        watch_workspace(on_change=process_context.refresh_workspace)
+        if watch is not None:
+            watch.start(on_change=process_context.refresh_workspace)
 
 
 def run(options: Sequence[str]) -> None:
@@ -28,7 +36,8 @@ def run(options: Sequence[str]) -> None:
     Args:
         options: Of ``dagster-webserver``.
     """
-    with replaced(dagster_webserver.app, "DagsterWebserver", RunIsolationWebserver):
+    webserver = partial(RunIsolationWebserver, workspace_watch())
+    with replaced(dagster_webserver.app, "DagsterWebserver", webserver):
         dagster_webserver_command.main(
             list(options),
             prog_name="run-isolation webserver",

@@ -18,7 +18,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_rand
 from run_isolation.claims import claim
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.home import RESOLVER, write_home
+from run_isolation.dagster.home import write_task_home
 from run_isolation.errors import ClaimLostError, TableError
 from run_isolation.policy import Kind
 
@@ -89,8 +89,11 @@ class Worker:
 
         A run executes by its id alone. Its steps, too, find the home in the environment.
         """
+        image_home = os.environ.get("DAGSTER_HOME")
         with tempfile.TemporaryDirectory(prefix="dagster-home-") as home:
-            write_home(Path(home), self._deployment.manifest, resolver=os.environ.get(RESOLVER))
+            write_task_home(
+                Path(home), self._deployment.manifest, Path(image_home) if image_home else None
+            )
             os.environ["DAGSTER_HOME"] = home
             with DagsterInstance.get() as instance:
                 yield instance

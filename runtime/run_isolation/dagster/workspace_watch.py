@@ -12,68 +12,74 @@ from typing import Final
 from run_isolation.dagster.deployment import load_manifest, switched_off
 from run_isolation.dagster.home import RESOLVER, HomeConflictError, write_workspace
 from run_isolation.errors import ManifestError
-from run_isolation.manifest import Location
 
 CHECK_SECONDS: Final = 15
 """Between two looks: a GetParameter each, which costs nothing up to 40 a second
 (https://docs.aws.amazon.com/general/latest/gr/ssm.html)."""
 
-_log = logging.getLogger("run_isolation.workspace")
+_log: Final = logging.getLogger("run_isolation.workspace")
 
 
 class WorkspaceWatch:
     """Watches the manifest for one process that serves the workspace of a Dagster home.
 
+    Several processes may watch the same home, and whichever looks first writes the file. So what
+    counts is whether the file is still the one that this process has loaded: make the watch before
+    Dagster reads it.
+
     Args:
-        home: The Dagster home. Without a ``workspace.yaml`` in it there is nothing to keep.
-        on_change: Called after the file has other code locations than before.
+        home: The Dagster home, with a ``workspace.yaml``.
     """
 
-    def __init__(self, home: Path, on_change: Callable[[], None]) -> None:
-        self._home = home
-        self._on_change = on_change
-        self._known: dict[str, Location] | None = None
+    def __init__(self, home: Path) -> None:
+        self._file = home / "workspace.yaml"
+        self._loaded = self._file.read_bytes()
 
-    def start(self) -> None:
-        """Looks every CHECK_SECONDS, in a thread that ends with the process."""
-        threading.Thread(target=self._watch, name="workspace-watch", daemon=True).start()
+    def start(self, on_change: Callable[[], None]) -> None:
+        """Looks every CHECK_SECONDS, in a thread that ends with the process.
 
-    def check(self) -> bool:
-        """Looks once. The first look only remembers what there is.
+        Args:
+            on_change: Loads the file again.
+        """
+        threading.Thread(
+            target=self._watch, args=[on_change], name="workspace-watch", daemon=True
+        ).start()
 
-        Another process may watch the same home, so that what counts is what this one knew, not
-        whether the file had to be written.
+    def check(self, on_change: Callable[[], None]) -> bool:
+        """Looks once. A look that fails is made again by the next one.
 
         Returns:
-            Whether code locations have come, gone or moved.
+            Whether the file had to be loaded again.
 
         Raises:
             ManifestError: The manifest can't be read.
             HomeConflictError: The file has something of the user's own in the way.
+            OSError: The file can't be read or written.
         """
-        manifest = load_manifest()
-        known, self._known = self._known, manifest.locations
-        if known is None or known == manifest.locations:
+        write_workspace(self._file.parent, load_manifest(), resolver=os.environ.get(RESOLVER))
+        content = self._file.read_bytes()
+        if content == self._loaded:
             return False
-        write_workspace(self._home, manifest, resolver=os.environ.get(RESOLVER))
-        _log.info("Code locations are now: %s.", ", ".join(sorted(manifest.locations)))
-        self._on_change()
+        _log.info("%s has changed and is loaded again.", self._file)
+        on_change()
+        self._loaded = content
         return True
 
-    def _watch(self) -> None:
+    def _watch(self, on_change: Callable[[], None]) -> None:
         pause = threading.Event()
         while True:
             try:
-                self.check()
-            except (HomeConflictError, ManifestError) as error:
+                self.check(on_change)
+            except (HomeConflictError, ManifestError, OSError) as error:
                 _log.warning("The workspace stays as it is. %s", error)
             except Exception:
                 _log.exception("The workspace stays as it is.")
             pause.wait(CHECK_SECONDS)
 
 
-def watch_workspace(on_change: Callable[[], None]) -> None:
-    """Starts watching for the Dagster home of this process, where there is something to watch."""
+def workspace_watch() -> WorkspaceWatch | None:
+    """A watch for the Dagster home of this process, or None where there is nothing to watch."""
     home = os.environ.get("DAGSTER_HOME")
     if home and not switched_off() and Path(home, "workspace.yaml").exists():
-        WorkspaceWatch(Path(home), on_change).start()
+        return WorkspaceWatch(Path(home))
+    return None

@@ -14,8 +14,8 @@ from dagster._grpc.client import DagsterGrpcClient
 from dagster._grpc.types import StartRunResult
 
 from run_isolation import Acquired, Holder
-from run_isolation.dagster.server_identity import ServerIdentity
 from run_isolation.dagster.standing_server import ServerReplacedError, StandingServer
+from run_isolation.server_identity import ServerIdentity
 from tests.runtime.dagster.account import LOCATION, PORT, Stack, eventually
 from tests.runtime.dagster.launches import Launches
 
@@ -69,6 +69,16 @@ def test_a_start_that_is_meant_for_another_server_is_refused(
     another = ServerIdentity(identity.task_arn + "0", identity.address)
     with pytest.raises(ServerReplacedError, match=identity.task_arn):
         start(launches, run, another)
+    assert launches.read(run).status is DagsterRunStatus.NOT_STARTED
+
+
+def test_a_run_that_holds_no_slot_is_not_started(
+    launches: Launches, identity: ServerIdentity
+) -> None:
+    run = launches.create()
+    result = start(launches, run, identity)
+    assert not result.success
+    assert result.message == "It no longer holds its slot."
     assert launches.read(run).status is DagsterRunStatus.NOT_STARTED
 
 

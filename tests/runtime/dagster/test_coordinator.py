@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,36 @@ def test_an_unreachable_table_means_isolated(launches: Launches, stack: Stack) -
     run = launches.launch()
     assert run.status is DagsterRunStatus.QUEUED
     assert TABLE in run.tags[tags.REASON]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("operation", ["GetItem", "UpdateItem"])
+def test_a_table_that_does_not_answer_holds_a_launch_up_for_a_known_time(
+    launches: Launches, stack: Stack, operation: str
+) -> None:
+    stack.slots.acquire(Holder("first", 1, LOCATION))  # the map is there
+    stack.slots.release("first", 1)
+    stack.account.fault("delay", service="dynamodb", operation=operation, seconds=20, times=None)
+    run = launches.create(tags=NON_ISOLATED)
+    begin = time.monotonic()
+    run = launches.submit(run)
+    # Two reads of the settings, an acquire and its release; the rest is Dagster's own work.
+    assert time.monotonic() - begin < 4 * aws.DEADLINES["dynamodb"].worst_seconds + 3
+    assert run.status is DagsterRunStatus.QUEUED
+    assert f"dynamodb:{operation}" in run.tags[tags.REASON]
+    assert f"dynamodb:{operation}" in launches.events(run)[0]
+
+
+def test_a_server_that_can_not_reach_the_table_starts_nothing(
+    launches: Launches, stack: Stack
+) -> None:
+    hosting = {"UpdateExpression": "hosted_by"}
+    stack.account.fault("lost_request", service="dynamodb", where=hosting, times=None)
+    run = launches.launch()
+    assert run.status is DagsterRunStatus.QUEUED
+    assert run_tags.read(run).kind is Kind.ISOLATED
+    assert "Whether it holds its slot is not known" in run.tags[tags.REASON]
+    assert stack.slots.holders() == ()
 
 
 @pytest.mark.usefixtures("impatient")

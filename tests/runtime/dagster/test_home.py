@@ -25,6 +25,7 @@ from run_isolation.dagster.home import (
     HomeConflictError,
     instance_config,
     write_home,
+    write_task_home,
 )
 from run_isolation.dagster.launcher import RunIsolationLauncher
 from tests.runtime.dagster.account import PARAMETER, Stack
@@ -218,6 +219,55 @@ def test_a_file_that_is_no_mapping_is_left_alone(local: Manifest, tmp_path: Path
     (tmp_path / "dagster.yaml").write_text("- a list\n")
     with pytest.raises(HomeConflictError, match="not a mapping"):
         write_home(tmp_path, local)
+
+
+class TestTaskHome:
+    """`dagster.yaml` of an isolated task."""
+
+    def write(
+        self, tmp_path: Path, local: Manifest, image: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        image_home, home = tmp_path / "image", tmp_path / "task"
+        for directory in (image_home, home):
+            directory.mkdir()
+        if image is not None:
+            existing(image_home, image)
+        write_task_home(home, local, image_home)
+        dagster_instance_config(str(home))  # raises on what Dagster does not accept
+        return read(home / "dagster.yaml")
+
+    def test_other_keys_of_the_image_stay(self, local: Manifest, tmp_path: Path) -> None:
+        mine = {
+            "python_logs": {"managed_python_loggers": ["root"]},
+            "telemetry": {"enabled": False},
+        }
+        assert self.write(tmp_path, local, mine) == {**mine, **instance_config(local)}
+
+    @pytest.mark.parametrize(
+        "image",
+        [
+            {"storage": {"sqlite": {"base_dir": "elsewhere"}}},
+            {
+                "run_storage": {
+                    "module": "dagster.core.storage.runs",
+                    "class": "SqliteRunStorage",
+                    "config": {"base_dir": "elsewhere"},
+                }
+            },
+            {"run_queue": {"max_concurrent_runs": 3}},
+            {"run_launcher": {"module": "dagster_aws.ecs", "class": "EcsRunLauncher"}},
+            {"run_coordinator": {"module": "theirs", "class": "Theirs"}},
+            {"compute_logs": {"module": "theirs", "class": "Theirs"}},
+        ],
+        ids=lambda image: next(iter(image)),
+    )
+    def test_the_run_is_in_the_deployments_instance_whatever_the_image_says(
+        self, local: Manifest, tmp_path: Path, image: dict[str, Any]
+    ) -> None:
+        assert self.write(tmp_path, local, image) == instance_config(local)
+
+    def test_an_image_without_the_file(self, local: Manifest, tmp_path: Path) -> None:
+        assert self.write(tmp_path, local, None) == instance_config(local)
 
 
 class TestCommand:

@@ -19,9 +19,9 @@ from dagster._grpc.__generated__.dagster_api_pb2_grpc import DagsterApiStub
 
 from run_isolation import Acquired, Holder, tags
 from run_isolation.dagster import non_isolated_runs, run_tags
-from run_isolation.dagster.server_identity import ServerIdentity
 from run_isolation.dagster.standing_server import ServerSilentError, StandingServer
 from run_isolation.policy import Kind
+from run_isolation.server_identity import ServerIdentity
 from tests.runtime.dagster.account import LOCATION, PORT, Stack, eventually
 from tests.runtime.dagster.conftest import serve
 from tests.runtime.dagster.launches import NON_ISOLATED, Launches

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from dagster import DagsterEvent, DagsterEventType, DagsterRun
+from dagster import DagsterEvent, DagsterEventType, DagsterRun, DagsterRunStatus
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster._daemon.controller import daemon_controller_from_instance, get_daemon_statuses
 
@@ -15,12 +15,15 @@ from run_isolation import Holder, NonIsolatedRuns
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.daemon import ReconcilerDaemon, generate_daemons
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.reconciler import ABANDONED_SECONDS, CONFIRM_SECONDS, Reconciler
+from run_isolation.dagster.sources import make_reconciler
 from run_isolation.policy import Kind
+from run_isolation.reconciler import ABANDONED_SECONDS
+from run_isolation.server_identity import ServerIdentity
 from tests.runtime.dagster.account import LOCATION, PORT, Stack, eventually
 from tests.runtime.dagster.launches import Launches
 
 NOBODY = "127.0.0.1:9"
+UNKNOWN = "arn:aws:ecs:us-east-1:000000000000:task/x/y"
 
 
 @dataclass
@@ -32,23 +35,19 @@ class Passes:
 
     def __post_init__(self) -> None:
         self.now = 0.0
-        self.reconciler = Reconciler(Deployment(), logging.getLogger("test"), lambda: self.now)
+        logger = logging.getLogger("test")
+        self.reconciler = make_reconciler(Deployment(), self.launches.instance, logger)
+        self.reconciler.clock = lambda: self.now
 
     def after(self, seconds: float) -> list[str]:
         """Why holders were removed in a pass that is this much later."""
         self.now += seconds
-        return [removed.why for removed in self.reconciler.reconcile(self.launches.instance)]
+        return [removed.why for removed in self.reconciler.reconcile()]
 
-    def hold(self, run: DagsterRun, task_arn: str = "", address: str = "") -> None:
+    def hold(self, run: DagsterRun, server: ServerIdentity | None = None) -> None:
         self.stack.slots.acquire(Holder(run.run_id, 1, LOCATION))
-        run_tags.write(
-            self.launches.instance,
-            run,
-            kind=Kind.NON_ISOLATED,
-            attempt=1,
-            task_arn=task_arn,
-            address=address,
-        )
+        if server is not None:
+            assert self.stack.slots.host(run.run_id, 1, server)
 
 
 @pytest.fixture
@@ -93,7 +92,7 @@ def test_a_stopped_task_takes_its_runs_along(
     dead = stack.run_task(stack.register("dead", ["false"]))
     eventually(lambda: stack.describe(dead)["lastStatus"] == "STOPPED")
     for task_arn in (dead, dead, standing_task):
-        passes.hold(launches.create(), task_arn, NOBODY)
+        passes.hold(launches.create(), ServerIdentity(task_arn, NOBODY))
     stack.account.forget()
     reasons = passes.after(0)
     assert len(reasons) == 2
@@ -105,13 +104,22 @@ def test_a_stopped_task_takes_its_runs_along(
     assert len(stack.slots.holders()) == 1
 
 
-def test_a_run_that_a_live_server_disowns_goes_the_second_time(
+def test_a_task_that_ecs_has_forgotten_takes_its_runs_along(
+    passes: Passes, launches: Launches, stack: Stack
+) -> None:
+    passes.hold(launches.create(), ServerIdentity(UNKNOWN, NOBODY))
+    assert passes.after(0) == [f"its task {UNKNOWN} is not known to ECS and does not answer"]
+    assert stack.slots.holders() == ()
+
+
+def test_runs_that_a_live_server_disowns_go(
     passes: Passes, launches: Launches, stack: Stack, standing_task: str
 ) -> None:
-    passes.hold(launches.create(), standing_task, f"{stack.address(standing_task)}:{PORT}")
-    assert passes.after(0) == []
-    assert passes.after(CONFIRM_SECONDS - 1) == []
-    assert len(passes.after(1)) == 1
+    address = f"{stack.address(standing_task)}:{PORT}"
+    passes.hold(launches.create(), ServerIdentity(standing_task, address))
+    # Another task has had the address since.
+    passes.hold(launches.create(), ServerIdentity(standing_task + "0", address))
+    assert len(passes.after(0)) == 2
     assert stack.slots.holders() == ()
 
 
@@ -126,18 +134,23 @@ def test_a_run_that_is_going_on_stays(
     launches.ended(run)
 
 
-def test_doubt_that_was_dispelled_begins_anew(
-    passes: Passes, launches: Launches, stack: Stack, standing_task: str
+@pytest.mark.parametrize("how", ["marked as failed", "deleted"])
+def test_what_storage_says_frees_no_slot_whose_process_goes_on(
+    passes: Passes, launches: Launches, stack: Stack, tmp_path: Path, how: str
 ) -> None:
-    run = launches.create()
-    address = f"{stack.address(standing_task)}:{PORT}"
-    passes.hold(run, standing_task, address)
-    assert passes.after(0) == []
-    run_tags.write(launches.instance, launches.read(run), address=NOBODY)
-    assert passes.after(CONFIRM_SECONDS) == []
-    run_tags.write(launches.instance, launches.read(run), address=address)
-    assert passes.after(0) == []
-    assert len(passes.after(CONFIRM_SECONDS)) == 1
+    stack.configure(NonIsolatedRuns(enabled=True))
+    go, place = tmp_path / "go", tmp_path / "place.json"
+    run = launches.launch(config={"report_to": str(place), "wait_for": str(go)})
+    eventually(place.exists)
+    if how == "deleted":
+        launches.instance.delete_run(run.run_id)
+    else:
+        launches.instance.report_run_failed(launches.read(run))
+
+    assert passes.after(0) == passes.after(1000) == []
+    assert launches.launch().status is DagsterRunStatus.QUEUED  # denied
+    go.touch()
+    eventually(lambda: stack.slots.holders() == ())
 
 
 def test_a_launch_that_was_given_up_halfway_goes_in_time(
@@ -152,7 +165,7 @@ def test_a_launch_that_was_given_up_halfway_goes_in_time(
 def test_without_an_answer_of_ecs_nothing_is_concluded(
     passes: Passes, launches: Launches, stack: Stack
 ) -> None:
-    passes.hold(launches.create(), "arn:aws:ecs:us-east-1:000000000000:task/x/y", NOBODY)
+    passes.hold(launches.create(), ServerIdentity(UNKNOWN, NOBODY))
     stack.account.fault("error", operation="DescribeTasks", code="AccessDeniedException")
     assert passes.after(0) == []
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 from dagster import DagsterRunStatus
 
 from run_isolation import aws, claim
@@ -70,10 +73,25 @@ def test_a_run_that_was_canceled_meanwhile_ends_canceled(launches: Launches) -> 
     assert launches.read(run).status is DagsterRunStatus.CANCELED
 
 
+@pytest.mark.parametrize("image_home", ["/nowhere", None])
 def test_it_opens_the_instance_of_the_manifest(
-    launches: Launches, monkeypatch: pytest.MonkeyPatch
+    launches: Launches, monkeypatch: pytest.MonkeyPatch, image_home: str | None
 ) -> None:
     run = launches.create()
     launches.instance.report_run_failed(run)
-    monkeypatch.setenv("DAGSTER_HOME", "/nowhere")
+    if image_home is None:
+        monkeypatch.delenv("DAGSTER_HOME")
+    else:
+        monkeypatch.setenv("DAGSTER_HOME", image_home)
     assert work(run.run_id) == (Exit.DONE, f"Run {run.run_id} had ended before this task began.")
+
+
+def test_keys_of_the_images_own_dagster_yaml_are_in_force(
+    launches: Launches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = {"python_logs": {"managed_python_loggers": ["of_the_image"]}}
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(mine))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with Worker(Deployment(), "any", 1, MINE)._instance() as instance:
+        assert instance.managed_python_loggers == ["of_the_image"]
+        assert instance.get_runs_count() == launches.instance.get_runs_count()

@@ -8,31 +8,30 @@ from unittest.mock import Mock
 import pytest
 import yaml
 
+from run_isolation import ManifestError
 from run_isolation.dagster import workspace_watch
+from run_isolation.dagster.deployment import SWITCH
 from run_isolation.dagster.home import write_home
-from run_isolation.dagster.workspace_watch import WorkspaceWatch, watch_workspace
-from run_isolation.manifest import Manifest
+from run_isolation.dagster.workspace_watch import WorkspaceWatch
 from tests.runtime.manifests import MANIFEST
 
 SALES = MANIFEST.locations["sales"]
-GROWN = MANIFEST.model_copy(
-    update={
-        "locations": {
-            "sales": SALES,
-            "new": SALES.model_copy(update={"host": "new.test.run-isolation.internal"}),
-        }
-    }
-)
+NEW = SALES.model_copy(update={"host": "new.test.run-isolation.internal"})
+GROWN = MANIFEST.model_copy(update={"locations": {"sales": SALES, "new": NEW}})
 
 
 @pytest.fixture
-def manifests(monkeypatch: pytest.MonkeyPatch) -> list[Manifest]:
-    """What the manifest is at each look; the last one stays."""
-    found = [MANIFEST]
-    monkeypatch.setattr(
-        workspace_watch, "load_manifest", lambda: found.pop(0) if len(found) > 1 else found[0]
-    )
-    return found
+def manifest(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Where the manifest is read; `return_value` is what it says now."""
+    load = Mock(return_value=MANIFEST)
+    monkeypatch.setattr(workspace_watch, "load_manifest", load)
+    return load
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    write_home(tmp_path, MANIFEST)
+    return tmp_path
 
 
 def names(home: Path) -> list[str]:
@@ -40,47 +39,76 @@ def names(home: Path) -> list[str]:
     return [entry["grpc_server"]["location_name"] for entry in entries]
 
 
-def test_a_new_code_location_is_written_and_told_once(
-    tmp_path: Path, manifests: list[Manifest]
+def test_what_comes_and_goes_is_written_and_loaded_once(home: Path, manifest: Mock) -> None:
+    load_again = Mock()
+    watch = WorkspaceWatch(home)
+    assert not watch.check(load_again)
+
+    manifest.return_value = GROWN
+    assert [watch.check(load_again) for _ in range(2)] == [True, False]
+    assert names(home) == ["new", "sales"]
+
+    manifest.return_value = MANIFEST
+    assert [watch.check(load_again) for _ in range(2)] == [True, False]
+    assert names(home) == ["sales"]
+    assert load_again.call_count == 2
+
+
+def test_what_changed_before_the_first_look_counts(home: Path, manifest: Mock) -> None:
+    manifest.return_value = GROWN
+    assert WorkspaceWatch(home).check(Mock())
+    assert names(home) == ["new", "sales"]
+
+
+@pytest.mark.parametrize("looks_before", [0, 1])
+def test_each_process_loads_it_also_where_another_has_written_it(
+    home: Path, manifest: Mock, looks_before: int
 ) -> None:
-    write_home(tmp_path, MANIFEST)
-    told = Mock()
-    watch = WorkspaceWatch(tmp_path, told)
-    manifests.append(GROWN)
-
-    assert [watch.check() for _ in range(3)] == [False, True, False]
-
-    assert names(tmp_path) == ["new", "sales"]
-    told.assert_called_once_with()
+    first, second = WorkspaceWatch(home), WorkspaceWatch(home)
+    for watch in [first, second] * looks_before:
+        watch.check(Mock())
+    manifest.return_value = GROWN
+    load_again = Mock()
+    assert [first.check(load_again), second.check(load_again)] == [True, True]
+    assert load_again.call_count == 2
 
 
-def test_each_process_is_told_also_where_another_has_written_the_file(
-    tmp_path: Path, manifests: list[Manifest]
+def test_a_look_that_failed_is_made_again(home: Path, manifest: Mock) -> None:
+    watch = WorkspaceWatch(home)
+    manifest.return_value = GROWN
+    load_again = Mock(side_effect=[RuntimeError, None])
+    with pytest.raises(RuntimeError):
+        watch.check(load_again)
+    assert watch.check(load_again)
+    assert not watch.check(load_again)
+
+
+def test_the_thread_survives_whatever_a_look_meets(
+    home: Path, manifest: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_home(tmp_path, MANIFEST)
-    told = Mock()
-    watch = WorkspaceWatch(tmp_path, told)
-    assert not watch.check()
-    manifests[:] = [GROWN]
-    write_home(tmp_path, GROWN)
+    monkeypatch.setattr(workspace_watch, "CHECK_SECONDS", 0)
+    manifest.side_effect = [ManifestError("m", problem="p", mend="m"), ZeroDivisionError, GROWN]
+    watch = WorkspaceWatch(home)
+    loaded = []
 
-    assert watch.check()
-    told.assert_called_once_with()
+    def load_again() -> None:
+        loaded.append(names(home))
+        raise SystemExit  # ends the thread, and the test with it
+
+    with pytest.raises(SystemExit):
+        watch._watch(load_again)
+    assert loaded == [["new", "sales"]]
 
 
-@pytest.mark.parametrize("obstacle", ["no file", "switched off"])
-def test_nothing_is_watched_where_there_is_nothing_of_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, obstacle: str
+def test_there_is_nothing_to_watch_without_a_file_or_where_switched_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = Mock()
-    monkeypatch.setattr(WorkspaceWatch, "start", started)
+    monkeypatch.delenv(SWITCH, raising=False)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    assert workspace_watch.workspace_watch() is None
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    if obstacle == "switched off":
-        write_home(tmp_path, MANIFEST)
-        watch_workspace(Mock())
-        started.assert_called_once_with()
-        started.reset_mock()
-        monkeypatch.setenv("RUN_ISOLATION_DISABLED", "1")
-
-    watch_workspace(Mock())
-    started.assert_not_called()
+    assert workspace_watch.workspace_watch() is None
+    write_home(tmp_path, MANIFEST)
+    assert workspace_watch.workspace_watch() is not None
+    monkeypatch.setenv(SWITCH, "1")
+    assert workspace_watch.workspace_watch() is None

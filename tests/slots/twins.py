@@ -1,0 +1,152 @@
+"""Twins: the parts of slots, each with one guard removed. A proof that is one catches them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from run_isolation import Acquired, Denied, Disabled, Holder, NonIsolatedRuns, Slots
+from run_isolation.errors import TableUnreachableError
+from run_isolation.hosting import Hosting
+from run_isolation.reconciler import Reconciler
+from run_isolation.server_identity import ServerIdentity
+from run_isolation.slots import _KEY
+from run_isolation.table import answering
+from tests.slots.parts import Parts
+
+
+@dataclass(frozen=True)
+class Twin:
+    """What is different, in parts or in the conditions of `run_isolation.slots`."""
+
+    parts: Parts = field(default_factory=Parts)
+    conditions: Mapping[str, str] = field(default_factory=dict)
+
+
+class CachedSettings(Slots):
+    """Reads the settings once in the life of a process."""
+
+    _read: dict[str, NonIsolatedRuns] = {}  # noqa: RUF012
+
+    def settings(self) -> NonIsolatedRuns:
+        return self._read.setdefault(self.table, super().settings())
+
+
+class Counter(Slots):
+    """Counts the slots in use beside the holders."""
+
+    def acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
+        limit = self.settings().limit
+        values = {":one": {"N": "1"}, ":limit": {"N": str(limit)}}
+        try:
+            with answering("dynamodb:UpdateItem", self.table):
+                self.client.update_item(
+                    TableName=self.table,
+                    Key=_KEY,
+                    UpdateExpression="SET holders.#run = :holder ADD used :one",
+                    ConditionExpression="(attribute_not_exists(used) AND :limit > :none) "
+                    "OR used < :limit",
+                    ExpressionAttributeNames={"#run": holder.run_id},
+                    ExpressionAttributeValues={**values, **_holder(holder), ":none": {"N": "0"}},
+                )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return Denied(self.holders(), limit)
+        return Acquired(holder)
+
+    def _change(self, update: str, condition: str, run_id: str, values: Mapping[str, Any]) -> bool:
+        if update.startswith("REMOVE"):
+            update, values = f"{update} ADD used :less", {**values, ":less": {"N": "-1"}}
+        return super()._change(update, condition, run_id, values)
+
+
+class OwnEntryDenied(Slots):
+    """Whoever is refused is told no, also by an entry of its own."""
+
+    def acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
+        limit = self.settings().limit
+        refusal = self._put(holder, limit)
+        return Acquired(holder) if refusal is None else Denied(self.holders(), limit)
+
+
+class SilenceIsNo(Slots):
+    """No answer counts as a denial."""
+
+    def acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
+        try:
+            return super().acquire(holder)
+        except TableUnreachableError:
+            return Denied((), 0)
+
+
+class RemovesUnseen(Slots):
+    """Removes a holder whatever has become of it since it was read."""
+
+    def remove(self, seen: Holder) -> bool:
+        return self.release(seen.run_id, seen.attempt)
+
+
+class StartsAnyway(Hosting[str]):
+    """Starts a run whether or not it holds its slot."""
+
+    def _why_not(self, run_id: str, attempt: int) -> str | None:
+        super()._why_not(run_id, attempt)
+        self._attempts[run_id] = attempt
+        return None
+
+
+class BelievesStorage(Reconciler):
+    """A run that has ended in storage, or was deleted there, has no process."""
+
+    def _gone(self, hosted: Mapping[ServerIdentity, Sequence[Holder]]) -> dict[Holder, str]:
+        over = self.runs.over([holder for theirs in hosted.values() for holder in theirs])
+        return super()._gone(hosted) | dict(over)
+
+
+class SilenceIsDeath(Reconciler):
+    """A server that does not answer has no processes."""
+
+    def _gone(self, hosted: Mapping[ServerIdentity, Sequence[Holder]]) -> dict[Holder, str]:
+        silent = [theirs for server, theirs in hosted.items() if not self._answers(server)]
+        return {holder: "silence" for theirs in silent for holder in theirs}
+
+    def _answers(self, server: ServerIdentity) -> bool:
+        return self.servers.current_runs(server) is not None
+
+
+def _holder(holder: Holder) -> dict[str, Any]:
+    entry = {"attempt": {"N": str(holder.attempt)}, "location": {"S": holder.location}}
+    return {":holder": {"M": {**entry, "since": {"S": holder.since}}}}
+
+
+ANY = "attribute_exists(holders)"
+NO_MATTER = ":limit = :limit AND :attempt = :attempt"
+"""DynamoDB insists that each value is used."""
+PARTS = Parts()
+TWINS = {
+    "no count": Twin(
+        conditions={"_MAY_JOIN": f"{ANY} AND :limit = :limit AND :attempt = :attempt"}
+    ),
+    "one too many": Twin(
+        conditions={
+            "_MAY_JOIN": f"{ANY} AND size(holders) <= :limit AND "
+            "(attribute_not_exists(holders.#run) OR holders.#run.attempt < :attempt)"
+        }
+    ),
+    "a counter": Twin(replace(PARTS, slots=Counter)),
+    "cached settings": Twin(replace(PARTS, slots=CachedSettings)),
+    "an own entry is a denial": Twin(replace(PARTS, slots=OwnEntryDenied)),
+    "silence is a denial": Twin(replace(PARTS, slots=SilenceIsNo)),
+    "release of any attempt": Twin(conditions={"_IS_MINE": f"({ANY} AND :attempt = :attempt)"}),
+    "a repeated acquire wipes out the server": Twin(
+        conditions={
+            "_MAY_JOIN": f"({ANY} AND size(holders) < :limit AND "
+            "attribute_not_exists(holders.#run)) OR holders.#run.attempt <= :attempt"
+        }
+    ),
+    "removal of what was not seen": Twin(replace(PARTS, slots=RemovesUnseen)),
+    "a start without a slot": Twin(replace(PARTS, hosting=StartsAnyway)),
+    "storage is believed": Twin(replace(PARTS, reconciler=BelievesStorage)),
+    "a silent server is taken for dead": Twin(replace(PARTS, reconciler=SilenceIsDeath)),
+    "no reconciler": Twin(replace(PARTS, reconcilers=0)),
+}

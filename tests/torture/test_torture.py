@@ -1,0 +1,42 @@
+"""The short form: half a minute of violence without a violation; and twins that it catches."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.dynamodb_local import UnavailableError, ensure_jars
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def torture(*options: str) -> tuple[int, dict[str, Any]]:
+    """Exit code and report. A process of its own: it forks, which one with threads must not."""
+    try:
+        ensure_jars()
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    command = [sys.executable, "-m", "tests.torture", "--seed", "1", "--json", *options]
+    result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert result.stdout, result.stderr
+    return result.returncode, json.loads(result.stdout)
+
+
+def test_slots_stand_it() -> None:
+    code, report = torture("--acquires", "400", "--most-seconds", "25", "--pause", "0.5")
+    assert code == 0, json.dumps(report)
+    assert report["acquires"] > 50, json.dumps(report)
+    assert report["violence"], json.dumps(report)
+
+
+@pytest.mark.parametrize("twin", ["no count", "storage is believed"])
+def test_a_twin_without_its_guard_does_not(twin: str) -> None:
+    options = ["--most-seconds", "12", "--pause", "0.2", "--limit", "3", "--run-seconds", "0.5"]
+    code, report = torture("--twin", twin, *options)
+    assert code == 1, json.dumps(report)
+    assert report["over_the_limit"] + report["alive_without_slot"] > 0, json.dumps(report)
