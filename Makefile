@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help up down env test lint types unit engine format lock clean
+.PHONY: help up down env test lint types unit engine torture bench format lock clean
 
 help:  ## what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -35,6 +35,12 @@ unit: $(INSTALLED)  ## tests that need neither the engine nor a running deployme
 engine: $(INSTALLED)  ## tests that drive the real Pulumi engine and real Dagster processes
 	$(PYTEST) -m "engine or e2e"
 
+torture: $(INSTALLED)  ## kill, stop and cut off launchers, servers and runs; count what is alive (make torture SEED=7)
+	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED))
+
+bench: $(VENV)/.bench  ## measure beside rivals; writes bench/results and the README's tables (make bench NAMES=slots)
+	$(BIN)/python -m bench $(NAMES)
+
 format: $(INSTALLED)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -52,6 +58,8 @@ lock: $(INSTALLED)  ## pin every dependency again, with hashes
 	$(IMAGE_COMPILE) pyproject.toml --extra dagster --extra webserver \
 	  -o images/control-plane/requirements.txt
 	echo hatchling | $(IMAGE_COMPILE) - -o images/build-requirements.txt
+	$(COMPILE) bench/requirements.in --constraints requirements.txt --universal --python-version 3.11 \
+	  -o bench/requirements.txt
 
 clean: down  ## remove the environment and the local deployment's files
 	rm -rf $(VENV) .local
@@ -61,4 +69,8 @@ $(INSTALLED): requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.bench: $(INSTALLED) bench/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r bench/requirements.txt
 	touch $@

@@ -1,0 +1,1 @@
+"""Measurements of this project beside its rivals, each pair in one run on one machine."""

@@ -1,0 +1,5 @@
+"""Slots beside locks on DynamoDB: speed, cost, and behaviour under faults."""
+
+from typing import Final
+
+TITLE: Final = "Slots beside locks, on Amazon's DynamoDB Local"
