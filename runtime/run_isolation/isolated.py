@@ -131,6 +131,16 @@ def launch_isolated(client: ECSClient, manifest: Manifest, launch: IsolatedLaunc
     raise LaunchFailedError(launch.run_id, launch.attempt, failures)
 
 
+def stop(client: ECSClient, manifest: Manifest, task_arn: str, reason: str) -> None:
+    """Stops a task: SIGTERM, and SIGKILL after its stop timeout.
+
+    Raises:
+        botocore.exceptions.BotoCoreError: ECS could not be asked.
+        botocore.exceptions.ClientError: ECS refused.
+    """
+    client.stop_task(cluster=manifest.cluster, task=task_arn, reason=reason)
+
+
 def _token(launch: IsolatedLaunch) -> str:
     """64 characters, as many as ECS allows, whatever the run id looks like."""
     return hashlib.sha256(f"{launch.run_id}/{launch.attempt}".encode()).hexdigest()

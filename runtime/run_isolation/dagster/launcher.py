@@ -19,6 +19,7 @@ from dagster._serdes.config_class import ConfigurableClassData
 
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.isolated_launch import IsolatedLauncher
 from run_isolation.dagster.isolated_runs import IsolatedRuns
 from run_isolation.dagster.non_isolated_runs import NonIsolatedRuns
 from run_isolation.policy import Kind
@@ -73,7 +74,7 @@ class RunIsolationLauncher(RunLauncher, ConfigurableClass):
         if _is_non_isolated(context.dagster_run):
             self._non_isolated.launch(self._instance, context)
         else:
-            self._isolated.launch(self._instance, context.dagster_run)
+            IsolatedLauncher(self._deployment).launch(self._instance, context.dagster_run)
 
     def terminate(self, run_id: str) -> bool:
         """Ends a run by the task and address on record; names may lead elsewhere by now."""
@@ -115,7 +116,7 @@ class RunIsolationLauncher(RunLauncher, ConfigurableClass):
 
     def resume_run(self, context: ResumeRunContext) -> None:
         """Goes on with a STARTED run whose process is gone, in a task of its own."""
-        self._isolated.launch(self._instance, context.dagster_run)
+        IsolatedLauncher(self._deployment).launch(self._instance, context.dagster_run)
 
 
 def _is_non_isolated(run: DagsterRun) -> bool:

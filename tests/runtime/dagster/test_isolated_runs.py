@@ -14,8 +14,8 @@ from dagster import DagsterRun, DagsterRunStatus
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
 
 from run_isolation import LaunchFailedError, launch_isolated, tags
-from run_isolation.dagster import isolated_runs, run_tags
-from run_isolation.dagster.isolated_runs import RunNotLaunchableError
+from run_isolation.dagster import isolated_launch, isolated_runs, run_tags
+from run_isolation.dagster.isolated_launch import RunNotLaunchableError
 from run_isolation.dagster.worker import Exit
 from run_isolation.isolated import IsolatedLaunch, request
 from run_isolation.policy import Kind
@@ -143,7 +143,7 @@ def test_a_run_deleted_during_its_launch_leaves_no_task(
         launches.instance.delete_run(run.run_id)
         return launch_isolated(*args)
 
-    monkeypatch.setattr(isolated_runs, "launch_isolated", delete_and_launch)
+    monkeypatch.setattr(isolated_launch, "launch_isolated", delete_and_launch)
     launches.instance.run_launcher.launch_run(LaunchRunContext(run, launches.workspace()))
     assert len(stack.account.sent("RunTask")) == len(stack.account.sent("StopTask")) == 1
 
@@ -180,7 +180,7 @@ def test_a_run_of_a_server_that_advertises_no_task_definition_is_refused(
     repository = run.job_code_origin.repository_origin._replace(container_context=None)
     bare = run._replace(job_code_origin=run.job_code_origin._replace(repository_origin=repository))
     with pytest.raises(RunNotLaunchableError, match="location probe"):
-        isolated_runs.task_definition(bare)
+        isolated_launch.task_definition(bare)
 
 
 def test_a_task_that_ecs_does_not_show_yet_counts_as_running(
