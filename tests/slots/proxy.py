@@ -55,7 +55,7 @@ class Proxy:
         self.decide = decide
         self._late_seconds = late_seconds
         self._slow_seconds = slow_seconds
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any] | None] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -96,10 +96,20 @@ class Proxy:
     async def _serve_client(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        with suppress(*_BROKEN):
+        with self._kept_alive(), suppress(*_BROKEN):
             while await self._serve_request(reader, writer):
                 pass
         writer.close()
+
+    @contextmanager
+    def _kept_alive(self) -> Iterator[None]:
+        """The event loop has but weak references to its tasks."""
+        task = asyncio.current_task()
+        self._tasks.add(task)
+        try:
+            yield
+        finally:
+            self._tasks.discard(task)
 
     async def _serve_request(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -147,6 +147,10 @@ def write_workspace(directory: Path, manifest: Manifest, *, resolver: str | None
     )
 
 
+_TASK_DEFAULTS: Final[Config] = {"telemetry": {"enabled": False}}
+"""Dagster would take each task's new home for another installation, and report it."""
+
+
 def write_task_home(directory: Path, manifest: Manifest, image_home: Path | None) -> None:
     """Writes ``dagster.yaml`` for one isolated task, which has to run in the deployment's instance.
 
@@ -161,7 +165,7 @@ def write_task_home(directory: Path, manifest: Manifest, image_home: Path | None
     given = _read(image_home / "dagster.yaml") if image_home else {}
     instance = instance_config(manifest)
     theirs = {key: value for key, value in given.items() if key not in _SAID_OTHERWISE}
-    _replace(directory / "dagster.yaml", {}, theirs | instance)
+    _replace(directory / "dagster.yaml", {}, _TASK_DEFAULTS | theirs | instance)
 
 
 def merge_instance(existing: Config, wanted: Config, *, force: bool, path: Path) -> Config:

@@ -221,6 +221,9 @@ def test_a_file_that_is_no_mapping_is_left_alone(local: Manifest, tmp_path: Path
         write_home(tmp_path, local)
 
 
+QUIET = {"telemetry": {"enabled": False}}
+
+
 class TestTaskHome:
     """`dagster.yaml` of an isolated task."""
 
@@ -239,7 +242,7 @@ class TestTaskHome:
     def test_other_keys_of_the_image_stay(self, local: Manifest, tmp_path: Path) -> None:
         mine = {
             "python_logs": {"managed_python_loggers": ["root"]},
-            "telemetry": {"enabled": False},
+            "telemetry": {"enabled": True},
         }
         assert self.write(tmp_path, local, mine) == {**mine, **instance_config(local)}
 
@@ -264,10 +267,10 @@ class TestTaskHome:
     def test_the_run_is_in_the_deployments_instance_whatever_the_image_says(
         self, local: Manifest, tmp_path: Path, image: dict[str, Any]
     ) -> None:
-        assert self.write(tmp_path, local, image) == instance_config(local)
+        assert self.write(tmp_path, local, image) == {**QUIET, **instance_config(local)}
 
     def test_an_image_without_the_file(self, local: Manifest, tmp_path: Path) -> None:
-        assert self.write(tmp_path, local, None) == instance_config(local)
+        assert self.write(tmp_path, local, None) == {**QUIET, **instance_config(local)}
 
 
 class TestCommand:
