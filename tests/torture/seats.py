@@ -64,8 +64,9 @@ class Seats:
         seats = os.open(self.directory / "seats", os.O_RDWR)
         taken = _taken(seats)
         free = next(number for number in range(SEATS) if number not in taken)
-        fcntl.lockf(seats, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, free)
+        # The name first: whoever finds a seat taken must not read the name of the one before.
         Board(self.directory / "sitters").write(free, name)
+        fcntl.lockf(seats, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, free)
         os.close(guard)
         return len(taken) + 1
 
