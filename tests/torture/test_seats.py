@@ -1,0 +1,48 @@
+"""The torture's own count of what is alive: it must be right where everything else may be wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+from tests.torture.seats import Board, Seats
+
+CHECKOUT = Path(__file__).parents[2]
+SLOW_SITTER = """
+    import sys, time
+    from pathlib import Path
+    from tests.torture.seats import Board, Seats
+
+    write = Board.write
+    def slowly(*arguments):
+        time.sleep(0.3)
+        write(*arguments)
+    Board.write = slowly
+    Seats(Path(sys.argv[1])).take("new")
+    print("seated", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_seat_never_shows_the_name_of_the_one_before(tmp_path: Path) -> None:
+    seats = Seats(tmp_path)
+    seats.create()
+    Board(tmp_path / "sitters").write(0, "old")
+    assert list(seats.alive()) == []
+    sitter = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SLOW_SITTER), str(tmp_path)],
+        cwd=CHECKOUT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (alive := seats.alive()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert alive == {"new": sitter.pid}
+    finally:
+        sitter.communicate()
+    assert list(seats.alive()) == []
