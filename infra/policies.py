@@ -88,7 +88,7 @@ def execution(deployment: Deployment, location: str) -> list[Statement]:
 
 
 def launcher(deployment: Deployment) -> list[Statement]:
-    """The webserver and the daemon: take slots; launch, watch and stop tasks; read logs."""
+    """The webserver and the daemon: take slots; launch, watch and stop tasks; read claims, logs."""
     cluster = {"ArnEquals": {"ecs:cluster": deployment.cluster_arn}}
     # Ids of tasks are not known before they run.
     tasks = deployment.arn("ecs", f"task/{deployment.prefix}/*")
@@ -104,11 +104,12 @@ def launcher(deployment: Deployment) -> list[Statement]:
             tasks,
             StringEquals={"ecs:CreateAction": "RunTask"},
         ),
-        items(deployment, "ReadSlots", "GetItem", SETTINGS_KEY, SLOTS_KEY),
+        # Ids of runs are not known before they are launched.
+        items(deployment, "ReadTable", "GetItem", SETTINGS_KEY, SLOTS_KEY, ANY_CLAIM),
         items(deployment, "TakeSlots", "UpdateItem", SLOTS_KEY),
         allow(
             "ReadLogs",
-            ["logs:FilterLogEvents", "logs:GetLogEvents"],
+            ["logs:GetLogEvents"],
             # All code locations of this deployment, and the streams of their tasks.
             deployment.arn("logs", f"log-group:{deployment.log_group('*')}"),
         ),

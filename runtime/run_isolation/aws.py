@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_ecs import ECSClient
+    from types_boto3_logs import CloudWatchLogsClient
     from types_boto3_ssm import SSMClient
 
 
@@ -42,6 +43,8 @@ DEADLINES: Final = {
     "dynamodb": Deadline(connect_seconds=1, read_seconds=2, attempts=3),
     # RunTask looks for capacity before it answers.
     "ecs": Deadline(connect_seconds=2, read_seconds=10, attempts=3),
+    # The end of a task's output is nice to have; whoever wants it waits for nothing else.
+    "logs": Deadline(connect_seconds=2, read_seconds=5, attempts=2),
     "ssm": Deadline(connect_seconds=2, read_seconds=5, attempts=3),
 }
 
@@ -55,6 +58,12 @@ def dynamodb(region: str | None = None) -> DynamoDBClient:
 def ecs(region: str | None = None) -> ECSClient:
     """A client for launching and watching tasks."""
     client: ECSClient = _client("ecs", region)
+    return client
+
+
+def logs(region: str | None = None) -> CloudWatchLogsClient:
+    """A client for reading what tasks wrote."""
+    client: CloudWatchLogsClient = _client("logs", region)
     return client
 
 

@@ -9,7 +9,9 @@ lost that starts late, two launchers.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from run_isolation.errors import ClaimLostError
 from run_isolation.table import HASH_KEY, TTL_ATTRIBUTE, answering, claim_key, refused_item
@@ -24,6 +26,14 @@ _FREE: Final = f"attribute_not_exists({HASH_KEY})"
 _OF_AN_OLDER_ATTEMPT: Final = "attempt < :attempt"
 _MINE: Final = "(attempt = :attempt AND task_arn = :task)"
 _MAY_CLAIM: Final = f"{_FREE} OR {_OF_AN_OLDER_ATTEMPT} OR {_MINE}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Who executes a run, or was about to."""
+
+    attempt: int
+    task_arn: str
 
 
 def claim(client: DynamoDBClient, table: str, run_id: str, attempt: int, task_arn: str) -> None:
@@ -51,11 +61,28 @@ def claim(client: DynamoDBClient, table: str, run_id: str, attempt: int, task_ar
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except client.exceptions.ConditionalCheckFailedException as error:
-            winner = refused_item(error)
+            winner = _from_item(refused_item(error))
             raise ClaimLostError(
                 run_id=run_id,
                 attempt=attempt,
                 task_arn=task_arn,
-                winner_attempt=int(winner["attempt"]["N"]),
-                winner_task_arn=winner["task_arn"]["S"],
+                winner_attempt=winner.attempt,
+                winner_task_arn=winner.task_arn,
             ) from error
+
+
+def claimed_by(client: DynamoDBClient, table: str, run_id: str) -> Claim | None:
+    """The run's claim as it is now (a strongly consistent read); None where no task has claimed it.
+
+    Raises:
+        TableError: Not known.
+    """
+    with answering("dynamodb:GetItem", table):
+        answer = client.get_item(
+            TableName=table, Key={HASH_KEY: {"S": claim_key(run_id)}}, ConsistentRead=True
+        )
+    return _from_item(answer["Item"]) if "Item" in answer else None
+
+
+def _from_item(item: Mapping[str, Any]) -> Claim:
+    return Claim(int(item["attempt"]["N"]), item["task_arn"]["S"])

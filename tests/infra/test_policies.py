@@ -157,10 +157,10 @@ def test_launcher() -> None:
             "Resource": TASKS,
             "Condition": {"StringEquals": {"ecs:CreateAction": "RunTask"}},
         },
-        "ReadSlots": on_items("GetItem", "settings", "slots"),
+        "ReadTable": on_items("GetItem", "settings", "slots", "claim#*"),
         "TakeSlots": on_items("UpdateItem", "slots"),
         "ReadLogs": {
-            "Action": ["logs:FilterLogEvents", "logs:GetLogEvents"],
+            "Action": ["logs:GetLogEvents"],
             "Resource": f"arn:aws:logs:{HERE}:log-group:/run-isolation/prod/*",
         },
         **INSTANCE,

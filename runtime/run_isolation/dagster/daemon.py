@@ -1,7 +1,8 @@
-"""The daemon: Dagster's own, with the reconciler as one daemon more."""
+"""The daemon: Dagster's own, with the reconciler and the watcher as two daemons more."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
@@ -13,13 +14,24 @@ from dagster._daemon.controller import create_daemons_from_instance, daemon_cont
 from dagster._daemon.daemon import DaemonIterator, DagsterDaemon, IntervalDaemon
 
 from run_isolation.dagster.deployment import Deployment, switched_off
+from run_isolation.dagster.isolated_launch import IsolatedLauncher
+from run_isolation.dagster.non_isolated_runs import NonIsolatedRuns
+from run_isolation.dagster.orphan_sweep import OrphanSweep
 from run_isolation.dagster.seam import replaced
 from run_isolation.dagster.sources import make_reconciler
+from run_isolation.dagster.watcher import Watcher
 from run_isolation.dagster.workspace_watch import workspace_watch
 from run_isolation.reconciler import Reconciler
 
 RECONCILE_SECONDS: Final = 10
 """Between two passes. A pass without holders costs one read of an item."""
+
+WATCH_SECONDS: Final = 10
+"""Between two looks at runs that wait. One without such runs costs two queries of the storage."""
+
+SWEEP_SECONDS: Final = 60
+"""Between two looks at all tasks of the cluster: a call of ListTasks and one of DescribeTasks for
+each hundred."""
 
 
 class ReconcilerDaemon(IntervalDaemon[IWorkspaceProcessContext[Any]]):
@@ -46,15 +58,52 @@ class ReconcilerDaemon(IntervalDaemon[IWorkspaceProcessContext[Any]]):
         yield None
 
 
+class WatcherDaemon(IntervalDaemon[IWorkspaceProcessContext[Any]]):
+    """Runs watcher and sweep as one of Dagster's daemons."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        super().__init__(interval_seconds=WATCH_SECONDS)
+        self._deployment = deployment
+        self._watcher: Watcher | None = None
+        self._sweep: OrphanSweep | None = None
+        self._swept_at: float | None = None
+
+    @classmethod
+    def daemon_type(cls) -> str:
+        """Its name in heartbeats and logs."""
+        return "RUN_ISOLATION_WATCHER"
+
+    def run_iteration(
+        self, workspace_process_context: IWorkspaceProcessContext[Any]
+    ) -> DaemonIterator:
+        """One look, and a sweep when it is time. What they raise is logged, and the next comes."""
+        deployment, instance = self._deployment, workspace_process_context.instance
+        if self._watcher is None or self._sweep is None:
+            self._watcher = Watcher(
+                deployment,
+                instance,
+                IsolatedLauncher(deployment),
+                NonIsolatedRuns(deployment),
+                self._logger,
+            )
+            self._sweep = OrphanSweep(deployment, instance, self._logger)
+        yield from self._watcher.watch()
+        now = time.monotonic()
+        if self._swept_at is None or now - self._swept_at >= SWEEP_SECONDS:
+            self._swept_at = now
+            yield from self._sweep.sweep()
+
+
 def generate_daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
     """Dagster's daemons and ours, unless RUN_ISOLATION_DISABLED=1."""
     yield from create_daemons_from_instance(instance)
     if switched_off():
         return
-    yield ReconcilerDaemon(Deployment())
+    ours = [ReconcilerDaemon(Deployment()), WatcherDaemon(Deployment())]
+    yield from ours
     # Dagster's controller takes a daemon that the instance does not require for one without a
     # heartbeat, and says so every minute (dagster/_daemon/controller.py, get_daemon_statuses).
-    required = [*instance.get_required_daemon_types(), ReconcilerDaemon.daemon_type()]
+    required = [*instance.get_required_daemon_types(), *(daemon.daemon_type() for daemon in ours)]
     instance.get_required_daemon_types = lambda: required  # type: ignore[method-assign]
 
 

@@ -19,6 +19,7 @@ from run_isolation.slots import Slots
 
 if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient
+    from types_boto3_logs import CloudWatchLogsClient
 
 MANIFEST: Final = "RUN_ISOLATION_MANIFEST"
 """Environment variable with the name of the manifest's SSM parameter."""
@@ -95,6 +96,11 @@ class Deployment:
     def ecs(self) -> ECSClient:
         """For launching and watching tasks."""
         return aws.ecs(self.manifest.region)
+
+    @cached_property
+    def logs(self) -> CloudWatchLogsClient:
+        """For the output of tasks."""
+        return aws.logs(self.manifest.region)
 
     def location(self, name: str) -> Location:
         """A code location. One that is not known yet makes the manifest be read again.

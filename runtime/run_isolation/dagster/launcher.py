@@ -22,6 +22,7 @@ from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.isolated_launch import IsolatedLauncher
 from run_isolation.dagster.isolated_runs import IsolatedRuns
 from run_isolation.dagster.non_isolated_runs import NonIsolatedRuns
+from run_isolation.dagster.post_mortem import output
 from run_isolation.policy import Kind
 
 
@@ -57,7 +58,7 @@ class RunIsolationLauncher(RunLauncher, ConfigurableClass):
     def _deployment(self) -> Deployment:
         return Deployment()
 
-    @property
+    @cached_property
     def _isolated(self) -> IsolatedRuns:
         return IsolatedRuns(self._deployment)
 
@@ -82,6 +83,8 @@ class RunIsolationLauncher(RunLauncher, ConfigurableClass):
         if run is None or run.is_finished:
             return False
         self._instance.report_run_canceling(run)
+        # Its task may have been noted at this very moment.
+        run = self._instance.get_run_by_id(run_id) or run
         if _is_non_isolated(run):
             return self._non_isolated.terminate(self._instance, run)
         return self._isolated.terminate(self._instance, run)
@@ -104,10 +107,14 @@ class RunIsolationLauncher(RunLauncher, ConfigurableClass):
     def get_run_worker_debug_info(
         self, run: DagsterRun, include_container_logs: bool | None = True
     ) -> str | None:
-        """What ECS says about the run's task, and where its output is."""
-        if _is_non_isolated(run):
-            return self._non_isolated.debug_info(run)
-        return self._isolated.debug_info(run)
+        """What ECS says about the run's task, the end of its output, and where all of it is."""
+        lines = include_container_logs is not False
+        if not _is_non_isolated(run):
+            return self._isolated.debug_info(run, lines=lines)
+        said, task_arn = self._non_isolated.debug_info(run), run_tags.read(run).task_arn
+        if said is None or task_arn is None:
+            return said
+        return f"{said}\n{output(self._deployment, run, 'standing', task_arn, lines=lines)}"
 
     @property
     def supports_resume_run(self) -> bool:
@@ -117,6 +124,12 @@ class RunIsolationLauncher(RunLauncher, ConfigurableClass):
     def resume_run(self, context: ResumeRunContext) -> None:
         """Goes on with a STARTED run whose process is gone, in a task of its own."""
         IsolatedLauncher(self._deployment).launch(self._instance, context.dagster_run)
+
+    def dispose(self) -> None:
+        """Nothing to give back: no thread, no lock, no connection that outlives the process."""
+
+    def join(self, timeout: int = 30) -> None:
+        """Nothing to wait for: no run is a child of this process."""
 
 
 def _is_non_isolated(run: DagsterRun) -> bool:

@@ -228,16 +228,32 @@ class Stack:
         task: dict[str, Any] = found["tasks"][0]
         return task
 
+    def isolated_tasks(self, desired_status: str) -> list[str]:
+        """ARNs of the isolated tasks that are to run, or of those that are not."""
+        family = f"run-isolation-test-{LOCATION}-isolated"
+        found: list[str] = self.ecs.list_tasks(
+            cluster=self.cluster, family=family, desiredStatus=desired_status
+        )["taskArns"]
+        return found
+
     def tasks(self) -> list[str]:
         """ARNs of the isolated tasks, running and stopped."""
-        family = f"run-isolation-test-{LOCATION}-isolated"
-        return [
-            arn
-            for status in ("RUNNING", "STOPPED")
-            for arn in self.ecs.list_tasks(
-                cluster=self.cluster, family=family, desiredStatus=status
-            )["taskArns"]
-        ]
+        return [arn for status in ("RUNNING", "STOPPED") for arn in self.isolated_tasks(status)]
+
+    def dead(self, *command: str) -> str:
+        """A task whose container has ended by itself."""
+        task_arn = self.run_task(self.register("isolated", list(command)))
+        self.wait_for_stopped(task_arn)
+        return task_arn
+
+    def wait_for_stopped(self, task_arn: str) -> None:
+        eventually(lambda: self.describe(task_arn)["lastStatus"] == "STOPPED")
+
+    def tasks_of(self, run_id: str) -> list[str]:
+        """ARNs of a run's tasks, running and stopped."""
+        tasks = self.tasks()
+        found = self.ecs.describe_tasks(cluster=self.cluster, tasks=tasks)["tasks"] if tasks else []
+        return [task["taskArn"] for task in found if task.get("startedBy") == run_id]
 
     def stop(self, task_arn: str) -> None:
         self.ecs.stop_task(cluster=self.cluster, task=task_arn, reason="test")

@@ -64,9 +64,16 @@ class Launches:
         self.instance.launch_run(run.run_id, self.workspace())
         return self.read(run)
 
+    def starting(self, run: DagsterRun) -> DagsterRun:
+        """Makes Dagster's storage believe that the run is STARTING."""
+        return self._after(DagsterEventType.RUN_STARTING, run)
+
     def started(self, run: DagsterRun) -> DagsterRun:
         """Makes Dagster's storage believe that the run is STARTED."""
-        event = DagsterEvent(DagsterEventType.RUN_START.value, job_name=run.job_name)
+        return self._after(DagsterEventType.RUN_START, run)
+
+    def _after(self, kind: DagsterEventType, run: DagsterRun) -> DagsterRun:
+        event = DagsterEvent(kind.value, job_name=run.job_name)
         self.instance.report_dagster_event(event, run_id=run.run_id)
         return self.read(run)
 
@@ -84,3 +91,8 @@ class Launches:
         """Messages of the run's engine events."""
         records = self.instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT)
         return [record.message for record in records]
+
+    def failure(self, run: DagsterRun) -> str:
+        """What the event says by which the run failed."""
+        [record] = self.instance.all_logs(run.run_id, of_type=DagsterEventType.RUN_FAILURE)
+        return str(record.message)

@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 from dagster import DagsterRun, DagsterRunStatus
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
 
-from run_isolation import LaunchFailedError, launch_isolated, tags
-from run_isolation.dagster import isolated_launch, isolated_runs, run_tags
+from run_isolation import LaunchFailedError, launch_isolated, tags, watching
+from run_isolation.dagster import isolated_launch, run_tags
 from run_isolation.dagster.isolated_launch import RunNotLaunchableError
 from run_isolation.dagster.worker import Exit
 from run_isolation.isolated import IsolatedLaunch, request
@@ -189,7 +189,7 @@ def test_a_task_that_ecs_does_not_show_yet_counts_as_running(
     run = started(launches, NO_TASK)
     launcher = launches.instance.run_launcher
     assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
-    monkeypatch.setattr(isolated_runs, "MISSING_GRACE_SECONDS", -1)
+    monkeypatch.setattr(watching, "MISSING_SECONDS", -1)
     assert launcher.check_run_worker_health(run).status is WorkerStatus.NOT_FOUND
 
 
@@ -198,14 +198,3 @@ def test_trouble_with_aws_is_no_verdict_about_the_run(launches: Launches, stack:
     stack.account.fault("error", operation="DescribeTasks", code="AccessDeniedException")
     with pytest.raises(ClientError):
         launches.instance.run_launcher.check_run_worker_health(run)
-
-
-def test_debug_info_tells_where_the_output_is(launches: Launches, stack: Stack) -> None:
-    task_arn = stack.run_task(stack.register("dead", ["false"]))
-    eventually(lambda: stack.describe(task_arn)["lastStatus"] == "STOPPED")
-    run = started(launches, task_arn)
-    info = launches.instance.run_launcher.get_run_worker_debug_info(run)
-    assert info is not None
-    assert "STOPPED" in info
-    assert "exit code 1" in info
-    assert f"isolated/dagster/{task_arn.rsplit('/', 1)[-1]}" in info

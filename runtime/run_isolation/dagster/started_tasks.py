@@ -1,0 +1,56 @@
+"""The tasks of STARTED runs, all of them in one call per hundred.
+
+Dagster's monitor asks for the health of one run after the other
+(dagster/_daemon/monitoring/run_monitoring.py). The first question of a round is answered for all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+
+from run_isolation.dagster import run_tags
+from run_isolation.dagster.deployment import Deployment
+from run_isolation.policy import Kind
+from run_isolation.tasks import TaskState, describe
+
+FRESH_SECONDS: Final = 10
+"""How long an answer of ECS may wait for its question, where a round takes long."""
+
+
+class StartedTasks:
+    """Answers of ECS that nobody has asked for yet.
+
+    Each is given once: whoever asks again has begun another round, and wants to know it anew.
+    """
+
+    def __init__(self, deployment: Deployment, clock: Callable[[], float] = time.monotonic) -> None:
+        self._deployment = deployment
+        self._clock = clock
+        self._states: dict[str, TaskState] = {}
+        self._asked_at = 0.0
+
+    def state(self, instance: DagsterInstance, task_arn: str) -> TaskState:
+        """The state of one of them.
+
+        Raises:
+            botocore.exceptions.BotoCoreError: ECS could not be asked.
+            botocore.exceptions.ClientError: ECS refused.
+        """
+        if task_arn not in self._states or self._clock() - self._asked_at >= FRESH_SECONDS:
+            self._ask(instance, task_arn)
+        return self._states.pop(task_arn)
+
+    def _ask(self, instance: DagsterInstance, task_arn: str) -> None:
+        started = instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED]))
+        known = [run_tags.read(run) for run in started]
+        wanted = {ours.task_arn for ours in known if ours.kind is not Kind.NON_ISOLATED}
+        self._asked_at = self._clock()
+        self._states = describe(
+            self._deployment.ecs,
+            self._deployment.manifest.cluster,
+            {task_arn, *(arn for arn in wanted if arn)},
+        )

@@ -1,0 +1,135 @@
+"""A launcher that ends at any step, and several at work at once: one task, and the run executes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+from dagster import DagsterRunStatus
+from dagster._core.launcher import LaunchRunContext
+
+from run_isolation.dagster import isolated_launch, run_tags
+from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.isolated_launch import IsolatedLauncher
+from run_isolation.watching import LAUNCH_SECONDS
+from tests.runtime.dagster.account import Stack
+from tests.runtime.dagster.launches import Launches
+from tests.runtime.dagster.watched import Watched
+
+ENI = "Timeout waiting for network interface provisioning to complete."
+
+
+class KilledError(BaseException):
+    """As SIGKILL: nothing of the launcher's runs after it."""
+
+
+def killed_at(call: int, *, after: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Makes a function whose n-th call is the launcher's end, before or after it is done."""
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        calls = 0
+
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == call and not after:
+                raise KilledError
+            result = function(*args, **kwargs)
+            if calls == call:
+                raise KilledError
+            return result
+
+        return wrapped
+
+    return wrap
+
+
+STEPS = {
+    "before its first write": (run_tags, "write", killed_at(1, after=False)),
+    "after the attempt is stored": (run_tags, "write", killed_at(1, after=True)),
+    "before RunTask": (isolated_launch, "launch_isolated", killed_at(1, after=False)),
+    "after RunTask": (isolated_launch, "launch_isolated", killed_at(1, after=True)),
+    "before the task is noted": (run_tags, "write", killed_at(2, after=False)),
+    "after the task is noted": (run_tags, "write", killed_at(2, after=True)),
+}
+
+
+@pytest.mark.parametrize("found_by", ["watcher", "sweep"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_launcher_that_dies_at_any_step_loses_no_run(
+    launches: Launches,
+    stack: Stack,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    found_by: str,
+) -> None:
+    run = launches.starting(launches.create(config={"seconds": 1.0}))
+    module, name, kill = STEPS[step]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, kill(getattr(module, name)))
+        with pytest.raises(KilledError):
+            launches.instance.run_launcher.launch_run(LaunchRunContext(run, launches.workspace()))
+    watched = Watched(launches.instance)
+    assert watched.watch() == []
+    if found_by == "sweep":
+        assert watched.sweep() == []
+    assert watched.watch(LAUNCH_SECONDS) == []
+    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+    assert len(stack.tasks_of(run.run_id)) == 1
+    assert run_tags.read(launches.read(run)).attempt == 1
+
+
+def test_a_launcher_still_at_work_and_two_watchers_start_one_task(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launches.starting(launches.create())
+    watchers = [Watched(launches.instance) for _ in range(2)]
+    for watched in watchers:
+        assert watched.watch() == []
+    together = Barrier(3)
+    launch_isolated = isolated_launch.launch_isolated
+
+    def all_at_once(*args: Any) -> str:
+        together.wait(timeout=20)
+        return launch_isolated(*args)
+
+    monkeypatch.setattr(isolated_launch, "launch_isolated", all_at_once)
+    with ThreadPoolExecutor() as pool:
+        late = pool.submit(IsolatedLauncher(Deployment()).launch, launches.instance, run)
+        passes = [pool.submit(watched.watch, LAUNCH_SECONDS) for watched in watchers]
+        late.result(timeout=30)
+        assert [one.result(timeout=30) for one in passes] == [[], []]
+    assert len(stack.account.sent("RunTask")) == 3
+    assert len(stack.tasks_of(run.run_id)) == 1
+    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+
+
+def test_two_watchers_that_see_a_dead_task_start_one_other(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.account.fault("dead_task", reason=ENI)
+    run = launches.dequeue(launches.create())
+    stack.wait_for_stopped(str(run_tags.read(run).task_arn))
+    together = Barrier(2)
+
+    relaunch = IsolatedLauncher.relaunch
+
+    def at_once(*args: Any) -> bool:
+        together.wait(timeout=20)
+        return relaunch(*args)
+
+    monkeypatch.setattr(IsolatedLauncher, "relaunch", at_once)
+    watchers = [Watched(launches.instance) for _ in range(2)]
+    with ThreadPoolExecutor() as pool:
+        passes = [pool.submit(watched.watch) for watched in watchers]
+        assert [one.result(timeout=30) for one in passes] == [[], []]
+    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+    assert len(stack.tasks_of(run.run_id)) == 2
+    assert run_tags.read(launches.read(run)).attempt == 2
+    # Both told of it, in the same words: it counts as one task that was lost.
+    events = [text for text in launches.events(run) if text.startswith("Lost before")]
+    assert len(events) == 2
+    assert len(set(events)) == 1
