@@ -251,9 +251,15 @@ class Stack:
 
     def tasks_of(self, run_id: str) -> list[str]:
         """ARNs of a run's tasks, running and stopped."""
-        tasks = self.tasks()
-        found = self.ecs.describe_tasks(cluster=self.cluster, tasks=tasks)["tasks"] if tasks else []
-        return [task["taskArn"] for task in found if task.get("startedBy") == run_id]
+        arns = self.tasks()
+        return [
+            task["taskArn"]
+            for start in range(0, len(arns), 100)
+            for task in self.ecs.describe_tasks(
+                cluster=self.cluster, tasks=arns[start : start + 100]
+            )["tasks"]
+            if task.get("startedBy") == run_id
+        ]
 
     def stop(self, task_arn: str) -> None:
         self.ecs.stop_task(cluster=self.cluster, task=task_arn, reason="test")

@@ -11,6 +11,7 @@ import pytest
 from dagster import DagsterRunStatus
 from dagster._core.launcher import LaunchRunContext
 
+from run_isolation import launch_isolated
 from run_isolation.dagster import isolated_launch, run_tags
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.isolated_launch import IsolatedLauncher
@@ -90,7 +91,6 @@ def test_a_launcher_still_at_work_and_two_watchers_start_one_task(
     for watched in watchers:
         assert watched.watch() == []
     together = Barrier(3)
-    launch_isolated = isolated_launch.launch_isolated
 
     def all_at_once(*args: Any) -> str:
         together.wait(timeout=20)

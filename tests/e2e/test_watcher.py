@@ -1,0 +1,71 @@
+"""Isolated runs whose launcher or task dies before they begin: each executes once, all the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from localaws.account import LocalAccount
+from localaws.faults import DeadTask, Delay, Fault, LostRequest
+from run_isolation.watching import LAUNCH_SECONDS
+from tests.e2e.dagster_deployment import DagsterDeployment
+from tests.e2e.waiting import eventually
+
+pytestmark = pytest.mark.e2e
+
+NO_INTERFACE = "Timeout waiting for network interface provisioning to complete."
+
+
+@pytest.fixture(autouse=True)
+def without_faults(account: LocalAccount) -> Iterator[None]:
+    yield
+    account.faults.clear()
+
+
+@pytest.mark.parametrize(
+    ("fault", "comes"),
+    [
+        # RunTask is carried out when nobody waits for its answer any more.
+        (Delay(operation="RunTask", seconds=3.0), True),
+        # It never reaches ECS, however often the SDK repeats it.
+        (LostRequest(operation="RunTask", times=None), False),
+    ],
+    ids=["the answer is lost", "the request is lost"],
+)
+def test_a_daemon_that_is_killed_in_its_launch_loses_no_run(
+    deployment: DagsterDeployment, account: LocalAccount, fault: Fault, comes: bool
+) -> None:
+    before = deployment.isolated_tasks()
+    struck = account.faults.add(fault)
+    run = deployment.launch(asked=False, held=False)
+    struck.wait_for_hit(timeout=30)
+    deployment.daemon.kill()
+    account.faults.clear()
+    if comes:
+        eventually(lambda: deployment.isolated_tasks() - before, "RunTask is carried out")
+    assert run.task is None
+
+    deployment.daemon.start()
+    run.wait_for("SUCCESS", seconds=LAUNCH_SECONDS + 60)
+    [task] = deployment.isolated_tasks() - before
+    assert run.task == task
+    if comes:
+        assert any(f"Found ECS task {task}" in message for message in run.messages)
+
+
+def test_a_task_that_dies_before_its_run_begins_is_followed_by_another_within_30_seconds(
+    deployment: DagsterDeployment, account: LocalAccount
+) -> None:
+    before = deployment.isolated_tasks()
+    account.faults.add(DeadTask(reason=NO_INTERFACE))
+    run = deployment.launch(asked=False, held=False)
+    eventually(lambda: deployment.isolated_tasks() - before, "the first task")
+    [first] = deployment.isolated_tasks() - before
+    deployment.wait_for_stopped(first)
+    died = time.monotonic()
+    eventually(lambda: len(deployment.isolated_tasks() - before) == 2, "the second task")
+    assert time.monotonic() - died < 30
+    run.wait_for("SUCCESS")
+    assert any("Timeout waiting for network interface" in message for message in run.messages)
