@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from localaws.account import LocalAccount
-from localaws.faults import DeadTask, Delay, Fault, LostRequest
+from localaws.faults import DeadTask, Delay, Fault, LostRequest, SlowTask
 from run_isolation.watching import LAUNCH_SECONDS
 from tests.e2e.dagster_deployment import DagsterDeployment
 from tests.e2e.waiting import eventually
@@ -39,10 +39,12 @@ def test_a_daemon_that_is_killed_in_its_launch_loses_no_run(
 ) -> None:
     before = deployment.isolated_tasks()
     struck = account.faults.add(fault)
+    # Its worker would note the task, too, but not before the daemon is back.
+    account.faults.add(SlowTask(seconds=20.0))
     run = deployment.launch(asked=False, held=False)
     struck.wait_for_hit(timeout=30)
     deployment.daemon.kill()
-    account.faults.clear()
+    account.faults.remove(struck.id)
     if comes:
         eventually(lambda: deployment.isolated_tasks() - before, "RunTask is carried out")
     assert run.task is None

@@ -69,6 +69,9 @@ def test_what_passes_by_itself(state: TaskState) -> None:
         stopped("EssentialContainerExited", "Essential container in task exited", exit_code=137),
         stopped("EssentialContainerExited", "Essential container in task exited"),
         stopped("UserInitiated", "Task stopped by user"),
+        # What ran and ended would do so again, whatever the words.
+        stopped("EssentialContainerExited", "Internal error", exit_code=1),
+        stopped(reason="Internal error: out of memory, OutOfMemoryError"),
         stopped(reason=OOM),
         stopped(reason="something new"),
         stopped(reason=""),
