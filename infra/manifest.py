@@ -105,5 +105,9 @@ def _location(deployment: Deployment, name: str) -> manifest.Location:
         port=CODE_SERVER_PORT,
         standing=manifest.Size(cpu=config.standing.cpu, memory=config.standing.memory),
         isolated=manifest.Size(cpu=config.isolated.cpu, memory=config.isolated.memory),
+        largest=manifest.Size(
+            cpu=config.isolated.largest.cpu, memory=config.isolated.largest.memory
+        ),
+        spot=config.isolated.spot,
         log_group=deployment.log_group(name),
     )

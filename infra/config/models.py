@@ -16,10 +16,10 @@ from infra.config.fields import (
     TagKey,
     TagValue,
     VpcId,
-    nearest_number,
     refused,
 )
 from infra.config.location import CodeLocation
+from run_isolation.fargate import nearest_number
 from run_isolation.settings import NonIsolatedRuns
 
 ROLE_NAME_LIMIT: Final = 64

@@ -135,6 +135,28 @@ BAD: list[Case] = [
         "2048",
     ),
     (
+        location(isolated={"largest": {"cpu": 8000}}),
+        f"{SALES}.isolated.largest.cpu",
+        "8000",
+        "8192, 16384 CPU units",
+        "8192",
+    ),
+    (
+        location(isolated={"largest": {"cpu": 8192}}),
+        f"{SALES}.isolated.largest.memory",
+        "122880",
+        "16384 to 61440 MiB",
+        "61440",
+    ),
+    (
+        location(isolated={"largest": {"cpu": 2048, "memory": 16384}}),
+        f"{SALES}.isolated.largest",
+        "cpu 2048, memory 16384",
+        "no less than the task of every isolated run: cpu 4096, memory 16384",
+        "cpu 4096, memory 16384",
+    ),
+    (location(isolated={"spot": "yes"}), f"{SALES}.isolated.spot", "yes", "true or false", None),
+    (
         location(isolated={"memory": 16000}),
         f"{SALES}.isolated.memory",
         "16000",
