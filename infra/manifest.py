@@ -74,6 +74,7 @@ def render(deployment: Deployment, subnets: Sequence[str], security_group: str) 
             sqlite_directory=str(PROJECT / sqlite) if sqlite is not None else None,
             compute_logs_bucket=deployment.compute_logs_bucket,
         ),
+        propagate_tags=config.propagate_tags,
         locations={name: _location(deployment, name) for name in config.code_locations},
     ).to_json()
 

@@ -32,6 +32,8 @@ CONTAINER: Final = "dagster"
 """Name of the container in every task definition."""
 RUN_ID_VARIABLE: Final = "RUN_ISOLATION_RUN_ID"
 ATTEMPT_VARIABLE: Final = "RUN_ISOLATION_ATTEMPT"
+JOB_VARIABLE: Final = "DAGSTER_RUN_JOB_NAME"
+"""Dagster's own launchers set it, and code reads it."""
 
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html
 OVERRIDES_CHARACTERS: Final = 8192
@@ -169,6 +171,7 @@ def _capacity(arguments: RunTaskArguments, *, spot: bool, as_asked: bool) -> dic
 def _overrides(launch: IsolatedLaunch, wish: Asked) -> dict[str, Any]:
     size = {"cpu": wish.size.cpu, "memory": wish.size.memory} if wish.size else {}
     environment = {
+        **({JOB_VARIABLE: launch.job} if launch.job else {}),
         **wish.container.get("environment", {}),
         ATTEMPT_VARIABLE: str(launch.attempt),
         RUN_ID_VARIABLE: launch.run_id,
@@ -207,7 +210,7 @@ def _overrides(launch: IsolatedLaunch, wish: Asked) -> dict[str, Any]:
 def _tags(
     manifest: Manifest, launch: IsolatedLaunch, arguments: RunTaskArguments
 ) -> list[dict[str, str]]:
-    """Our own tags, which nothing replaces, and those that the run asks for."""
+    """Our own tags, which nothing replaces, those that the run asks for, and those of the run."""
     ours = {
         "dagster/run_id": launch.run_id,
         **({"dagster/job_name": launch.job} if launch.job else {}),
@@ -216,14 +219,15 @@ def _tags(
         "run_isolation/location": launch.location,
     }
     theirs = {tag.key: tag.value for tag in arguments.tags}
+    of_run = {key: launch.tags[key] for key in manifest.propagate_tags if key in launch.tags}
     key = f"{ECS_RUN_TASK_KWARGS}.tags"
     if both := sorted(ours.keys() & theirs.keys()):
         raise _one_problem(launch, key, ", ".join(both), "any keys but these, which we set")
-    most = TAGS - len(ours)
+    most = TAGS - len(ours | of_run)
     if len(theirs) > most:
         raise _one_problem(launch, key, f"{len(theirs)} tags", f"up to {most}: ECS takes {TAGS}")
-    sound = {name: _NOT_FOR_TAGS.sub("-", value)[:256] for name, value in ours.items()}
-    return [{"key": name, "value": value} for name, value in (sound | theirs).items()]
+    sound = {name: _NOT_FOR_TAGS.sub("-", value)[:256] for name, value in (of_run | ours).items()}
+    return [{"key": name, "value": value} for name, value in sorted((sound | theirs).items())]
 
 
 def _one_problem(launch: IsolatedLaunch, key: str, value: str, allowed: str) -> LaunchTagsError:

@@ -88,6 +88,8 @@ class Manifest(_Part):
     network: Network
     instance: Instance
     locations: dict[str, Location]
+    propagate_tags: list[str] = Field(default_factory=list, exclude_if=lambda keys: not keys)
+    """Tags of a run that its task gets, too."""
 
     @classmethod
     def load(cls, parameter: str, client: SSMClient) -> Self:

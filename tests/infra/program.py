@@ -50,6 +50,7 @@ CONFIG: dict[str, Any] = {
     },
     "run-isolation:instance": {"databaseUrlSecretArn": DATABASE, "computeLogsBucket": "create"},
     "run-isolation:tags": {"team": "data"},
+    "run-isolation:propagateTags": ["team"],
 }
 """Two code locations: one with nothing but what it must have, one with every key."""
 

@@ -64,6 +64,7 @@ def test_the_runtime_reads_what_was_written() -> None:
                 "log_group": "/run-isolation/prod/sales",
             },
         },
+        "propagate_tags": ["team"],
     }
 
 

@@ -150,7 +150,7 @@ def test_arguments_of_the_call() -> None:
 
     changed = {name for name in asked if asked[name] != plain.get(name)}
     assert changed == {"group", "networkConfiguration", "platformVersion", "tags"}
-    assert asked["tags"] == [*plain["tags"], {"key": "team", "value": "a"}]
+    assert asked["tags"] == [*plain["tags"], {"key": "team", "value": "a"}]  # sorted
     assert asked["networkConfiguration"]["awsvpcConfiguration"] == {
         "subnets": ["subnet-9"],
         "securityGroups": ["sg-1"],
@@ -158,12 +158,29 @@ def test_arguments_of_the_call() -> None:
     }
 
 
-def test_the_job_becomes_a_tag() -> None:
-    launch = dataclasses.replace(LAUNCH, job="daily job (é)")
+def test_the_job_is_told_as_ecs_run_launcher_tells_it() -> None:
+    sent = request(MANIFEST, dataclasses.replace(LAUNCH, job="daily job (é)"))
 
-    assert {"key": "dagster/job_name", "value": "daily job -é-"} in request(MANIFEST, launch)[
-        "tags"
-    ]
+    assert {"key": "dagster/job_name", "value": "daily job -é-"} in sent["tags"]
+    (container,) = sent["overrides"]["containerOverrides"]
+    assert {"name": "DAGSTER_RUN_JOB_NAME", "value": "daily job (é)"} in container["environment"]
+
+
+def test_tags_of_the_run_that_the_deployment_propagates() -> None:
+    manifest = MANIFEST.model_copy(
+        update={"propagate_tags": ["team", "owner", "dagster/run_id", "absent"]}
+    )
+    tags = {"team": "a*" + "x" * 300, "owner": "me", "dagster/run_id": "no", "other": "o"}
+    kwargs = {"tags": [{"key": "owner", "value": "you"}]}
+    launch = asking(run_task_kwargs=kwargs)
+
+    sent = request(manifest, dataclasses.replace(launch, tags={**launch.tags, **tags}))
+
+    values = {tag["key"]: tag["value"] for tag in sent["tags"]}
+    assert values["team"] == "a-" + "x" * 254
+    # What was asked for by name goes before, and ours before all.
+    assert (values["owner"], values["dagster/run_id"]) == ("you", RUN)
+    assert values.keys().isdisjoint({"absent", "other"})
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from run_isolation.isolated import request
 from tests.runtime.manifests import MANIFEST
 
 REVISION = "arn:aws:ecs:us-east-1:123456789012:task-definition/run-isolation-test-sales-isolated:7"
-RUN_TASK = botocore.session.get_session().get_service_model("ecs").operation_model("RunTask")
+ECS = botocore.session.get_session().get_service_model("ecs")
 
 PAIRS = [(cpu, memory) for cpu in CPUS for memory in MEMORY_BY_CPU[cpu]]
 LARGEST = (8192, 61440)
@@ -111,7 +111,7 @@ def test_any_tags(tags: dict[str, str], run_id: str, attempt: int) -> None:
 
     again = IsolatedLaunch(run_id, attempt, "sales", REVISION, dict(reversed(tags.items())), run_id)
     assert json.dumps(request(DEPLOYED, again)) == json.dumps(sent)
-    report = ParamValidator().validate(sent, RUN_TASK.input_shape)
+    report = ParamValidator().validate(sent, ECS.shape_for("RunTaskRequest"))
     assert not report.has_errors(), report.generate_report()
     check_limits(sent)
     check_ours(sent, run_id, attempt)

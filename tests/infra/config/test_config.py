@@ -51,6 +51,8 @@ BAD: list[Case] = [
     (changed(protect="yes"), "protect", "yes", "true or false", None),
     (changed(tags={"aws:x": "y"}), "tags.aws:x", "aws:x", "not starting with aws: or", None),
     (changed(tags={"a": "é!"}), "tags.a", "é!", "up to 256 letters", None),
+    (changed(propagateTags=["a", "a"]), "propagateTags", "2 keys", "each once", None),
+    (changed(propagateTags=["aws:x"]), "propagateTags.0", "aws:x", "not starting with", None),
     (changed(tags={f"t{n}": "" for n in range(41)}), "tags", "41 tags", "up to 40", None),
     (
         slots(enable=True),
