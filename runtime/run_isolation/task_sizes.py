@@ -63,9 +63,9 @@ def size(
     if cpu is not None and memory is not None:
         return Size(cpu=cpu.value, memory=memory.value)
     if cpu is not None:
-        sizes = MEMORY_BY_CPU[cpu.value]
-        allowed = [each for each in sizes if each <= location.largest.memory] or sizes[:1]
-        return Size(cpu=cpu.value, memory=nearest_number(own.memory, allowed))
+        # Within the largest: own is, and a smaller CPU size has smaller memory sizes, too.
+        nearest = nearest_number(own.memory, MEMORY_BY_CPU[cpu.value])
+        return Size(cpu=cpu.value, memory=nearest)
     if memory is not None:
         fitting = [each for each in CPUS if memory.value in MEMORY_BY_CPU[each]]
         return Size(cpu=nearest_number(own.cpu, fitting), memory=memory.value)

@@ -68,7 +68,7 @@ def test_half_a_pair_is_completed(
 def test_completed_sizes_are_ones_that_fargate_has_within_the_largest(
     largest: tuple[int, int],
 ) -> None:
-    for own in [pair for pair in ALL if pair[0] <= largest[0] and pair[1] <= largest[1]][::5]:
+    for own in [pair for pair in ALL if pair[0] <= largest[0] and pair[1] <= largest[1]]:
         location = located(own, largest)
         for cpu in [each for each in CPUS if each <= largest[0]]:
             _check(asked(cpu, None, location), largest)
