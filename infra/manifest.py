@@ -74,6 +74,7 @@ def render(deployment: Deployment, subnets: Sequence[str], security_group: str) 
             sqlite_directory=str(PROJECT / sqlite) if sqlite is not None else None,
             compute_logs_bucket=deployment.compute_logs_bucket,
         ),
+        propagate_tags=config.propagate_tags,
         locations={name: _location(deployment, name) for name in config.code_locations},
     ).to_json()
 
@@ -105,5 +106,9 @@ def _location(deployment: Deployment, name: str) -> manifest.Location:
         port=CODE_SERVER_PORT,
         standing=manifest.Size(cpu=config.standing.cpu, memory=config.standing.memory),
         isolated=manifest.Size(cpu=config.isolated.cpu, memory=config.isolated.memory),
+        largest=manifest.Size(
+            cpu=config.isolated.largest.cpu, memory=config.isolated.largest.memory
+        ),
+        spot=config.isolated.spot,
         log_group=deployment.log_group(name),
     )

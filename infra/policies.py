@@ -174,14 +174,14 @@ def size_problems(deployment: Deployment) -> list[Problem]:
 
 
 def _run_tasks(deployment: Deployment) -> list[Statement]:
-    """RunTask of isolated revisions, with no more than what is configured.
+    """RunTask of isolated revisions, no larger than the location's largest size.
 
     One statement per size, so that a code location's cap is its own. ``IfExists``: the keys hold
     what the request overrides, and a run that asks for nothing overrides nothing.
     """
     families: dict[tuple[int, int], list[str]] = {}
     for location, config in sorted(deployment.config.code_locations.items()):
-        size = (config.isolated.cpu, config.isolated.memory)
+        size = (config.isolated.largest.cpu, config.isolated.largest.memory)
         # Any revision: a run that waited in the queue keeps the one that it was created with.
         family = f"task-definition/{deployment.family(location, Kind.ISOLATED)}:*"
         families.setdefault(size, []).append(deployment.arn("ecs", family))

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
+from run_isolation.fargate import nearest_number
+
 _ACCOUNT: Final = r"[0-9]{12}"
 _PARTITION: Final = r"aws(?:-[a-z]+)*"
 _REGION: Final = r"[a-z]{2}(?:-[a-z]+)+-[0-9]"
@@ -46,11 +48,6 @@ def refused(
     if value is not None:
         context["value"] = value
     return PydanticCustomError("refused", "refused", context)
-
-
-def nearest_number(value: int, choices: Sequence[int]) -> int:
-    """The choice with the smallest distance; the larger of two."""
-    return min(choices, key=lambda choice: (abs(choice - value), -choice))
 
 
 def nearest_text(value: str, choices: Sequence[str]) -> str | None:

@@ -10,7 +10,6 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
 from infra.config.base import Part
-from infra.config.fargate import CPUS, EPHEMERAL_STORAGE, MEMORY_BY_CPU, TASK_SIZE_URL, memory_text
 from infra.config.fields import (
     Attribute,
     EnvName,
@@ -20,9 +19,16 @@ from infra.config.fields import (
     PolicyArn,
     PythonFile,
     SecretArn,
-    nearest_number,
     nearest_text,
     refused,
+)
+from run_isolation.fargate import (
+    CPUS,
+    EPHEMERAL_STORAGE,
+    MEMORY_BY_CPU,
+    TASK_SIZE_URL,
+    memory_text,
+    nearest_number,
 )
 
 Architecture = Literal["X86_64", "ARM64"]
@@ -53,6 +59,13 @@ class StandingSize(Part):
         return memory
 
 
+class LargestSize(StandingSize):
+    """The most that a run may ask for by its tags; without this key what Fargate has."""
+
+    cpu: int = CPUS[-1]
+    memory: int = MEMORY_BY_CPU[CPUS[-1]][-1]
+
+
 class IsolatedSize(StandingSize):
     """What the task of an isolated run has, unless the run asks for something else."""
 
@@ -60,6 +73,9 @@ class IsolatedSize(StandingSize):
     memory: int = 16384
     ephemeral_storage: int | None = None
     """GiB of disk; a task has 20 without asking."""
+    spot: bool = False
+    """Whether a run's first attempt is made on Fargate Spot. Later ones are on demand."""
+    largest: LargestSize = LargestSize()
 
     @field_validator("ephemeral_storage")
     @classmethod
@@ -69,6 +85,18 @@ class IsolatedSize(StandingSize):
             nearest = nearest_number(size, EPHEMERAL_STORAGE)
             raise refused(f"{first} to {last} GiB; 20 without this key", nearest)
         return size
+
+    @field_validator("largest")
+    @classmethod
+    def _no_smaller_than_the_size(cls, largest: LargestSize, info: ValidationInfo) -> LargestSize:
+        cpu, memory = info.data.get("cpu", 0), info.data.get("memory", 0)
+        if largest.cpu < cpu or largest.memory < memory:
+            raise refused(
+                f"no less than the task of every isolated run: cpu {cpu}, memory {memory}",
+                f"cpu {cpu}, memory {memory}",
+                value=f"cpu {largest.cpu}, memory {largest.memory}",
+            )
+        return largest
 
 
 def _architecture(value: Any) -> Any:

@@ -16,10 +16,10 @@ from infra.config.fields import (
     TagKey,
     TagValue,
     VpcId,
-    nearest_number,
     refused,
 )
 from infra.config.location import CodeLocation
+from run_isolation.fargate import nearest_number
 from run_isolation.settings import NonIsolatedRuns
 
 ROLE_NAME_LIMIT: Final = 64
@@ -143,6 +143,8 @@ class Config(Part):
     protect: bool = True
     """Whether what can't be made again (slot table, bucket of logs) refuses to be deleted."""
     tags: dict[TagKey, TagValue] = Field(default_factory=dict)
+    propagate_tags: list[TagKey] = Field(default_factory=list)
+    """Tags of Dagster runs that their tasks get, too."""
 
     @field_validator("tags")
     @classmethod
@@ -150,3 +152,10 @@ class Config(Part):
         if len(tags) > 40:
             raise refused("up to 40 tags: AWS takes 50, some are ours", value=f"{len(tags)} tags")
         return tags
+
+    @field_validator("propagate_tags")
+    @classmethod
+    def _few_run_tags(cls, keys: list[str]) -> list[str]:
+        if len(set(keys)) != len(keys) or len(keys) > 10:
+            raise refused("up to 10 keys of run tags, each once", value=f"{len(keys)} keys")
+        return keys

@@ -91,21 +91,21 @@ def _client(service: str, region: str | None) -> Any:
     )
 
 
-_THROTTLES: Final = {
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-}
+THROTTLES: Final = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+"""Codes by which AWS turns a call away for its rate."""
 
 
 def is_throttle(error: ClientError) -> bool:
     """Whether AWS turned the call away for its rate, so that nothing was done."""
-    details = error.response["Error"]
-    # ECS passes on EC2's throttling as a bad parameter (dagster-io/dagster#33439).
-    wrapped = details["Code"] == "InvalidParameterException" and "Throttling" in details["Message"]
-    return details["Code"] in _THROTTLES or wrapped
+    return error.response["Error"]["Code"] in THROTTLES
 
 
 def is_server_error(error: ClientError) -> bool:

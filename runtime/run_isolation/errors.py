@@ -11,13 +11,9 @@
     │   └── SettingsError           the deployment's settings are missing or malformed
     ├── SupersededError             a newer attempt of this run holds its slot
     ├── ClaimLostError              another task executes this run
-    └── LaunchError                 RunTask gave no task; ``retry`` says what may follow
-        ├── LaunchTooLargeError     the request breaks an ECS limit: not sent
-        ├── LaunchRefusedError      AWS refused it: no task exists
-        ├── LaunchThrottledError    too many calls: no task exists
-        ├── LaunchUnknownError      no answer: a task may exist
-        ├── LaunchEmptyError        an answer with neither task nor failure: a task may exist
-        └── LaunchFailedError       ECS could not place the task
+    └── LaunchError             there is no task for a run; ``retry`` says what may follow
+        ├── LaunchTagsError     the run's tags ask for what it can't have: ECS was not asked
+        └── LaunchFailedError   RunTask gave no task
 
 Catch the class that your answer to it fits: ``TableError`` where any trouble with the table means
 "run it isolated", ``LaunchError`` and its ``retry`` where a launch is repeated.
@@ -28,7 +24,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
 
 
 class RunIsolationError(Exception):
@@ -161,118 +156,81 @@ class Retry(StrEnum):
     """Somebody has to mend something first."""
 
 
+@dataclass(frozen=True)
+class Meaning:
+    """What an answer without a task means. Which answer means what: ``launch_answers.py``."""
+
+    says: str
+    """As a sentence."""
+    retry: Retry
+    mend: str
+    """What a person can do about it, as a sentence."""
+    pause_seconds: float = 0.0
+    """The most to wait before the first repetition; it doubles with each."""
+
+
 class LaunchError(RunIsolationError):
-    """RunTask gave no task."""
+    """There is no task for a run."""
 
-    retry: ClassVar[Retry]
-
-
-@dataclass(eq=False)
-class LaunchTooLargeError(LaunchError):
-    """The request breaks a limit of ECS. Nothing was sent."""
-
-    retry = Retry.NEVER
-    run_id: str
-    characters: int
-    allowed: int
-
-    def __str__(self) -> str:
-        return (
-            f"The overrides of run {self.run_id} take {self.characters} characters, ECS allows "
-            f"{self.allowed}. Shorten what the run's tags ask for."
-        )
-
-
-@dataclass(eq=False)
-class LaunchRefusedError(LaunchError):
-    """AWS refused the request. No task exists."""
-
-    retry = Retry.NEVER
-    run_id: str
-    code: str
-    """AWS's error code, such as ``AccessDeniedException``."""
-    problem: str
-    action: str
-    """The IAM action that was refused: ``ecs:RunTask``, or ``iam:PassRole`` that it needs."""
-    resource: str
-
-    def __str__(self) -> str:
-        mend = (
-            f"Allow {self.action} on {self.resource} for the caller's role."
-            if self.code == "AccessDeniedException"
-            else f"The task definition is {self.resource}."
-        )
-        return f"ECS refused to launch run {self.run_id} ({self.code}): {self.problem} {mend}"
-
-
-@dataclass(eq=False)
-class LaunchThrottledError(LaunchError):
-    """Too many calls for the account. No task exists."""
-
-    retry = Retry.SAME_ATTEMPT
-    run_id: str
-    problem: str
-
-    def __str__(self) -> str:
-        return (
-            f"ECS throttled the launch of run {self.run_id}: {self.problem} Try the same attempt "
-            "again later, or ask AWS for a higher Fargate launch rate."
-        )
-
-
-@dataclass(eq=False)
-class LaunchUnknownError(LaunchError):
-    """ECS did not answer, or failed in between. A task may exist."""
-
-    retry = Retry.SAME_ATTEMPT
-    run_id: str
-    problem: str
-
-    def __str__(self) -> str:
-        return (
-            f"Whether a task was started for run {self.run_id} is not known: {self.problem} "
-            "Try the same attempt again: ECS answers with the task if there is one."
-        )
-
-
-@dataclass(eq=False)
-class LaunchEmptyError(LaunchError):
-    """ECS answered with neither a task nor a failure. A task may exist."""
-
-    retry = Retry.SAME_ATTEMPT
-    run_id: str
-
-    def __str__(self) -> str:
-        return (
-            f"ECS answered the launch of run {self.run_id} with neither a task nor a failure. "
-            "Try the same attempt again: ECS answers with the task if there is one."
-        )
+    @property
+    def retry(self) -> Retry:
+        """What may follow."""
+        return Retry.NEVER
 
 
 @dataclass(frozen=True)
-class Failure:
-    """One entry of RunTask's ``failures``."""
+class TagProblem:
+    """One thing that is wrong with what a run's tags ask for."""
 
-    reason: str
-    arn: str = ""
-    detail: str = ""
+    key: str
+    """The tag, and where its value is JSON the path in it: ``ecs/task_overrides.cpu``."""
+    value: str
+    allowed: str
+    nearest: str | None = None
+    """The allowed value that is most like the one given, where there is one."""
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.reason, self.detail, self.arn) if part)
+        lines = [f"{self.key}: {self.value}", f"  allowed: {self.allowed}"]
+        if self.nearest is not None:
+            lines.append(f"  nearest: {self.nearest}")
+        return "\n".join(lines)
+
+
+@dataclass(eq=False)
+class LaunchTagsError(LaunchError):
+    """The run's tags ask for what it can't have. ECS was not asked."""
+
+    run_id: str
+    problems: Sequence[TagProblem]
+    """Everything that is wrong."""
+
+    def __str__(self) -> str:
+        return "\n\n".join(
+            [
+                f"Run {self.run_id} was not launched: its tags ask for what it can't have.",
+                *map(str, self.problems),
+                "Mend the tags, where the run or its job has them, and launch the run again.",
+            ]
+        )
 
 
 @dataclass(eq=False)
 class LaunchFailedError(LaunchError):
-    """ECS accepted the request and could not place the task, for want of capacity most of all."""
+    """RunTask gave no task."""
 
-    retry = Retry.NEW_ATTEMPT
     run_id: str
     attempt: int
-    failures: Sequence[Failure]
+    answer: str
+    """What ECS, or the SDK in its place, said."""
+    meaning: Meaning
+
+    @property
+    def retry(self) -> Retry:
+        """What may follow."""
+        return self.meaning.retry
 
     def __str__(self) -> str:
-        reasons = "; ".join(str(failure) for failure in self.failures)
         return (
-            f"ECS could not start a task for attempt {self.attempt} of run {self.run_id}: "
-            f"{reasons}. Try again with a new attempt: this one would get the same answer."
+            f"No task for run {self.run_id}, attempt {self.attempt}. {self.meaning.says} "
+            f"The answer: {self.answer} {self.meaning.mend}"
         )

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from run_isolation.errors import ManifestError
+from run_isolation.fargate import CPUS, MEMORY_BY_CPU
 
 if TYPE_CHECKING:
     from types_boto3_ssm import SSMClient
@@ -34,6 +35,10 @@ class Size(_Part):
     """CPU units; 1024 are one vCPU."""
     memory: int
     """MiB."""
+
+
+LARGEST: Final = Size(cpu=CPUS[-1], memory=MEMORY_BY_CPU[CPUS[-1]][-1])
+"""The largest task that Fargate has."""
 
 
 class Network(_Part):
@@ -60,7 +65,13 @@ class Location(_Part):
     port: int
     standing: Size
     isolated: Size
+    """Of a run's own task, unless the run asks for something else."""
     log_group: str
+    # Not written where they are the default: an SSM parameter holds 8 KB.
+    largest: Size = Field(LARGEST, exclude_if=lambda size: size == LARGEST)
+    """The most that a run may ask for."""
+    spot: bool = Field(False, exclude_if=lambda spot: not spot)
+    """Whether the first attempt at a run is made on Fargate Spot."""
 
 
 class Manifest(_Part):
@@ -77,6 +88,8 @@ class Manifest(_Part):
     network: Network
     instance: Instance
     locations: dict[str, Location]
+    propagate_tags: list[str] = Field(default_factory=list, exclude_if=lambda keys: not keys)
+    """Tags of a run that its task gets, too."""
 
     @classmethod
     def load(cls, parameter: str, client: SSMClient) -> Self:

@@ -19,6 +19,15 @@ ECS_MEMORY: Final = "ecs/memory"
 ECS_EPHEMERAL_STORAGE: Final = "ecs/ephemeral_storage"
 """GiB of disk for this run's own task."""
 
+ECS_TASK_OVERRIDES: Final = "ecs/task_overrides"
+"""JSON: more overrides of this run's own task."""
+
+ECS_CONTAINER_OVERRIDES: Final = "ecs/container_overrides"
+"""JSON: overrides of the container in this run's own task."""
+
+ECS_RUN_TASK_KWARGS: Final = "ecs/run_task_kwargs"
+"""JSON: more arguments of the RunTask call for this run."""
+
 ECS_PREFIX: Final = "ecs/"
 """Every tag below it says something about the run's own task."""
 

@@ -38,12 +38,19 @@ CONFIG: dict[str, Any] = {
             "secrets": {"TOKEN": f"{TOKEN}:key::"},
             "architecture": "ARM64",
             "standing": {"cpu": 512, "memory": 2048},
-            "isolated": {"cpu": 8192, "memory": 32768, "ephemeralStorage": 100},
+            "isolated": {
+                "cpu": 8192,
+                "memory": 32768,
+                "ephemeralStorage": 100,
+                "spot": True,
+                "largest": {"cpu": 8192, "memory": 61440},
+            },
             "policyArns": [POLICY],
         },
     },
     "run-isolation:instance": {"databaseUrlSecretArn": DATABASE, "computeLogsBucket": "create"},
     "run-isolation:tags": {"team": "data"},
+    "run-isolation:propagateTags": ["team"],
 }
 """Two code locations: one with nothing but what it must have, one with every key."""
 

@@ -6,7 +6,7 @@ import pytest
 
 from infra.deployment import PROJECT
 from infra.manifest import VALUE_LIMIT, render
-from run_isolation.manifest import Manifest
+from run_isolation.manifest import Manifest, Size
 from tests.infra.program import CONFIG, DATABASE, TAGS, Cloud, changed, default, deployment, run
 
 
@@ -52,6 +52,8 @@ def test_the_runtime_reads_what_was_written() -> None:
                 "port": 4000,
                 "standing": {"cpu": 512, "memory": 2048},
                 "isolated": {"cpu": 8192, "memory": 32768},
+                "largest": {"cpu": 8192, "memory": 61440},
+                "spot": True,
                 "log_group": "/run-isolation/prod/research_lab",
             },
             "sales": {
@@ -62,7 +64,15 @@ def test_the_runtime_reads_what_was_written() -> None:
                 "log_group": "/run-isolation/prod/sales",
             },
         },
+        "propagate_tags": ["team"],
     }
+
+
+def test_what_a_run_may_ask_for() -> None:
+    locations = Manifest.model_validate_json(default().outputs["manifest"]).locations
+    lab, sales = locations["research_lab"], locations["sales"]
+    assert (lab.largest, lab.spot) == (Size(cpu=8192, memory=61440), True)
+    assert (sales.largest, sales.spot) == (Size(cpu=16384, memory=122880), False)
 
 
 def test_a_release_of_code_does_not_change_it() -> None:

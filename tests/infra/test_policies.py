@@ -144,8 +144,8 @@ def run_tasks(cpu: int, memory: int, *locations: str) -> dict[str, Any]:
 
 def test_launcher() -> None:
     assert by_sid(policies.launcher(deployment())) == {
-        "RunTasks4096Cpu16384MiB": run_tasks(4096, 16384, "sales"),
-        "RunTasks8192Cpu32768MiB": run_tasks(8192, 32768, "research_lab"),
+        "RunTasks16384Cpu122880MiB": run_tasks(16384, 122880, "sales"),
+        "RunTasks8192Cpu61440MiB": run_tasks(8192, 61440, "research_lab"),
         "WatchTasks": {
             "Action": ["ecs:DescribeTasks", "ecs:StopTask"],
             "Resource": TASKS,
@@ -168,12 +168,12 @@ def test_launcher() -> None:
     }
 
 
-def test_locations_of_one_size_share_a_statement() -> None:
+def test_locations_of_one_largest_size_share_a_statement() -> None:
     config = copy.deepcopy(CONFIG)
     locations = config["run-isolation:codeLocations"]
     locations["another"] = locations["sales"]
     statements = by_sid(policies.launcher(deployment(config)))
-    assert statements["RunTasks4096Cpu16384MiB"] == run_tasks(4096, 16384, "another", "sales")
+    assert statements["RunTasks16384Cpu122880MiB"] == run_tasks(16384, 122880, "another", "sales")
 
 
 def test_launcher_passes_roles_of_isolated_tasks_to_ecs_only() -> None:

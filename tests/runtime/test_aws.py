@@ -48,8 +48,7 @@ def error(code: str, message: str = "", status: int = 400) -> ClientError:
     [
         ("ThrottlingException", "", True),
         ("ProvisionedThroughputExceededException", "", True),
-        ("InvalidParameterException", "Throttling of EC2", True),
-        ("InvalidParameterException", "No Fargate configuration", False),
+        ("InvalidParameterException", "Throttling of EC2", False),
         ("AccessDeniedException", "Throttling", False),
     ],
 )

@@ -3,11 +3,12 @@
 import dataclasses
 import inspect
 import re
+from typing import Any
 
 import pytest
 
 from run_isolation import errors
-from run_isolation.errors import LaunchError, Retry, RunIsolationError
+from run_isolation.errors import Meaning, Retry, RunIsolationError, TagProblem
 
 
 def tree(root: type[Exception], indent: str = "") -> list[str]:
@@ -44,28 +45,53 @@ CONCRETE = [
 
 @pytest.mark.parametrize("error", CONCRETE)
 def test_every_field_shows(error: type[RunIsolationError]) -> None:
-    values = {
+    values: dict[str, Any] = {
         field.name: f"<{field.name}>"
         for field in dataclasses.fields(error)  # type: ignore[arg-type]  # all of CONCRETE are
     }
     if "code" in values:
         values["code"] = "AccessDeniedException"
+    if "problems" in values:
+        values["problems"] = [TagProblem("<key>", "<value>", "<allowed>", "<nearest>")]
+    if "meaning" in values:
+        values["meaning"] = Meaning("<says>", Retry.NEVER, "<mend>.")
 
     text = str(error(**values))
 
     assert text.endswith(".") or "<mend>" in text
-    for name, value in values.items():
-        if name not in ("failures", "attempt"):
-            assert value in text, name
+    for value in expected(values):
+        assert value in text, value
 
 
-def test_every_launch_error_says_what_may_follow() -> None:
-    assert all(error.retry in Retry for error in LaunchError.__subclasses__())
+def expected(values: dict[str, Any]) -> list[str]:
+    shown = [value for name, value in values.items() if name not in ("attempt", "code")]
+    flat: list[str] = []
+    for value in shown:
+        if isinstance(value, Meaning):
+            flat += [value.says, value.mend]
+        elif isinstance(value, list):
+            flat += [text for problem in value for text in dataclasses.astuple(problem)]
+        else:
+            flat.append(value)
+    return flat
 
 
-def test_failures_show() -> None:
-    failures = [errors.Failure("RESOURCE:MEMORY", arn="arn:x"), errors.Failure("AGENT")]
+def test_what_may_follow_a_launch_that_failed() -> None:
+    for retry in Retry:
+        error = errors.LaunchFailedError("run-a", 1, "no.", Meaning("It failed.", retry, "Wait."))
+        assert error.retry is retry
+    assert errors.LaunchTagsError("run-a", []).retry is Retry.NEVER
 
-    text = str(errors.LaunchFailedError("run-a", 2, failures))
 
-    assert "attempt 2 of run run-a: RESOURCE:MEMORY arn:x; AGENT." in text
+def test_each_problem_with_a_tag_is_told_with_what_comes_nearest() -> None:
+    problems = [
+        TagProblem("ecs/cpu", "3000", "256, 512", "512"),
+        TagProblem("ecs/run_task_kwargs.count", "2", "nothing: a run has one task"),
+    ]
+
+    assert str(errors.LaunchTagsError("run-a", problems)) == (
+        "Run run-a was not launched: its tags ask for what it can't have.\n\n"
+        "ecs/cpu: 3000\n  allowed: 256, 512\n  nearest: 512\n\n"
+        "ecs/run_task_kwargs.count: 2\n  allowed: nothing: a run has one task\n\n"
+        "Mend the tags, where the run or its job has them, and launch the run again."
+    )

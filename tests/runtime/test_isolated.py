@@ -12,18 +12,12 @@ from types_boto3_ecs import ECSClient
 
 from run_isolation import (
     IsolatedLaunch,
-    LaunchError,
     LaunchFailedError,
+    LaunchTagsError,
     Retry,
     aws,
+    launch_answers,
     launch_isolated,
-)
-from run_isolation.errors import (
-    LaunchEmptyError,
-    LaunchRefusedError,
-    LaunchThrottledError,
-    LaunchTooLargeError,
-    LaunchUnknownError,
 )
 from run_isolation.isolated import request, started_by
 from tests.runtime.manifests import CLUSTER, MANIFEST
@@ -85,8 +79,17 @@ def test_the_request() -> None:
     }
 
 
+def asking(attempt: int = 1, **tags: object) -> IsolatedLaunch:
+    """A launch of a run with these tags below ``ecs/``."""
+    texts = {
+        f"ecs/{name}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in tags.items()
+    }
+    return dataclasses.replace(LAUNCH, attempt=attempt, tags=texts)
+
+
 def test_sizes_that_the_run_asks_for() -> None:
-    launch = dataclasses.replace(LAUNCH, cpu=8192, memory=32768, ephemeral_storage=100)
+    launch = asking(cpu="8192", memory="32768", ephemeral_storage="100")
 
     overrides = request(MANIFEST, launch)["overrides"]
 
@@ -95,6 +98,155 @@ def test_sizes_that_the_run_asks_for() -> None:
     assert (container["cpu"], container["memory"]) == (8192, 32768)
     assert (overrides["cpu"], overrides["memory"]) == ("8192", "32768")
     assert overrides["ephemeralStorage"] == {"sizeInGiB": 100}
+
+
+def test_overrides_of_the_task() -> None:
+    roles = {"taskRoleArn": "arn:aws:iam::1:role/t", "executionRoleArn": "arn:aws:iam::1:role/e"}
+
+    overrides = request(MANIFEST, asking(task_overrides=roles))["overrides"]
+
+    assert overrides.items() >= roles.items()
+    assert (
+        overrides["containerOverrides"]
+        == request(MANIFEST, LAUNCH)["overrides"]["containerOverrides"]
+    )
+
+
+def test_overrides_of_the_container_leave_our_environment() -> None:
+    own = {
+        "command": ["nice", "run-isolation", "run"],
+        "environment": [{"name": "COLOR", "value": "green"}, {"name": "ZONE", "value": "eu"}],
+        "memoryReservation": 512,
+    }
+    task = {"containerOverrides": [{"environment": [{"name": "COLOR", "value": "red"}]}]}
+
+    overrides = request(MANIFEST, asking(container_overrides=own, task_overrides=task))["overrides"]
+
+    assert overrides["containerOverrides"] == [
+        {
+            "name": "dagster",
+            "command": ["nice", "run-isolation", "run"],
+            "environment": [
+                {"name": "COLOR", "value": "green"},
+                {"name": "RUN_ISOLATION_ATTEMPT", "value": "1"},
+                {"name": "RUN_ISOLATION_RUN_ID", "value": RUN},
+                {"name": "ZONE", "value": "eu"},
+            ],
+            "memoryReservation": 512,
+        }
+    ]
+
+
+def test_arguments_of_the_call() -> None:
+    kwargs = {
+        "group": "nightly",
+        "platformVersion": "1.4.0",
+        "tags": [{"key": "team", "value": "a"}],
+        "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-9"]}},
+    }
+
+    asked = request(MANIFEST, asking(run_task_kwargs=kwargs))
+    plain = request(MANIFEST, LAUNCH)
+
+    changed = {name for name in asked if asked[name] != plain.get(name)}
+    assert changed == {"group", "networkConfiguration", "platformVersion", "tags"}
+    assert asked["tags"] == [*plain["tags"], {"key": "team", "value": "a"}]  # sorted
+    assert asked["networkConfiguration"]["awsvpcConfiguration"] == {
+        "subnets": ["subnet-9"],
+        "securityGroups": ["sg-1"],
+        "assignPublicIp": "DISABLED",
+    }
+
+
+def test_the_job_is_told_as_ecs_run_launcher_tells_it() -> None:
+    sent = request(MANIFEST, dataclasses.replace(LAUNCH, job="daily job (é)"))
+
+    assert {"key": "dagster/job_name", "value": "daily job -é-"} in sent["tags"]
+    (container,) = sent["overrides"]["containerOverrides"]
+    assert {"name": "DAGSTER_RUN_JOB_NAME", "value": "daily job (é)"} in container["environment"]
+
+
+def test_tags_of_the_run_that_the_deployment_propagates() -> None:
+    manifest = MANIFEST.model_copy(
+        update={"propagate_tags": ["team", "owner", "dagster/run_id", "absent"]}
+    )
+    tags = {"team": "a*" + "x" * 300, "owner": "me", "dagster/run_id": "no", "other": "o"}
+    kwargs = {"tags": [{"key": "owner", "value": "you"}]}
+    launch = asking(run_task_kwargs=kwargs)
+
+    sent = request(manifest, dataclasses.replace(launch, tags={**launch.tags, **tags}))
+
+    values = {tag["key"]: tag["value"] for tag in sent["tags"]}
+    assert values["team"] == "a-" + "x" * 254
+    # What was asked for by name goes before, and ours before all.
+    assert (values["owner"], values["dagster/run_id"]) == ("you", RUN)
+    assert values.keys().isdisjoint({"absent", "other"})
+
+
+@pytest.mark.parametrize(
+    ("tags", "value", "allowed"),
+    [
+        ([{"key": "dagster/run_id", "value": "x"}], "dagster/run_id", "which we set"),
+        ([{"key": f"k{n}", "value": "v"} for n in range(47)], "47 tags", "up to 46: ECS takes 50"),
+    ],
+)
+def test_tags_that_would_cost_ours_are_refused(
+    tags: list[dict[str, str]], value: str, allowed: str
+) -> None:
+    with pytest.raises(LaunchTagsError) as refused:
+        request(MANIFEST, asking(run_task_kwargs={"tags": tags}))
+
+    (problem,) = refused.value.problems
+    assert (problem.key, problem.value) == ("ecs/run_task_kwargs.tags", value)
+    assert allowed in problem.allowed
+
+
+ON_DEMAND = {"launchType": "FARGATE"}
+SPOT = {"capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]}
+MIXED = [
+    {"capacityProvider": "FARGATE", "weight": 1, "base": 1},
+    {"capacityProvider": "FARGATE_SPOT", "weight": 4},
+]
+
+
+@pytest.mark.parametrize(
+    ("spot", "asked", "first"),
+    [
+        (False, {}, ON_DEMAND),
+        (True, {}, SPOT),
+        (True, {"launchType": "FARGATE"}, ON_DEMAND),
+        (False, {"capacityProviderStrategy": MIXED}, {"capacityProviderStrategy": MIXED}),
+        # As with EcsRunLauncher, the strategy goes before the launch type.
+        (
+            False,
+            {"launchType": "FARGATE", "capacityProviderStrategy": MIXED},
+            {"capacityProviderStrategy": MIXED},
+        ),
+    ],
+)
+def test_only_the_first_attempt_is_on_spot(
+    spot: bool, asked: dict[str, Any], first: dict[str, Any]
+) -> None:
+    locations = {"sales": MANIFEST.locations["sales"].model_copy(update={"spot": spot})}
+    manifest = MANIFEST.model_copy(update={"locations": locations})
+
+    def capacity(attempt: int) -> dict[str, Any]:
+        sent = request(manifest, asking(attempt, run_task_kwargs=asked))
+        names = ("launchType", "capacityProviderStrategy")
+        return {name: sent[name] for name in names if name in sent}
+
+    assert capacity(1) == first
+    assert [capacity(attempt) for attempt in (2, 3, 4)] == [ON_DEMAND] * 3
+
+
+def test_zones_in_turn_from_the_third_attempt_on() -> None:
+    subnets = [
+        request(MANIFEST, asking(attempt))["networkConfiguration"]["awsvpcConfiguration"]["subnets"]
+        for attempt in range(1, 6)
+    ]
+
+    assert subnets[:2] == [["subnet-1", "subnet-2"]] * 2
+    assert subnets[2:] == [["subnet-1"], ["subnet-2"], ["subnet-1"]]
 
 
 def test_public_address() -> None:
@@ -111,7 +263,7 @@ def test_the_token_is_of_run_and_attempt() -> None:
         return text
 
     tokens = {token(), token(attempt=2), token(run_id="other"), token(run_id="x" * 500)}
-    assert token() == token(cpu=8192)
+    assert token() == token(tags={"ecs/cpu": "8192"})
     assert len(tokens) == 4
     assert {len(text) for text in tokens} == {64}
 
@@ -125,10 +277,21 @@ def test_started_by(run_id: str, expected: str) -> None:
 
 
 def test_overrides_that_ecs_would_refuse_are_not_sent(ecs: ECSClient, answers: Stubber) -> None:
-    launch = dataclasses.replace(LAUNCH, run_id="x" * 8192)
+    environment = [{"name": "LONG", "value": "x" * 8000}]
+    launch = asking(container_overrides={"environment": environment})
 
-    with pytest.raises(LaunchTooLargeError, match="ECS allows 8192"):
+    with pytest.raises(LaunchTagsError, match="characters of overrides\n  allowed: up to 8192"):
         launch_isolated(ecs, MANIFEST, launch)
+
+
+def test_what_the_sdk_refuses_is_not_sent_again(ecs: ECSClient) -> None:
+    launch = asking(run_task_kwargs={"volumeConfigurations": [{"name": 5}]})
+
+    with pytest.raises(LaunchFailedError, match="nothing was sent") as failed:
+        launch_isolated(ecs, MANIFEST, launch)
+
+    assert "volumeConfigurations[0].name" in str(failed.value)
+    assert failed.value.retry is Retry.NEVER
 
 
 def test_one_call_that_names_its_task(ecs: ECSClient, answers: Stubber) -> None:
@@ -159,8 +322,9 @@ def test_lost_answer_repeats_the_very_same_request(ecs: ECSClient) -> None:
     assert first == second
 
     network.lose_answers("RunTask", ALWAYS)
-    with pytest.raises(LaunchUnknownError, match="Read timeout"):
+    with pytest.raises(LaunchFailedError, match="Read timeout") as unknown:
         launch_isolated(ecs, MANIFEST, LAUNCH)
+    assert unknown.value.meaning is launch_answers.UNKNOWN
 
 
 def test_conflict_adopts_the_task_that_exists(ecs: ECSClient, answers: Stubber) -> None:
@@ -171,18 +335,17 @@ def test_conflict_adopts_the_task_that_exists(ecs: ECSClient, answers: Stubber) 
     assert launch_isolated(ecs, MANIFEST, LAUNCH) == TASK
 
 
-def failed(ecs: ECSClient, error: type[LaunchError]) -> LaunchError:
-    with pytest.raises(error) as caught:
-        launch_isolated(ecs, MANIFEST, LAUNCH)
-    assert type(caught.value) is error
-    assert RUN in str(caught.value)
-    return caught.value
-
-
-def test_conflict_without_a_task(ecs: ECSClient, answers: Stubber) -> None:
+def test_conflict_without_a_task_needs_a_new_attempt(ecs: ECSClient, answers: Stubber) -> None:
     answers.add_client_error("run_task", "ConflictException")
 
-    assert failed(ecs, LaunchUnknownError).retry is Retry.SAME_ATTEMPT
+    assert failed(ecs).meaning is launch_answers.CONFLICT
+
+
+def failed(ecs: ECSClient) -> LaunchFailedError:
+    with pytest.raises(LaunchFailedError) as caught:
+        launch_isolated(ecs, MANIFEST, LAUNCH)
+    assert RUN in str(caught.value)
+    return caught.value
 
 
 def test_failures(ecs: ECSClient, answers: Stubber) -> None:
@@ -191,43 +354,33 @@ def test_failures(ecs: ECSClient, answers: Stubber) -> None:
         "run_task", {"tasks": [], "failures": [{"arn": "arn:x", "reason": reason, "detail": "d"}]}
     )
 
-    error = failed(ecs, LaunchFailedError)
+    error = failed(ecs)
 
-    assert error.retry is Retry.NEW_ATTEMPT
-    assert isinstance(error, LaunchFailedError)
-    (failure,) = error.failures
-    assert (failure.reason, failure.arn, failure.detail) == (reason, "arn:x", "d")
-    assert reason in str(error)
+    assert error.meaning is launch_answers.NO_CAPACITY
+    assert error.attempt == 1
+    assert error.answer == f"{reason} d arn:x."
+
+
+def test_a_task_counts_whatever_else_failed(ecs: ECSClient, answers: Stubber) -> None:
+    answers.add_response("run_task", {"tasks": [{"taskArn": TASK}], "failures": [{"reason": "x"}]})
+
+    assert launch_isolated(ecs, MANIFEST, LAUNCH) == TASK
 
 
 def test_neither_task_nor_failure(ecs: ECSClient, answers: Stubber) -> None:
     answers.add_response("run_task", {"tasks": [], "failures": []})
 
-    assert failed(ecs, LaunchEmptyError).retry is Retry.SAME_ATTEMPT
+    assert failed(ecs).meaning is launch_answers.EMPTY
 
 
-@pytest.mark.parametrize(
-    ("code", "message", "status", "error"),
-    [
-        ("ThrottlingException", "Rate exceeded", 400, LaunchThrottledError),
-        # dagster-io/dagster#33439
-        ("InvalidParameterException", "Error: Throttling", 400, LaunchThrottledError),
-        ("InvalidParameterException", "No Fargate configuration", 400, LaunchRefusedError),
-        ("ClusterNotFoundException", "Cluster not found.", 400, LaunchRefusedError),
-        ("ServerException", "Service unavailable", 500, LaunchUnknownError),
-    ],
-)
-def test_errors(
-    ecs: ECSClient,
-    answers: Stubber,
-    code: str,
-    message: str,
-    status: int,
-    error: type[LaunchError],
-) -> None:
-    answers.add_client_error("run_task", code, message, http_status_code=status)
+def test_error(ecs: ECSClient, answers: Stubber) -> None:
+    answers.add_client_error("run_task", "ClusterNotFoundException", "Cluster not found.", 400)
 
-    assert message in str(failed(ecs, error))
+    error = failed(ecs)
+
+    assert error.meaning is launch_answers.REFUSED
+    assert "Cluster not found." in error.answer
+    assert not error.answer.endswith("..")
 
 
 @pytest.mark.parametrize(
@@ -243,9 +396,7 @@ def test_access_denied_names_action_and_resource(
     )
     answers.add_client_error("run_task", "AccessDeniedException", message, http_status_code=400)
 
-    error = failed(ecs, LaunchRefusedError)
+    error = failed(ecs)
 
     assert error.retry is Retry.NEVER
-    assert isinstance(error, LaunchRefusedError)
-    assert (error.action, error.resource) == (action, resource)
-    assert f"Allow {action} on {resource}" in str(error)
+    assert f"Allow {action} on {resource} for the caller's role." in str(error)

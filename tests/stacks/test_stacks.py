@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from infra.config import Config, parse
-from infra.config.fargate import MEMORY_BY_CPU
+from run_isolation.fargate import MEMORY_BY_CPU
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "stack-config.md"

@@ -1,17 +1,27 @@
-"""Launching an isolated run: its next attempt is stored, then one RunTask is made for it."""
+"""Launching an isolated run: an attempt is stored, then RunTask is called for it.
+
+Repeated as long as ECS's answers say that it may help: for half a minute by the launcher, and then
+by the daemon, attempt by attempt. Who comes to it later sends the same request again, and ECS
+answers with the same task.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
+from botocore.exceptions import BotoCoreError, ClientError
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 
-from run_isolation import tags
+from run_isolation import launch_retries
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.errors import RunIsolationError
+from run_isolation.errors import ManifestError, RunIsolationError
 from run_isolation.isolated import IsolatedLaunch, launch_isolated, stop
+from run_isolation.launch_retries import Outcome
 from run_isolation.policy import Kind
 
 CONTEXT_KEY: Final = "run_isolation"
@@ -19,50 +29,187 @@ TASK_DEFINITION_KEY: Final = "task_definition"
 """A code server advertises the exact revision of its own isolated task definition as
 ``container_context["run_isolation"]["task_definition"]``. Dagster stores it with each run."""
 
+LAUNCH_SECONDS: Final = 30
+"""How long a launch is repeated before it is left to the daemon. Dagster's queue waits meanwhile;
+a call that is under way may take longer (``aws.DEADLINES``)."""
+
+_log: Final = logging.getLogger("run_isolation.dagster")
+
 
 class RunNotLaunchableError(RunIsolationError):
     """The run itself lacks or misstates what a launch needs."""
 
 
+class _UnwantedError(Exception):
+    """Nobody wants a task for the run any more."""
+
+
+@dataclass(frozen=True)
+class _Making:
+    """The making of one run's task."""
+
+    deployment: Deployment
+    instance: DagsterInstance
+    run: DagsterRun
+    location: str
+    task_definition: str
+
+    def launch(self, attempt: int) -> str:
+        """Calls RunTask for an attempt. Returns the task's ARN."""
+        launch = IsolatedLaunch(
+            self.run.run_id,
+            attempt,
+            self.location,
+            self.task_definition,
+            tags=self.run.tags,
+            job=self.run.job_name,
+        )
+        return launch_isolated(self.deployment.ecs, self.deployment.manifest, launch)
+
+    def store(self, attempt: int) -> None:
+        """Puts an attempt in charge, which has no task so far."""
+        run_tags.write(
+            self.instance, self.run, kind=Kind.ISOLATED, attempt=attempt, task_arn="", address=""
+        )
+
+    def store_next(self, attempt: int) -> None:
+        """The same for one that follows a failed one, unless nobody wants it any more."""
+        run = self.instance.get_run_by_id(self.run.run_id)
+        if run is None or run.is_finished:
+            raise _UnwantedError
+        if run.status is DagsterRunStatus.CANCELING:
+            self.instance.report_run_canceled(run, message="Canceled before it had a task.")
+            raise _UnwantedError
+        self.store(attempt)
+
+
 class IsolatedLauncher:
-    """Launches isolated runs."""
+    """Launches isolated runs. Keeps nothing: each attempt is stored on the run."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        *,
+        seconds: float = LAUNCH_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Args: ``seconds`` a launch is repeated for, and what waits between."""
         self._deployment = deployment
+        self._seconds = seconds
+        self._sleep = sleep
 
-    def launch(self, instance: DagsterInstance, run: DagsterRun) -> None:
+    def launch(self, instance: DagsterInstance, run: DagsterRun) -> bool:
         """Starts a task for the run, as its next attempt, which is stored before the call.
+
+        Returns:
+            True: there is a task. False: there is none yet, an event of the run says why, and
+            ``go_on`` is to be called later.
 
         Raises:
             RunNotLaunchableError: The run can't be launched as it is.
-            ManifestError: The deployment is not known.
-            LaunchError: RunTask gave no task.
+            ManifestError: The deployment is not known, or lacks the code location.
+            LaunchError: The run can't be launched; repeating it won't help.
         """
         attempt = run_tags.read(run).attempt + 1
-        launch = IsolatedLaunch(
-            run_id=run.run_id,
-            attempt=attempt,
-            location=run.remote_job_origin.location_name if run.remote_job_origin else "",
-            task_definition=task_definition(run),
-            cpu=_number(run.tags, tags.ECS_CPU),
-            memory=_number(run.tags, tags.ECS_MEMORY),
-            ephemeral_storage=_number(run.tags, tags.ECS_EPHEMERAL_STORAGE),
-        )
-        run_tags.write(instance, run, kind=Kind.ISOLATED, attempt=attempt, task_arn="", address="")
-        task_arn = launch_isolated(self._deployment.ecs, self._deployment.manifest, launch)
-        self._hand_over(instance, run.run_id, launch, task_arn)
+        outcome = self._make(instance, run, attempt, stored=False, seconds=self._seconds)
+        if outcome is None:
+            return False
+        if outcome.task_arn is None:
+            tries = len(outcome.troubles)
+            instance.report_engine_event(
+                f"There is no task for this run yet, after {tries} tries in about "
+                f"{self._seconds:.0f} s. {outcome.told()} `run-isolation daemon` goes on with it, "
+                f"with attempt {outcome.attempt}.",
+                run,
+            )
+        return outcome.task_arn is not None
 
-    def _hand_over(
-        self, instance: DagsterInstance, run_id: str, launch: IsolatedLaunch, task_arn: str
-    ) -> None:
+    def go_on(self, instance: DagsterInstance, run: DagsterRun) -> bool:
+        """Sends the request of the run's stored attempt again: ECS answers with its task, if any.
+
+        One call. A run without an attempt gets its first.
+
+        Returns:
+            True: there is a task. False: not yet, or nobody wants it any more.
+
+        Raises:
+            RunNotLaunchableError: The run must fail.
+            LaunchError: The run must fail.
+        """
+        attempt = run_tags.read(run).attempt
+        return self._once(instance, run, max(attempt, 1), stored=attempt > 0)
+
+    def relaunch(self, instance: DagsterInstance, run: DagsterRun, why: str) -> bool:
+        """Makes a new attempt, in one call, after the last one's task died before the run began.
+
+        Args:
+            instance: Where the run is stored.
+            run: The run, as it was read last.
+            why: What became of the last task, as a sentence.
+
+        Returns:
+            As ``go_on``, which repeats it.
+
+        Raises:
+            RunNotLaunchableError: The run must fail.
+            LaunchError: The run must fail.
+        """
+        attempt = run_tags.read(run).attempt + 1
+        instance.report_engine_event(f"{why} Attempt {attempt} follows.", run)
+        return self._once(instance, run, attempt, stored=False)
+
+    def _once(
+        self, instance: DagsterInstance, run: DagsterRun, attempt: int, *, stored: bool
+    ) -> bool:
+        try:
+            outcome = self._make(instance, run, attempt, stored=stored, seconds=0)
+        except ManifestError as error:
+            _log.warning("Run %s can't be launched now. %s", run.run_id, error)
+            return False
+        if outcome is None:
+            return False
+        for trouble in outcome.troubles:
+            _log.warning("%s", trouble)
+        return outcome.task_arn is not None
+
+    def _make(
+        self,
+        instance: DagsterInstance,
+        run: DagsterRun,
+        attempt: int,
+        *,
+        stored: bool,
+        seconds: float,
+    ) -> Outcome | None:
+        """Makes an attempt, and those that follow from it; None where nobody wants it any more."""
+        location = run.remote_job_origin.location_name if run.remote_job_origin else ""
+        making = _Making(self._deployment, instance, run, location, task_definition(run))
+        # One that the manifest lacks may have come since it was read.
+        self._deployment.location(location)
+        if not stored:
+            making.store(attempt)
+        try:
+            outcome = launch_retries.repeat(
+                attempt, making.launch, making.store_next, seconds=seconds, sleep=self._sleep
+            )
+        except _UnwantedError:
+            return None
+        if outcome.task_arn is not None:
+            self._hand_over(making, outcome, outcome.task_arn)
+        return outcome
+
+    def _hand_over(self, making: _Making, outcome: Outcome, task_arn: str) -> None:
         """Records the task on the run, or stops it if nobody wants the run any more."""
+        instance, run_id = making.instance, making.run.run_id
         run = instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             self._stop(task_arn, f"Run {run_id} was deleted or ended before its task started.")
             return
         run_tags.write(instance, run, task_arn=task_arn)
+        before = f" Before that: {outcome.told()}" if outcome.troubles else ""
         instance.report_engine_event(
-            f"Started ECS task {task_arn} of {launch.task_definition}, attempt {launch.attempt}.",
+            f"Started ECS task {task_arn} of {making.task_definition}, attempt {outcome.attempt}."
+            f"{before}",
             run,
         )
         if run.status is DagsterRunStatus.CANCELING:
@@ -70,7 +217,11 @@ class IsolatedLauncher:
             instance.report_run_canceled(run, message="Canceled before its task started.")
 
     def _stop(self, task_arn: str, reason: str) -> None:
-        stop(self._deployment.ecs, self._deployment.manifest, task_arn, reason)
+        try:
+            stop(self._deployment.ecs, self._deployment.manifest, task_arn, reason)
+        except (BotoCoreError, ClientError) as error:
+            # Its worker looks at the run first, and then ends by itself.
+            _log.warning("ECS task %s could not be stopped: %s. %s", task_arn, error, reason)
 
 
 def task_definition(run: DagsterRun) -> str:
@@ -91,15 +242,3 @@ def task_definition(run: DagsterRun) -> str:
             "reload it in Dagster and launch the run again."
         )
     return str(advertised)
-
-
-def _number(run_tags: Mapping[str, str], name: str) -> int | None:
-    value = run_tags.get(name)
-    if value is None:
-        return None
-    if not value.isdecimal():
-        raise RunNotLaunchableError(
-            f"Tag {name} is {value!r}; allowed is a whole number, such as 4096. "
-            "Mend the tag and launch the run again."
-        )
-    return int(value)

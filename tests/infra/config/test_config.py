@@ -51,6 +51,8 @@ BAD: list[Case] = [
     (changed(protect="yes"), "protect", "yes", "true or false", None),
     (changed(tags={"aws:x": "y"}), "tags.aws:x", "aws:x", "not starting with aws: or", None),
     (changed(tags={"a": "é!"}), "tags.a", "é!", "up to 256 letters", None),
+    (changed(propagateTags=["a", "a"]), "propagateTags", "2 keys", "each once", None),
+    (changed(propagateTags=["aws:x"]), "propagateTags.0", "aws:x", "not starting with", None),
     (changed(tags={f"t{n}": "" for n in range(41)}), "tags", "41 tags", "up to 40", None),
     (
         slots(enable=True),
@@ -134,6 +136,28 @@ BAD: list[Case] = [
         "512, 1024 or 2048 MiB with cpu 256",
         "2048",
     ),
+    (
+        location(isolated={"largest": {"cpu": 8000}}),
+        f"{SALES}.isolated.largest.cpu",
+        "8000",
+        "8192, 16384 CPU units",
+        "8192",
+    ),
+    (
+        location(isolated={"largest": {"cpu": 8192}}),
+        f"{SALES}.isolated.largest.memory",
+        "122880",
+        "16384 to 61440 MiB",
+        "61440",
+    ),
+    (
+        location(isolated={"largest": {"cpu": 2048, "memory": 16384}}),
+        f"{SALES}.isolated.largest",
+        "cpu 2048, memory 16384",
+        "no less than the task of every isolated run: cpu 4096, memory 16384",
+        "cpu 4096, memory 16384",
+    ),
+    (location(isolated={"spot": "yes"}), f"{SALES}.isolated.spot", "yes", "true or false", None),
     (
         location(isolated={"memory": 16000}),
         f"{SALES}.isolated.memory",

@@ -6,16 +6,14 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from dagster import DagsterRun, DagsterRunStatus
-from dagster._core.launcher import LaunchRunContext, WorkerStatus
+from dagster._core.launcher import WorkerStatus
 
-from run_isolation import LaunchFailedError, launch_isolated, tags, watching
-from run_isolation.dagster import isolated_launch, run_tags
-from run_isolation.dagster.isolated_launch import RunNotLaunchableError
+from run_isolation import watching
+from run_isolation.dagster import run_tags
 from run_isolation.dagster.worker import Exit
 from run_isolation.isolated import IsolatedLaunch, request
 from run_isolation.policy import Kind
@@ -41,35 +39,6 @@ def started(launches: Launches, task_arn: str) -> DagsterRun:
     run = launches.started(launches.create())
     run_tags.write(launches.instance, run, kind=Kind.ISOLATED, attempt=1, task_arn=task_arn)
     return launches.read(run)
-
-
-def test_a_launch_is_one_call_of_exactly_this_request(launches: Launches, stack: Stack) -> None:
-    first = launches.dequeue(launches.create())
-    second = launches.dequeue(
-        launches.create(
-            tags={tags.ECS_CPU: "2048", tags.ECS_MEMORY: "4096", tags.ECS_EPHEMERAL_STORAGE: "30"}
-        )
-    )
-    ecs = [call for call in stack.account.calls() if call in ("GetParameter", "RunTask")]
-    assert ecs[:3] == ["GetParameter", "RunTask", "RunTask"]
-    plain, sized = stack.account.sent("RunTask")
-    expected = IsolatedLaunch(first.run_id, 1, LOCATION, stack.isolated_definition)
-    assert plain == request(stack.manifest, expected)
-    expected = IsolatedLaunch(
-        second.run_id,
-        1,
-        LOCATION,
-        stack.isolated_definition,
-        cpu=2048,
-        memory=4096,
-        ephemeral_storage=30,
-    )
-    assert sized == request(stack.manifest, expected)
-    for run in (first, second):
-        assert run_tags.read(run).kind is Kind.ISOLATED
-        assert run_tags.read(run).attempt == 1
-        assert launches.ended(run).status is DagsterRunStatus.SUCCESS
-        assert exit_code(stack, task_of(run)) == Exit.DONE
 
 
 def test_a_duplicate_task_executes_nothing(
@@ -126,61 +95,10 @@ def test_a_killed_task_is_noticed_and_the_run_goes_on_in_another(
     assert run_tags.read(launches.read(run)).attempt == 2
 
 
-def test_a_run_canceled_during_its_launch_leaves_no_task(launches: Launches, stack: Stack) -> None:
-    run = launches.create()
-    launches.instance.report_run_canceling(run)
-    launches.instance.run_launcher.launch_run(LaunchRunContext(run, launches.workspace()))
-    assert launches.read(run).status is DagsterRunStatus.CANCELED
-    assert stack.account.sent("StopTask")[0]["task"] == task_of(launches.read(run))
-
-
-def test_a_run_deleted_during_its_launch_leaves_no_task(
-    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = launches.create()
-
-    def delete_and_launch(*args: Any) -> str:
-        launches.instance.delete_run(run.run_id)
-        return launch_isolated(*args)
-
-    monkeypatch.setattr(isolated_launch, "launch_isolated", delete_and_launch)
-    launches.instance.run_launcher.launch_run(LaunchRunContext(run, launches.workspace()))
-    assert len(stack.account.sent("RunTask")) == len(stack.account.sent("StopTask")) == 1
-
-
 def test_cancel_before_the_task_is_known_is_kept_for_it(launches: Launches) -> None:
     run = launches.create()
     assert launches.instance.run_launcher.terminate(run.run_id)
     assert launches.read(run).status is DagsterRunStatus.CANCELING
-
-
-def test_a_launch_without_capacity_fails_the_run_and_says_why(
-    launches: Launches, stack: Stack
-) -> None:
-    stack.account.fault("run_task_failures")
-    run = launches.create()
-    with pytest.raises(LaunchFailedError, match="Capacity is unavailable"):
-        launches.dequeue(run)
-    assert launches.read(run).status is DagsterRunStatus.FAILURE
-    assert any("Capacity is unavailable" in message for message in launches.events(run))
-
-
-def test_a_size_that_is_no_number_is_refused(launches: Launches, stack: Stack) -> None:
-    run = launches.create(tags={tags.ECS_CPU: "4 vCPU"})
-    with pytest.raises(RunNotLaunchableError, match="ecs/cpu is '4 vCPU'"):
-        launches.dequeue(run)
-    assert "RunTask" not in stack.account.calls()
-
-
-def test_a_run_of_a_server_that_advertises_no_task_definition_is_refused(
-    launches: Launches,
-) -> None:
-    run = launches.create()
-    assert run.job_code_origin is not None
-    repository = run.job_code_origin.repository_origin._replace(container_context=None)
-    bare = run._replace(job_code_origin=run.job_code_origin._replace(repository_origin=repository))
-    with pytest.raises(RunNotLaunchableError, match="location probe"):
-        isolated_launch.task_definition(bare)
 
 
 def test_a_task_that_ecs_does_not_show_yet_counts_as_running(

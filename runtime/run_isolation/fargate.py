@@ -1,10 +1,13 @@
-"""Which task sizes Fargate has.
+"""Which task sizes Fargate has. The stack config and the tags of runs are held against it.
 
 Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html and
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html#task_size,
 Linux, as of November 2026.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -40,3 +43,8 @@ def memory_text(cpu: int) -> str:
     if any(b - a != step for a, b in pairwise(sizes)):
         return f"{', '.join(map(str, sizes[:-1]))} or {sizes[-1]} MiB with cpu {cpu}"
     return f"{sizes[0]} to {sizes[-1]} MiB in steps of {step} with cpu {cpu}"
+
+
+def nearest_number(value: int, choices: Sequence[int]) -> int:
+    """The choice with the smallest distance; the larger of two."""
+    return min(choices, key=lambda choice: (abs(choice - value), -choice))

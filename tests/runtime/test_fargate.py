@@ -1,6 +1,6 @@
 import pytest
 
-from infra.config.fargate import CPUS, MEMORY_BY_CPU, memory_text
+from run_isolation.fargate import CPUS, MEMORY_BY_CPU, memory_text
 
 
 @pytest.mark.parametrize(

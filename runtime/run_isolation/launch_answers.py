@@ -1,0 +1,179 @@
+"""What ECS's answers to RunTask mean: one table, an allow-list of what is tried again.
+
+What no row names is never tried again: a request that is wrong stays wrong.
+
+Sources: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html (errors),
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html (which of them keep
+their token), https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html
+(reasons of ``failures``), https://repost.aws/knowledge-center/ecs-fargate-runtask-capacity.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botocore import exceptions as botocore
+
+from run_isolation import aws
+from run_isolation.errors import Meaning, Retry
+
+_QUOTAS: Final = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html"
+
+THROTTLED: Final = Meaning(
+    "AWS turned the call away for its rate, so nothing was started.",
+    Retry.SAME_ATTEMPT,
+    f"If it comes often, ask AWS for a higher rate of Fargate launches ({_QUOTAS}).",
+    pause_seconds=1,
+)
+UNKNOWN: Final = Meaning(
+    "Whether a task was started is not known.",
+    Retry.SAME_ATTEMPT,
+    "The same attempt finds the task if there is one. If it comes often, check the route to ECS.",
+    pause_seconds=1,
+)
+UNSENT: Final = Meaning(
+    "There were no credentials for the call, so nothing was started.",
+    Retry.SAME_ATTEMPT,
+    "Check that the process has a role, and the route to the endpoint of its credentials.",
+    pause_seconds=1,
+)
+EMPTY: Final = Meaning(
+    "ECS answered with neither a task nor a failure.",
+    Retry.SAME_ATTEMPT,
+    "The same attempt finds the task if there is one.",
+    pause_seconds=1,
+)
+CONFLICT: Final = Meaning(
+    "This attempt's token belongs to an earlier request, which left no task.",
+    Retry.NEW_ATTEMPT,
+    "A new attempt has a token of its own.",
+    pause_seconds=1,
+)
+NO_CAPACITY: Final = Meaning(
+    "ECS has no room for the task now.",
+    Retry.NEW_ATTEMPT,
+    "If it goes on, give the deployment subnets in more zones, or the run another size.",
+    pause_seconds=2,
+)
+QUOTA: Final = Meaning(
+    "The account's quota of Fargate vCPUs is used up.",
+    Retry.NEW_ATTEMPT,
+    f"Wait for other tasks to end, or ask AWS for a higher quota ({_QUOTAS}).",
+    # Only the end of another task makes room.
+    pause_seconds=8,
+)
+DENIED: Final = Meaning(
+    "AWS refused the call.",
+    Retry.NEVER,
+    "Attach the policies of the stack's output launcherPolicyArns to the role that launches.",
+)
+MALFORMED: Final = Meaning(
+    "The SDK refused the request, so nothing was sent.",
+    Retry.NEVER,
+    "Mend the run's ecs/* tags, or the credentials of the process that launches.",
+)
+REFUSED: Final = Meaning(
+    "ECS refused the request, and would refuse it again.",
+    Retry.NEVER,
+    "Mend what the answer names, and launch the run again.",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Answers that mean the same. Upper and lower case are the same everywhere."""
+
+    meaning: Meaning
+    starts: tuple[str, ...] = ("",)
+    """How the error's code, or the failure's reason, begins."""
+    has: tuple[str, ...] = ("",)
+    """What else its text has, any one of them."""
+
+    def matches(self, name: str, text: str) -> bool:
+        """Whether an answer is one of these."""
+        name, text = name.lower(), text.lower()
+        return name.startswith(tuple(each.lower() for each in self.starts)) and any(
+            each.lower() in text for each in self.has
+        )
+
+
+# Errors that carry existing tasks are not here: they are adopted (isolated.py).
+ERRORS: Final = (
+    Row(QUOTA, has=("reached the limit on the number of vCPUs", "on the number of tasks you can")),
+    Row(THROTTLED, starts=tuple(sorted(aws.THROTTLES))),
+    # What EC2 says to ECS behind it comes as a bad parameter (dagster-io/dagster#33439,
+    # dask/dask-cloudprovider#56).
+    Row(
+        THROTTLED,
+        starts=("InvalidParameterException",),
+        has=("Throttling", "RequestLimitExceeded", "Rate exceeded"),
+    ),
+    Row(UNKNOWN, starts=("ServerException", "Internal", "ServiceUnavailable", "RequestTimeout")),
+    Row(CONFLICT, starts=("ConflictException",)),
+    Row(DENIED, starts=("AccessDenied",)),
+)
+"""RunTask was answered with an error; the first row that matches counts. Beside them, any other
+HTTP status from 500 on is UNKNOWN."""
+
+FAILURES: Final = (
+    Row(QUOTA, has=("reached the limit on the number of vCPUs", "on the number of tasks you can")),
+    Row(NO_CAPACITY, has=("Capacity is unavailable",)),
+    Row(NO_CAPACITY, starts=("RESOURCE:", "AGENT", "Internal error")),
+)
+"""RunTask was answered with ``failures``, by reason and detail."""
+
+SDK: Final[tuple[tuple[type[botocore.BotoCoreError], Meaning], ...]] = (
+    (botocore.HTTPClientError, UNKNOWN),
+    (botocore.ConnectionError, UNKNOWN),
+    (botocore.CredentialRetrievalError, UNSENT),
+    (botocore.BotoCoreError, MALFORMED),
+)
+"""There was no answer; the first class that fits counts."""
+
+
+def meaning_of_error(error: botocore.ClientError, task_definition: str) -> Meaning:
+    """What an error means. A denial is told with its action and resource."""
+    details = error.response["Error"]
+    for row in ERRORS:
+        if row.matches(details["Code"], details["Message"]):
+            return _named(row.meaning, error, task_definition)
+    return UNKNOWN if aws.is_server_error(error) else REFUSED
+
+
+def meaning_of_failures(failures: list[Any]) -> Meaning:
+    """What ``failures`` mean: one that is final makes all of them so."""
+    meanings = [_meaning_of_failure(failure) for failure in failures]
+    final = (meaning for meaning in meanings if meaning.retry is Retry.NEVER)
+    return next(final, max(meanings, key=lambda meaning: meaning.pause_seconds))
+
+
+def meaning_of_silence(error: botocore.BotoCoreError) -> Meaning:
+    """What it means that there is no answer at all."""
+    return next(meaning for kind, meaning in SDK if isinstance(error, kind))
+
+
+def failures_text(failures: list[Any]) -> str:
+    """``failures`` in words."""
+    parts = ("reason", "detail", "arn")
+    shown = (" ".join(each[part] for part in parts if each.get(part)) for each in failures)
+    return "; ".join(shown)
+
+
+def _meaning_of_failure(failure: Mapping[str, str]) -> Meaning:
+    reason = failure.get("reason", "")
+    for row in FAILURES:
+        if row.matches(reason, f"{reason} {failure.get('detail', '')}"):
+            return row.meaning
+    return REFUSED
+
+
+def _named(meaning: Meaning, error: botocore.ClientError, task_definition: str) -> Meaning:
+    if meaning is not DENIED:
+        return meaning
+    action, resource = aws.denied_permission(error) or ("ecs:RunTask", task_definition)
+    return dataclasses.replace(
+        DENIED, mend=f"Allow {action} on {resource} for the caller's role. {DENIED.mend}"
+    )
