@@ -27,6 +27,7 @@ TABLE = "run-isolation-test-slots"
 LOG_GROUP = "/run-isolation/test/probe"
 LOCATION = "probe"
 PORT = 4000
+CONTROL_PORT = 4001
 CALLER = "launcher"
 """Access key of the code under test in this process, by which its calls are told from others'."""
 STANDING = Size(cpu=1024, memory=2048)
