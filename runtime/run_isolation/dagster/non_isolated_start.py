@@ -18,7 +18,7 @@ from run_isolation.dagster.standing_server import (
     ServerSilentError,
     StandingServer,
 )
-from run_isolation.errors import TableError
+from run_isolation.errors import ManifestError, TableError
 from run_isolation.policy import Kind
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.standing_end import why_gone
@@ -61,15 +61,16 @@ class NonIsolatedStart:
             for ask in range(1, MOST_SERVERS + 1):
                 server = find()
                 if not self._is_wanted():
-                    return None
+                    return
                 run_tags.write(
                     self._instance, self._run, task_arn=server.task_arn, address=server.address
                 )
                 # Again: whoever cancels from here on finds the server, and asked nobody before.
                 if not self._is_wanted():
-                    return None
+                    return
                 try:
-                    return self._until_known(server)
+                    self._until_known(server)
+                    return
                 except ServerDrainingError:
                     if ask == MOST_SERVERS:
                         raise
@@ -137,10 +138,10 @@ class NonIsolatedStart:
             return True
         if isinstance(error, ServerReplacedError):
             raise RefusedError(f"Task {server.task_arn} ended before the run began. {error}")
-        cluster = self._deployment.manifest.cluster
         try:
+            cluster = self._deployment.manifest.cluster
             states = describe(self._deployment.ecs, cluster, [server.task_arn])
-        except (BotoCoreError, ClientError):
+        except (BotoCoreError, ClientError, ManifestError):
             return False
         state = states[server.task_arn]
         if state.stopped:
