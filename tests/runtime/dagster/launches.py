@@ -64,6 +64,12 @@ class Launches:
         self.instance.launch_run(run.run_id, self.workspace())
         return self.read(run)
 
+    def starting(self, run: DagsterRun) -> DagsterRun:
+        """Makes Dagster's storage believe that the run is STARTING."""
+        event = DagsterEvent(DagsterEventType.RUN_STARTING.value, job_name=run.job_name)
+        self.instance.report_dagster_event(event, run_id=run.run_id)
+        return self.read(run)
+
     def started(self, run: DagsterRun) -> DagsterRun:
         """Makes Dagster's storage believe that the run is STARTED."""
         event = DagsterEvent(DagsterEventType.RUN_START.value, job_name=run.job_name)
