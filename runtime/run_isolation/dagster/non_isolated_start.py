@@ -183,5 +183,5 @@ class NonIsolatedStart:
 
     def _release(self) -> None:
         # The reconciler finds a holder whose run is over.
-        with suppress(TableError):
+        with suppress(ManifestError, TableError):
             self._deployment.slots.release(self._run.run_id, self._attempt)

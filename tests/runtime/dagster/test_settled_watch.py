@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from queue import Empty, Queue
 from typing import Any
 
@@ -48,9 +47,9 @@ class Location:
 
 
 @pytest.fixture
-def location(monkeypatch: pytest.MonkeyPatch) -> Iterator[Location]:
+def location(monkeypatch: pytest.MonkeyPatch) -> Location:
     monkeypatch.setattr(settled_watch, "SETTLED_SECONDS", 0.3)
-    yield Location()
+    return Location()
 
 
 def test_a_redeploy_is_followed_by_one_load_more(location: Location) -> None:
