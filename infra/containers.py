@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from infra.deployment import CODE_SERVER_PORT, CONTAINER, Deployment, Kind
+from infra.deployment import CODE_SERVER_PORT, CONTAINER, CONTROL_PORT, Deployment, Kind
 
 STOP_TIMEOUT: Final = 120
 """Seconds between SIGTERM and SIGKILL: the most that Fargate allows, for runs to end well
@@ -43,7 +43,8 @@ def standing(deployment: Deployment, location: str, isolated_revision: str) -> s
         "startPeriod": 300,
     }
     container["portMappings"] = [
-        {"containerPort": CODE_SERVER_PORT, "hostPort": CODE_SERVER_PORT, "protocol": "tcp"}
+        {"containerPort": port, "hostPort": port, "protocol": "tcp"}
+        for port in (CODE_SERVER_PORT, CONTROL_PORT)
     ]
     return _json([container])
 
@@ -103,7 +104,8 @@ def _container(deployment: Deployment, location: str, kind: Kind) -> dict[str, A
 
 def _code_server(deployment: Deployment, location: str, isolated_revision: str) -> list[str]:
     config = deployment.config.code_locations[location]
-    command = ["run-isolation", "code-server", "--port", str(CODE_SERVER_PORT), *config.target]
+    ports = ["--port", str(CODE_SERVER_PORT), "--control-port", str(CONTROL_PORT)]
+    command = ["run-isolation", "code-server", *ports, *config.target]
     if config.attribute is not None:
         command += ["--attribute", config.attribute]
     if config.working_directory is not None:

@@ -12,6 +12,9 @@ from typing import Final
 from infra.config import Config, host_label
 
 CODE_SERVER_PORT: Final = 4000
+"""Where the location's name leads to."""
+CONTROL_PORT: Final = 4001
+"""Where one standing task answers until its end, also when another serves in its place."""
 CONTAINER: Final = "dagster"
 CREATE: Final = "create"
 """In place of a name: one of our own."""

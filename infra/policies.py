@@ -38,22 +38,27 @@ def trust(deployment: Deployment) -> list[Statement]:
 
 
 def standing(deployment: Deployment, location: str) -> list[Statement]:
-    """The standing container: frees slots, protects its task, serves code."""
+    """The standing container: frees slots, protects its task, sees redeploys, serves code."""
+    cluster = {"ArnEquals": {"ecs:cluster": deployment.cluster_arn}}
+    tasks = deployment.arn("ecs", f"task/{deployment.prefix}/*")
     return [
         items(deployment, "ReadSlots", "GetItem", SETTINGS_KEY, SLOTS_KEY),
         items(deployment, "FreeSlots", "UpdateItem", SLOTS_KEY),
         allow(
             "ProtectTask",
-            ["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"],
+            ["ecs:UpdateTaskProtection"],
             # Ids of tasks are not known before they run.
-            deployment.arn("ecs", f"task/{deployment.prefix}/*"),
-            ArnEquals={"ecs:cluster": deployment.cluster_arn},
+            tasks,
+            **cluster,
         ),
         allow(
             "SeeRedeploys",
             ["ecs:DescribeServices"],
             deployment.arn("ecs", f"service/{deployment.prefix}/{location}"),
         ),
+        allow("SeeTasks", ["ecs:DescribeTasks"], tasks, **cluster),
+        # ecs:ListTasks has no resource that names a cluster, so the condition does.
+        allow("ListTasks", ["ecs:ListTasks"], "*", **cluster),
         *_instance(deployment),
     ]
 

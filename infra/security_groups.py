@@ -5,7 +5,7 @@ from typing import Final
 import pulumi
 import pulumi_aws as aws
 
-from infra.deployment import CODE_SERVER_PORT, Deployment, Kind
+from infra.deployment import CODE_SERVER_PORT, CONTROL_PORT, Deployment, Kind
 from infra.network import ANYWHERE, Network
 
 CLIENTS: Final = "clients"
@@ -56,7 +56,7 @@ class SecurityGroups(pulumi.ComponentResource):
             referenced_security_group_id=self.clients.id,
             ip_protocol="tcp",
             from_port=CODE_SERVER_PORT,
-            to_port=CODE_SERVER_PORT,
+            to_port=CONTROL_PORT,
             description="gRPC of code servers",
             tags=self._deployment.tags("standing-from-clients"),
             opts=pulumi.ResourceOptions(parent=self),
@@ -67,7 +67,7 @@ class SecurityGroups(pulumi.ComponentResource):
             referenced_security_group_id=standing.id,
             ip_protocol="tcp",
             from_port=CODE_SERVER_PORT,
-            to_port=CODE_SERVER_PORT,
+            to_port=CONTROL_PORT,
             description="gRPC of code servers",
             tags=self._deployment.tags("clients-to-standing"),
             opts=pulumi.ResourceOptions(parent=self),

@@ -32,6 +32,12 @@ def protect(task: Task, *, enabled: bool, minutes: int | None) -> dict[str, str]
             "reason": "TASK_NOT_VALID",
             "detail": "Only running tasks of a service can be protected.",
         }
+    if enabled and not task.may_be_protected():
+        return {
+            "arn": task.task_arn,
+            "reason": "DEPLOYMENT_BLOCKED",
+            "detail": "The service has as many protected tasks as it wants tasks.",
+        }
     end = utcnow() + timedelta(minutes=minutes or DEFAULT_MINUTES)
     task.protect(end if enabled else None)
     return None

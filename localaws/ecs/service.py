@@ -179,6 +179,16 @@ class Service:
         if deploys or force:
             self.deploy(self.settings)
 
+    def has_room_to_protect(self, task: Task) -> bool:
+        """Whether this task may be protected beside those that are.
+
+        No more than the desired count: "DEPLOYMENT_BLOCKED ... means the service has more protected
+        tasks than the desired count of tasks",
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protection.html
+        """
+        tasks = [one for deployment in self.deployments for one in deployment.tasks]
+        return sum(one.protected for one in tasks if one is not task) < self.desired
+
     def tell(self, message: str) -> None:
         """Add an event."""
         event = {

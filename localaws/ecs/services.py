@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from moto.core.exceptions import ServiceException
 
@@ -109,6 +110,7 @@ class Services:
                 service.tell(f"was unable to place a task. Reason: {error.message}")
                 _fail(deployment)
                 continue
+            task.may_be_protected = partial(service.has_room_to_protect, task)
             deployment.tasks.append(task)
             service.tell(f"has started 1 tasks: (task {task.id}).")
         wait = deployment.resume_at - time.monotonic()

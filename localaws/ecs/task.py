@@ -73,6 +73,8 @@ class Task:
         #: Hides the containers from the API, as ECS does for some tasks that never started.
         self.hide_containers = False
         self.protected_until: datetime | None = None
+        #: Whether its service has room for one more protected task.
+        self.may_be_protected: Callable[[], bool] = lambda: True
         self._attachment = str(uuid.uuid4())
         self._on_change = on_change
         self._changed = threading.Condition()

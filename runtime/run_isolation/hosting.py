@@ -19,6 +19,10 @@ _REMEMBERED_STARTS: Final = 1000
 Answer = TypeVar("Answer")
 
 
+class DrainingError(RunIsolationError):
+    """The server starts no more runs: ask another one. ``str()`` says why."""
+
+
 class Hosting(Generic[Answer]):
     """The runs of one server, from the first call to start one to the end of its process.
 
@@ -26,14 +30,20 @@ class Hosting(Generic[Answer]):
         server: This server.
         slots: Gives the deployment's slots; called when they are first needed.
         logger: For slots that could not be given back.
+        why_draining: Says why no more runs are started, while that is so.
     """
 
     def __init__(
-        self, server: ServerIdentity, slots: Callable[[], Slots], logger: logging.Logger
+        self,
+        server: ServerIdentity,
+        slots: Callable[[], Slots],
+        logger: logging.Logger,
+        why_draining: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._server = server
         self._slots = slots
         self._logger = logger
+        self._why_draining = why_draining
         self._lock = Lock()
         self._answers: OrderedDict[tuple[str, int], Future[Answer]] = OrderedDict()
         self._attempts: dict[str, int] = {}
@@ -55,9 +65,15 @@ class Hosting(Generic[Answer]):
             attempt: Its attempt, which the caller says holds a slot.
             start: Starts the process.
             refuse: Makes the answer of a run that is not started, from the reason.
+
+        Raises:
+            DrainingError: It was not started here before, and no more runs are.
         """
         with self._lock:
             first = (run_id, attempt) not in self._answers
+            # Not remembered as an answer: a server that drains may serve again.
+            if first and (why := self._why_draining()) is not None:
+                raise DrainingError(why)
             answer = self._answers.setdefault((run_id, attempt), Future())
             if len(self._answers) > _REMEMBERED_STARTS:
                 self._answers.popitem(last=False)

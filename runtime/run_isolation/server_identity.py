@@ -25,7 +25,7 @@ class ServerIdentity:
 
     task_arn: str
     address: str
-    """``ip:port``, reachable from the deployment's network."""
+    """``ip:port`` of its control port, which it serves until its end, also when it is draining."""
 
     def to_server_id(self) -> str:
         """As the server advertises it."""

@@ -68,6 +68,40 @@ def test_the_next_run_executes_the_new_code_and_a_queued_one_the_old(
     eventually(lambda: shown_version(deployment) == "1", "the page shows the old release", 30)
 
 
+def test_non_isolated_runs_last_through_a_release_and_the_next_one_executes_the_new_code(
+    deployment: DagsterDeployment,
+) -> None:
+    deployment.up({**ON, "max_concurrent_non_isolated_runs": 3}, LOCATIONS)
+    lasting, canceled = deployment.launch(), deployment.launch()
+    old = lasting.wait_for_place()
+    canceled.wait_for_place()
+    assert lasting.task == old["task_arn"]
+
+    # Does not wait for the old container, which stays.
+    deployment.up(locations={**LOCATIONS, PROBE: {**probe("2"), "standing": STANDING}})
+    eventually(lambda: shown_version(deployment) == "2", "the page shows the new release", 60)
+    after = deployment.launch()
+    new = after.wait_for_place()
+
+    assert (after.kind, new["code_version"]) == ("non-isolated", "2")
+    assert after.task == new["task_arn"] != old["task_arn"]
+    assert {holder.run_id for holder in deployment.holders} == {lasting.id, canceled.id, after.id}
+    canceled.cancel()
+    assert canceled.status == "CANCELED"
+    # Dagster's monitoring has asked about it every 2 seconds.
+    assert lasting.status == "STARTED"
+    assert deployment.task(old["task_arn"])["lastStatus"] == "RUNNING"
+
+    lasting.finish()
+    stopped = deployment.wait_for_stopped(old["task_arn"])
+    assert stopped["stopCode"] == "ServiceSchedulerInitiated"
+    assert deployment.standing_task() == new["task_arn"]
+    after.finish()
+    deployment.wait_for_free_slots()
+    deployment.up(ON, LOCATIONS)
+    eventually(lambda: shown_version(deployment) == "1", "the page shows the old release", 60)
+
+
 def test_a_code_location_comes_and_goes_without_a_restart(deployment: DagsterDeployment) -> None:
     deployment.up(ON, LOCATIONS)
     programs = (deployment.webserver.pid, deployment.daemon.pid)

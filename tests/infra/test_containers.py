@@ -68,17 +68,19 @@ def test_standing_container() -> None:
     assert container == {
         **common("standing"),
         "command": [
-            *("run-isolation", "code-server", "--port", "4000"),
+            *("run-isolation", "code-server", "--port", "4000", "--control-port", "4001"),
             *("--module-name", "sales.definitions"),
             *("--location-name", "sales", "--container-context"),
         ],
-        "portMappings": [{"containerPort": 4000, "hostPort": 4000, "protocol": "tcp"}],
+        "portMappings": [
+            {"containerPort": port, "hostPort": port, "protocol": "tcp"} for port in (4000, 4001)
+        ],
     }
 
 
 def test_every_key_of_a_location_reaches_both_containers() -> None:
     assert standing("research_lab")["command"][2:-4] == [
-        *("--port", "4000", "--python-file", "research/defs.py"),
+        *("--port", "4000", "--control-port", "4001", "--python-file", "research/defs.py"),
         *("--attribute", "defs", "--working-directory", "/srv"),
     ]
     for container in (standing("research_lab"), isolated("research_lab")):
@@ -103,7 +105,7 @@ def test_every_key_of_a_location_reaches_both_containers() -> None:
 )
 def test_code_server_is_told_where_the_definitions_are(key: str, value: str, option: str) -> None:
     config = changed(codeLocations={"code": {"image": "code:1", key: value}})
-    assert standing("code", config)["command"][4:6] == [option, value]
+    assert standing("code", config)["command"][6:8] == [option, value]
 
 
 def test_without_a_database_there_is_no_secret() -> None:

@@ -14,10 +14,11 @@ import grpc
 import pytest
 
 from infra import containers
+from infra.deployment import CODE_SERVER_PORT, CONTROL_PORT
 from tests.infra.program import deployment
 
 IP = "127.87.0.1"
-"""An address of this test's own, so that port 4000 is free."""
+"""An address of this test's own, so that port 4001 is free."""
 
 
 class Metadata(BaseHTTPRequestHandler):
@@ -53,9 +54,9 @@ def check(metadata: str) -> int:
 
 
 @contextmanager
-def grpc_server() -> Iterator[None]:
+def grpc_server(port: int = CONTROL_PORT) -> Iterator[None]:
     server = grpc.server(ThreadPoolExecutor(1))
-    server.add_insecure_port(f"{IP}:4000")
+    server.add_insecure_port(f"{IP}:{port}")
     server.start()
     yield
     server.stop(None).wait()
@@ -65,7 +66,7 @@ def grpc_server() -> Iterator[None]:
 def answers(data: bytes) -> Iterator[None]:
     """Something that listens, and sends this to the first that connects."""
     with ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server((IP, 4000)))
+        listener = stack.enter_context(socket.create_server((IP, CONTROL_PORT)))
 
         def serve() -> None:
             connection, _ = listener.accept()
@@ -82,6 +83,11 @@ def answers(data: bytes) -> Iterator[None]:
 def test_a_grpc_server_is_healthy(metadata: str) -> None:
     with grpc_server():
         assert check(metadata) == 0
+
+
+def test_the_public_port_alone_is_not(metadata: str) -> None:
+    with grpc_server(CODE_SERVER_PORT):
+        assert check(metadata) != 0
 
 
 def test_nobody_who_listens_is_not(metadata: str) -> None:

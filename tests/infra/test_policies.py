@@ -68,7 +68,7 @@ def test_standing_container() -> None:
         "ReadSlots": on_items("GetItem", "settings", "slots"),
         "FreeSlots": on_items("UpdateItem", "slots"),
         "ProtectTask": {
-            "Action": ["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"],
+            "Action": ["ecs:UpdateTaskProtection"],
             "Resource": TASKS,
             "Condition": ON_CLUSTER,
         },
@@ -76,6 +76,8 @@ def test_standing_container() -> None:
             "Action": ["ecs:DescribeServices"],
             "Resource": f"arn:aws:ecs:{HERE}:service/run-isolation-prod/sales",
         },
+        "SeeTasks": {"Action": ["ecs:DescribeTasks"], "Resource": TASKS, "Condition": ON_CLUSTER},
+        "ListTasks": {"Action": ["ecs:ListTasks"], "Resource": "*", "Condition": ON_CLUSTER},
         **INSTANCE,
     }
 
@@ -213,6 +215,7 @@ WILDCARDS = {
     ("LogInToEcr", "*"): "the only resource that the action has",
     ("ProtectTask", TASKS): "tasks have no ids before they run",
     ("ReadLogs", f"arn:aws:logs:{HERE}:log-group:/run-isolation/prod/*"): "all of the deployment",
+    ("SeeTasks", TASKS): "tasks have no ids before they run",
     ("TagTasks", TASKS): "tasks have no ids before they run",
     ("WatchTasks", TASKS): "tasks have no ids before they run",
 }

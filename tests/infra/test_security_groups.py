@@ -31,7 +31,7 @@ def test_the_one_way_in_is_from_clients_to_code_servers() -> None:
         "referencedSecurityGroupId": "clients-id",
         "ipProtocol": "tcp",
         "fromPort": 4000,
-        "toPort": 4000,
+        "toPort": 4001,
         "description": "gRPC of code servers",
         "tags": named("standing-from-clients"),
     }
@@ -44,7 +44,7 @@ def test_what_may_leave_is_explicit() -> None:
         "referencedSecurityGroupId": "standing-id",
         "ipProtocol": "tcp",
         "fromPort": 4000,
-        "toPort": 4000,
+        "toPort": 4001,
         "description": "gRPC of code servers",
         "tags": named("clients-to-standing"),
     }

@@ -8,18 +8,22 @@ from run_isolation import task_metadata
 
 
 @click.command(
-    # Every option is Dagster's, and so is --help.
+    # Every option but one is Dagster's, and so is --help.
     add_help_option=False,
     context_settings={"ignore_unknown_options": True},
 )
+@click.option("--control-port", type=click.IntRange(1, 65535))
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def command(options: tuple[str, ...]) -> None:
+def command(control_port: int | None, options: tuple[str, ...]) -> None:
     """Serve a code location: `dagster api grpc` at the task's own address.
 
     Takes every option of `dagster api grpc`; --host defaults to the address of this ECS task, and
     to 0.0.0.0 outside of one. User code that can't be imported ends the server, as it does there;
     --lazy-load-user-code serves the error instead.
+
+    In a task the same is served at --control-port, by default the port after --port. It stays open
+    until the server ends; --port is closed when a redeploy has put another task in its place.
     """
     from run_isolation.dagster.code_server import serve
 
-    serve(options, task_metadata.read())
+    serve(options, task_metadata.read(), control_port)

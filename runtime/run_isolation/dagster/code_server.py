@@ -1,12 +1,13 @@
-"""The server of a standing container: Dagster's own, which starts each run once and frees its slot.
+"""The server of a standing container: Dagster's own, made safe for runs.
 
-Dagster's server starts a second process when StartRun comes twice (dagster/_grpc/server.py), and a
-caller whose answer got lost can't help calling twice.
+It starts each run once, frees its slot, and keeps its task through redeploys until its runs are
+over. Dagster's server starts a second process when StartRun comes twice (dagster/_grpc/server.py),
+and a caller whose answer got lost can't help calling twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,9 +19,14 @@ from dagster._grpc.types import ExecuteExternalJobArgs, GetCurrentRunsResult, St
 from dagster._serdes import deserialize_value, serialize_value
 
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.listeners import TwoPortServer
 from run_isolation.dagster.seam import replaced
-from run_isolation.hosting import Hosting
+from run_isolation.dagster.standing_server import DRAINING
+from run_isolation.hosting import DrainingError, Hosting
+from run_isolation.protection import TaskProtection
+from run_isolation.redeploys import Redeploys
 from run_isolation.server_identity import ATTEMPT_KEY, SERVER_KEY, ServerIdentity
+from run_isolation.standing_task import Listener, StandingTask
 from run_isolation.task_metadata import TaskMetadata
 
 StartRunReply = dagster_api_pb2.StartRunReply
@@ -34,11 +40,28 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._hosting: Hosting[StartRunReply] | None = None
+        self._task: StandingTask | None = None
         super().__init__(*args, **kwargs)
-        identity = ServerIdentity.from_server_id(self._server_id)
-        if identity is not None:
-            deployment = Deployment()
-            self._hosting = Hosting(identity, lambda: deployment.slots, self._logger)
+        self._identity = ServerIdentity.from_server_id(self._server_id)
+        self._deployment = Deployment()
+        if self._identity is not None:
+            self._hosting = Hosting(
+                self._identity, lambda: self._deployment.slots, self._logger, self._why_draining
+            )
+
+    def serves_at(self, listener: Listener) -> None:
+        """Tells the public port, which is closed when another task serves in this one's place."""
+        if self._identity is not None:
+            redeploys = Redeploys(
+                lambda: self._deployment.ecs,
+                lambda: self._deployment.manifest.cluster,
+                self._identity.task_arn,
+            )
+            protection = TaskProtection(self._hosts_runs, self._logger)
+            self._task = StandingTask(
+                self._hosts_runs, protection, redeploys, listener, self._logger
+            )
+            self._task.start()
 
     def StartRun(  # noqa: N802  # gRPC's name
         self, request: dagster_api_pb2.StartRunRequest, context: grpc.ServicerContext
@@ -47,11 +70,15 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
         metadata = {key: str(value) for key, value in context.invocation_metadata()}
         if metadata.get(SERVER_KEY, self._server_id) != self._server_id:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"This is {self._server_id}.")
-        start = partial(super().StartRun, request, context)
+        start = partial(self._start_protected, super().StartRun, request, context)
         if self._hosting is None or ATTEMPT_KEY not in metadata:
             return start()
         args = deserialize_value(request.serialized_execute_run_args, ExecuteExternalJobArgs)
-        return self._hosting.start(args.run_id, int(metadata[ATTEMPT_KEY]), start, _refusal)
+        try:
+            return self._hosting.start(args.run_id, int(metadata[ATTEMPT_KEY]), start, _refusal)
+        except DrainingError as error:
+            context.abort(DRAINING, str(error))
+            raise  # not reached: abort raises
 
     def GetCurrentRuns(  # noqa: N802  # gRPC's name
         self, request: dagster_api_pb2.Empty, context: grpc.ServicerContext
@@ -69,6 +96,8 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
         super().cleanup()
         if self._hosting is not None:
             self._hosting.close()
+        if self._task is not None:
+            self._task.close()
 
     def _check_for_orphaned_runs(self) -> None:
         # Called twice a second in a thread that an exception would end for good, and with it every
@@ -83,6 +112,28 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
         super()._clear_run(run_id)
         if self._hosting is not None:
             self._hosting.ended(run_id)
+        if self._task is not None:
+            self._task.run_ended()
+
+    def _start_protected(
+        self,
+        start: Callable[[dagster_api_pb2.StartRunRequest, grpc.ServicerContext], StartRunReply],
+        request: dagster_api_pb2.StartRunRequest,
+        context: grpc.ServicerContext,
+    ) -> StartRunReply:
+        if self._task is not None:
+            self._task.protect()
+        return start(request, context)
+
+    def _hosts_runs(self) -> bool:
+        # A run that is being started gets its process before it is no longer being started.
+        starting = self._hosting.starting() if self._hosting else frozenset()
+        return bool(starting or self._executions)
+
+    def _why_draining(self) -> str | None:
+        if self._shutdown_once_executions_finish_event.is_set():
+            return "It is shutting down."
+        return self._task.why_draining if self._task else None
 
 
 def _refusal(why: str) -> StartRunReply:
@@ -90,20 +141,32 @@ def _refusal(why: str) -> StartRunReply:
     return StartRunReply(serialized_start_run_result=serialize_value(result))
 
 
-def serve(options: Sequence[str], task: TaskMetadata | None) -> None:
+def serve(options: Sequence[str], task: TaskMetadata | None, control_port: int | None) -> None:
     """Runs ``dagster api grpc`` with our servicer; ends the process when the server ends.
 
     Args:
         options: Of ``dagster api grpc``.
         task: The ECS task that this process is in. Outside of one the server has an id of Dagster's
-            and takes no non-isolated runs.
+            and one port, and takes no non-isolated runs.
+        control_port: Where it answers until its end, for whoever asks this very task. None: the
+            port after the public one.
     """
-    mine = ["--host", "0.0.0.0"]  # noqa: S104  # no task, no address to prefer
     asked = grpc_command.make_context("code-server", list(options), resilient_parsing=True)
     port = asked.params["port"]
-    if task is not None and port is not None:
-        identity = ServerIdentity(task.task_arn, f"{task.address}:{port}")
-        mine = ["--host", task.address, "--fixed-server-id", identity.to_server_id()]
-    with replaced(dagster._grpc.server, "DagsterApiServer", RunIsolationApiServer):
-        # The last of an option given twice counts, so the caller's wins.
-        grpc_command.main([*mine, *options], prog_name="run-isolation code-server")
+    if task is None or port is None:
+        # No task, no address to prefer.
+        _run(["--host", "0.0.0.0", *options], dagster._grpc.server.DagsterGrpcServer)  # noqa: S104
+        return
+    control_port = port + 1 if control_port is None else control_port
+    identity = ServerIdentity(task.task_arn, f"{task.address}:{control_port}")
+    # The last of an option given twice counts, so the caller's wins.
+    mine = ["--host", task.address, "--fixed-server-id", identity.to_server_id()]
+    _run([*mine, *options], partial(TwoPortServer, control_port=control_port))
+
+
+def _run(options: list[str], server: Callable[..., dagster._grpc.server.DagsterGrpcServer]) -> None:
+    with (
+        replaced(dagster._grpc.server, "DagsterApiServer", RunIsolationApiServer),
+        replaced(dagster._grpc.server, "DagsterGrpcServer", server),
+    ):
+        grpc_command.main(options, prog_name="run-isolation code-server")

@@ -6,14 +6,13 @@ import logging
 from contextlib import suppress
 from typing import Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-from dagster import DagsterError, DagsterEvent, DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import DagsterError, DagsterInstance, DagsterRun
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
-from tenacity import Retrying, retry_if_not_result, stop_after_delay, wait_random_exponential
 
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.non_isolated_start import NonIsolatedStart, RefusedError
 from run_isolation.dagster.sources import make_reconciler
 from run_isolation.dagster.standing_server import (
     ASK_SECONDS,
@@ -22,20 +21,11 @@ from run_isolation.dagster.standing_server import (
     StandingServer,
 )
 from run_isolation.errors import TableError
-from run_isolation.policy import Kind
 from run_isolation.server_identity import ServerIdentity
+from run_isolation.standing_end import why_gone
 from run_isolation.tasks import TaskState, describe
 
-RESOLVE_SECONDS: Final = 150
-"""How long a launch goes on asking a server that does not answer; somebody may be waiting at the
-page. After that the run stays STARTING: it starts, or Dagster's start timeout ends it."""
-
-
 _logger: Final = logging.getLogger("run_isolation.dagster")
-
-
-class RefusedError(Exception):
-    """The run has not been started here and will not be: ``str()`` says why."""
 
 
 class NonIsolatedRuns:
@@ -46,15 +36,21 @@ class NonIsolatedRuns:
 
     def launch(self, instance: DagsterInstance, context: LaunchRunContext) -> None:
         """Starts the run's process, or sends the run back to the queue as isolated."""
-        run = context.dagster_run
-        try:
-            identity = _hosting_server(context)
-            run_tags.write(instance, run, task_arn=identity.task_arn, address=identity.address)
-            if self._ended_meanwhile(instance, run):
-                return
-            self._start(instance, run, identity)
-        except RefusedError as refusal:
-            self._send_back(instance, run, str(refusal))
+        start = NonIsolatedStart(self._deployment, instance, context.dagster_run)
+        start.at_named_server(lambda: _named_server(context))
+
+    def go_on(self, instance: DagsterInstance, run: DagsterRun) -> bool:
+        """Settles a STARTING run whose launcher is gone: started once, or sent back to the queue.
+
+        It is asked for at the server on record only, which knows whether it has begun.
+
+        Returns:
+            False while nobody knows whether it has begun: try again later.
+        """
+        ours = run_tags.read(run)
+        known = ours.task_arn is not None and ours.address is not None
+        server = ServerIdentity(ours.task_arn or "", ours.address or "") if known else None
+        return NonIsolatedStart(self._deployment, instance, run).at_recorded_server(server)
 
     def terminate(self, instance: DagsterInstance, run: DagsterRun) -> bool:
         """Interrupts the run's process at the task that has it.
@@ -79,7 +75,7 @@ class NonIsolatedRuns:
             state = self._state(ours.task_arn)
             if not state.stopped:
                 raise
-            gone = f"Its task {ours.task_arn} has stopped: {state.reason}."
+            gone = why_gone(state)
         instance.report_run_canceled(run, message=gone)
         # Not a release: a start may be on its way, which only the server can tell.
         with suppress(TableError):
@@ -100,7 +96,7 @@ class NonIsolatedRuns:
                 return CheckRunHealthResult(WorkerStatus.RUNNING)
             return CheckRunHealthResult(
                 WorkerStatus.FAILED,
-                f"The server of task {ours.task_arn} no longer has a process of this run.",
+                f"The run's process has ended; its server, of task {ours.task_arn}, goes on.",
             )
         except ServerReplacedError as error:
             gone = f"{error} The run's process ended with task {ours.task_arn}."
@@ -108,8 +104,7 @@ class NonIsolatedRuns:
         except ServerSilentError as error:
             state = self._state(ours.task_arn)
             if state.stopped or state.missing:
-                gone = f"Its task {ours.task_arn} is {state.status}. {state.reason}"
-                return CheckRunHealthResult(WorkerStatus.FAILED, gone)
+                return CheckRunHealthResult(WorkerStatus.FAILED, why_gone(state))
             return CheckRunHealthResult(WorkerStatus.RUNNING, f"No answer: {error}")
 
     def debug_info(self, run: DagsterRun) -> str | None:
@@ -120,93 +115,12 @@ class NonIsolatedRuns:
         state = self._state(ours.task_arn)
         return f"Standing task {ours.task_arn} at {ours.address}: {state.status}. {state.reason}"
 
-    def _start(self, instance: DagsterInstance, run: DagsterRun, identity: ServerIdentity) -> None:
-        """StartRun, again at the same server while its outcome is not known: it is started once.
-
-        Raises:
-            RefusedError: It is not running there and will not be.
-        """
-        asking = Retrying(
-            retry=retry_if_not_result(bool),
-            wait=wait_random_exponential(multiplier=0.5, max=10),
-            stop=stop_after_delay(RESOLVE_SECONDS),
-            retry_error_callback=lambda _: False,
-        )
-        if not asking(self._start_once, instance, run, identity):
-            instance.report_engine_event(
-                f"The server of task {identity.task_arn} at {identity.address} has not answered "
-                f"for {RESOLVE_SECONDS} seconds. Whether it started the run is not known, so the "
-                "run is started nowhere else.",
-                run,
-            )
-
-    def _start_once(
-        self, instance: DagsterInstance, run: DagsterRun, identity: ServerIdentity
-    ) -> bool:
-        """True once the run's process is there; False while nobody knows."""
-        assert run.remote_job_origin is not None  # noqa: S101  # Dagster's submit_run insists on it
-        try:
-            result = StandingServer(identity.address).start_run(
-                instance, run, run.remote_job_origin, identity, run_tags.read(run).attempt
-            )
-        except (ServerSilentError, ServerReplacedError) as error:
-            return self._look_after(instance, run, identity, error)
-        if result.success:
-            return True
-        error_info = result.serializable_error_info
-        raise RefusedError(result.message or (error_info.message if error_info else "no reason"))
-
-    def _look_after(
-        self,
-        instance: DagsterInstance,
-        run: DagsterRun,
-        identity: ServerIdentity,
-        error: Exception,
-    ) -> bool:
-        """After a lost answer: has the run begun, or can it no longer begin there?"""
-        now = instance.get_run_by_id(run.run_id)
-        if now is None or now.status is not DagsterRunStatus.STARTING:
-            return True
-        try:
-            gone = isinstance(error, ServerReplacedError) or self._state(identity.task_arn).stopped
-        except (BotoCoreError, ClientError):
-            return False
-        if gone:
-            raise RefusedError(f"Task {identity.task_arn} ended before the run began. {error}")
-        return False
-
-    def _ended_meanwhile(self, instance: DagsterInstance, run: DagsterRun) -> bool:
-        """Whether the run was canceled, ended or deleted before its process was started."""
-        now = instance.get_run_by_id(run.run_id)
-        if now is not None and now.status is DagsterRunStatus.STARTING:
-            return False
-        if now is not None and now.status is DagsterRunStatus.CANCELING:
-            instance.report_run_canceled(now, message="Canceled before its process was started.")
-        self._release(run)
-        return True
-
-    def _send_back(self, instance: DagsterInstance, run: DagsterRun, why: str) -> None:
-        reason = f"The standing container of its code location did not take it. {why}"
-        now = instance.get_run_by_id(run.run_id)
-        if now is not None and now.status is DagsterRunStatus.STARTING:
-            run_tags.write(
-                instance, now, kind=Kind.ISOLATED, reason=reason, task_arn="", address=""
-            )
-            instance.report_engine_event(f"This run is isolated after all. {reason}", now)
-            instance.report_dagster_event(DagsterEvent.job_enqueue(now), run_id=run.run_id)
-        self._release(run)
-
-    def _release(self, run: DagsterRun) -> None:
-        # The reconciler finds a holder whose run is over.
-        with suppress(TableError):
-            self._deployment.slots.release(run.run_id, run_tags.read(run).attempt)
-
     def _state(self, task_arn: str) -> TaskState:
         cluster = self._deployment.manifest.cluster
         return describe(self._deployment.ecs, cluster, [task_arn])[task_arn]
 
 
-def _hosting_server(context: LaunchRunContext) -> ServerIdentity:
+def _named_server(context: LaunchRunContext) -> ServerIdentity:
     """The one server of the run's code location that is asked to take it. Starts nothing.
 
     Raises:

@@ -13,8 +13,8 @@ class SeamError(Exception):
 
 
 @contextmanager
-def replaced(module: ModuleType, name: str, new: object) -> Iterator[None]:
-    """Lets ``module.name`` be ``new``.
+def replaced(module: ModuleType | type, name: str, new: object) -> Iterator[None]:
+    """Lets ``module.name``, a module's or a class's, be ``new``.
 
     Raises:
         SeamError: The module has no such name, so replacing it would change nothing.

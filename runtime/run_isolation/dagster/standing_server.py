@@ -27,6 +27,10 @@ START_SECONDS: Final = 60
 """Deadline of one StartRun, as in Dagster's own client (dagster/_grpc/utils.py). Dagster's server
 answers once the run's process has its instance open: 7.5 s at a quarter of a vCPU."""
 
+DRAINING: Final = grpc.StatusCode.ABORTED
+"""How a draining server refuses a new run: "retry at a higher level"
+(https://grpc.github.io/grpc/core/md_doc_statuscodes.html), which is to ask the name again."""
+
 ASK_SECONDS: Final = 10
 """Deadline of the calls that start nothing."""
 
@@ -37,6 +41,10 @@ class ServerSilentError(RunIsolationError):
 
 class ServerReplacedError(RunIsolationError):
     """Another server answers at this address: the one that was meant is gone."""
+
+
+class ServerDrainingError(RunIsolationError):
+    """The server starts no more runs. It has not started this one and will not."""
 
 
 class StandingServer:
@@ -58,6 +66,7 @@ class StandingServer:
         Raises:
             ServerSilentError: Whether it was started is not known.
             ServerReplacedError: The server is gone.
+            ServerDrainingError: Another server of the location has taken its place.
         """
         args = ExecuteExternalJobArgs(
             job_origin=origin, run_id=run.run_id, instance_ref=instance.get_ref()
@@ -108,6 +117,8 @@ class StandingServer:
             except grpc.RpcError as error:
                 if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
                     raise ServerReplacedError(error.details()) from error
+                if error.code() is DRAINING:
+                    raise ServerDrainingError(error.details()) from error
                 raise ServerSilentError(
                     f"{self._address}: {error.code().name}, {error.details()}"
                 ) from error

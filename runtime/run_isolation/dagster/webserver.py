@@ -1,4 +1,4 @@
-"""The webserver: Dagster's own, which learns of new code locations by itself."""
+"""The webserver: Dagster's own, which learns of new code locations and redeploys by itself."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import dagster._grpc.server_watcher
 import dagster_webserver.app
 from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
+from dagster._grpc.client import DagsterGrpcClient
 from dagster_webserver.cli import dagster_webserver as dagster_webserver_command
 from dagster_webserver.webserver import DagsterWebserver
 
+from run_isolation.dagster.patient_launch import patient
 from run_isolation.dagster.seam import replaced
+from run_isolation.dagster.settled_watch import create_watch_thread
 from run_isolation.dagster.workspace_watch import WorkspaceWatch, workspace_watch
 
 
@@ -37,7 +41,12 @@ def run(options: Sequence[str]) -> None:
         options: Of ``dagster-webserver``.
     """
     webserver = partial(RunIsolationWebserver, workspace_watch())
-    with replaced(dagster_webserver.app, "DagsterWebserver", webserver):
+    plan = patient(DagsterGrpcClient.execution_plan_snapshot)
+    with (
+        replaced(dagster_webserver.app, "DagsterWebserver", webserver),
+        replaced(DagsterGrpcClient, "execution_plan_snapshot", plan),
+        replaced(dagster._grpc.server_watcher, "create_grpc_watch_thread", create_watch_thread),
+    ):
         dagster_webserver_command.main(
             list(options),
             prog_name="run-isolation webserver",

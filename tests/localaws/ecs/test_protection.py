@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,3 +82,28 @@ def test_minutes_out_of_range(cluster: Cluster, minutes: int) -> None:
     task = service_task(cluster)
     with pytest.raises(ClientError, match="between 1 and 2880"):
         update(cluster, task.task_arn, protectionEnabled=True, expiresInMinutes=minutes)
+
+
+def test_no_more_tasks_than_wanted_are_protected(cluster: Cluster) -> None:
+    old = service_task(cluster)
+    update(cluster, old.task_arn, protectionEnabled=True)
+    definition = cluster.register(cluster.container("exec sleep 60"))
+    cluster.ecs.update_service(cluster=cluster.name, service="web", taskDefinition=definition)
+    eventually(lambda: cluster.service()["runningCount"] == 2)
+    (new,) = [task for task in cluster.service_tasks() if task.id != old.id]
+    answer = update(cluster, new.task_arn, protectionEnabled=True)
+    assert answer["failures"][0]["reason"] == "DEPLOYMENT_BLOCKED"
+    # A protection that is there can be renewed.
+    assert update(cluster, old.task_arn, protectionEnabled=True)["failures"] == []
+    update(cluster, old.task_arn, protectionEnabled=False)
+    assert update(cluster, new.task_arn, protectionEnabled=True)["failures"] == []
+
+
+def test_a_task_that_fails_its_health_check_goes_although_it_is_protected(
+    cluster: Cluster,
+) -> None:
+    check = {"command": ["CMD-SHELL", "test ! -e $HOME/sick"], "interval": 1, "retries": 1}
+    task = service_task(cluster, command=["sh", "-c", "echo $HOME; sleep 60"], healthCheck=check)
+    update(cluster, task.task_arn, protectionEnabled=True)
+    (Path(cluster.logs(task)[0]) / "sick").touch()
+    assert cluster.describe(task.wait_for("STOPPED"))["stopCode"] == "ServiceSchedulerInitiated"

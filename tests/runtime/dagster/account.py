@@ -27,8 +27,10 @@ TABLE = "run-isolation-test-slots"
 LOG_GROUP = "/run-isolation/test/probe"
 LOCATION = "probe"
 PORT = 4000
+CONTROL_PORT = 4001
 CALLER = "launcher"
 """Access key of the code under test in this process, by which its calls are told from others'."""
+HEALTH_CHECK = Path(__file__).parents[3] / "infra" / "health_check.py"
 STANDING = Size(cpu=1024, memory=2048)
 
 T = TypeVar("T")
@@ -162,6 +164,10 @@ class Stack:
                 *("--module-name", "probe.definitions", "--location-name", LOCATION),
                 *("--container-context", json.dumps(context)),
             ],
+            healthCheck={
+                "command": ["CMD", "python3", "-I", "-S", "-c", HEALTH_CHECK.read_text()],
+                **{"interval": 1, "retries": 60},
+            },
         )
 
     def up(self) -> None:
@@ -188,7 +194,7 @@ class Stack:
     def slots(self) -> Slots:
         return Slots(self.account.client("dynamodb"), TABLE)
 
-    def register(self, kind: str, command: list[str]) -> str:
+    def register(self, kind: str, command: list[str], **container: object) -> str:
         logs = {
             "awslogs-group": LOG_GROUP,
             "awslogs-region": "us-east-1",
@@ -208,6 +214,7 @@ class Stack:
                     "stopTimeout": 5,
                     "logConfiguration": {"logDriver": "awslogs", "options": logs},
                     "environment": [{"name": "RUN_ISOLATION_MANIFEST", "value": PARAMETER}],
+                    **container,
                 }
             ],
         )

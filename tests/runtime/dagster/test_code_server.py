@@ -16,13 +16,13 @@ from dagster._grpc.types import StartRunResult
 from run_isolation import Acquired, Holder
 from run_isolation.dagster.standing_server import ServerReplacedError, StandingServer
 from run_isolation.server_identity import ServerIdentity
-from tests.runtime.dagster.account import LOCATION, PORT, Stack, eventually
+from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, PORT, Stack, eventually
 from tests.runtime.dagster.launches import Launches
 
 
 @pytest.fixture
 def identity(stack: Stack, standing_task: str) -> ServerIdentity:
-    return ServerIdentity(standing_task, f"{stack.address(standing_task)}:{PORT}")
+    return ServerIdentity(standing_task, f"{stack.address(standing_task)}:{CONTROL_PORT}")
 
 
 def start(launches: Launches, run: DagsterRun, identity: ServerIdentity) -> StartRunResult:
@@ -38,10 +38,11 @@ def holding(launches: Launches, stack: Stack, **config: object) -> DagsterRun:
     return run
 
 
-def test_its_id_tells_its_task_and_address(identity: ServerIdentity) -> None:
-    host, port = identity.address.split(":")
-    server_id = DagsterGrpcClient(host=host, port=int(port)).get_server_id()
-    assert ServerIdentity.from_server_id(server_id) == identity
+def test_its_id_at_both_ports_tells_its_task_and_its_control_port(identity: ServerIdentity) -> None:
+    host, _ = identity.address.split(":")
+    for port in (PORT, CONTROL_PORT):
+        server_id = DagsterGrpcClient(host=host, port=port).get_server_id()
+        assert ServerIdentity.from_server_id(server_id) == identity
 
 
 def test_a_repeated_start_gets_the_answer_of_the_first(

@@ -18,11 +18,11 @@ from dagster._grpc.__generated__ import dagster_api_pb2
 from dagster._grpc.__generated__.dagster_api_pb2_grpc import DagsterApiStub
 
 from run_isolation import Acquired, Holder, tags
-from run_isolation.dagster import non_isolated_runs, run_tags
+from run_isolation.dagster import non_isolated_start, run_tags
 from run_isolation.dagster.standing_server import ServerSilentError, StandingServer
 from run_isolation.policy import Kind
 from run_isolation.server_identity import ServerIdentity
-from tests.runtime.dagster.account import LOCATION, PORT, Stack, eventually
+from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, PORT, Stack, eventually
 from tests.runtime.dagster.conftest import serve
 from tests.runtime.dagster.launches import NON_ISOLATED, Launches
 
@@ -48,7 +48,7 @@ def test_it_runs_in_the_standing_task_and_the_run_says_where(
     place = tmp_path / "place.json"
     run = launches.launch(config={"report_to": str(place)})
     assert run_tags.read(run).task_arn == standing_task
-    assert run_tags.read(run).address == f"{stack.address(standing_task)}:{PORT}"
+    assert run_tags.read(run).address == f"{stack.address(standing_task)}:{CONTROL_PORT}"
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
     assert json.loads(place.read_text())["task_arn"] == standing_task
     no_holder(stack)
@@ -94,7 +94,7 @@ def test_a_server_that_never_answers_leaves_the_run_where_it_is(
         raise ServerSilentError("silence")
 
     monkeypatch.setattr(StandingServer, "start_run", silent)
-    monkeypatch.setattr(non_isolated_runs, "RESOLVE_SECONDS", 0)
+    monkeypatch.setattr(non_isolated_start, "RESOLVE_SECONDS", 0)
     run = launches.launch()
     assert run.status is DagsterRunStatus.STARTING
     assert "started nowhere else" in launches.events(run)[-1]
@@ -124,13 +124,15 @@ def test_a_task_that_ends_before_the_run_begins_sends_it_back(
     monkeypatch.setattr(StandingServer, "start_run", after_its_end)
     later = launches.create(tags=NON_ISOLATED)
     run = launches.launch()
-    assert f"Task {task_arn} ended before the run began" in sent_back(launches, stack, run)
+    assert f"It ended before the run began. Its standing task {task_arn}" in sent_back(
+        launches, stack, run
+    )
 
     # The name's server does not answer: nothing was started, so nothing is waited for.
     assert "did not take it" in sent_back(launches, stack, launches.submit(later))
 
 
-def test_a_draining_server_refuses_and_the_run_is_isolated(
+def test_a_server_that_shuts_down_refuses_and_the_run_is_isolated(
     own_server: tuple[str, Launches], stack: Stack, tmp_path: Path
 ) -> None:
     task_arn, launches = own_server
@@ -141,7 +143,7 @@ def test_a_draining_server_refuses_and_the_run_is_isolated(
         DagsterApiStub(channel).ShutdownServer(dagster_api_pb2.Empty())  # type: ignore[no-untyped-call]
     stack.slots.release(going_on.run_id, 1)
     run = launches.launch()
-    assert "shut down" in sent_back(launches, stack, run)
+    assert "It is shutting down." in sent_back(launches, stack, run)
     # What is going on ends in its own time, and its server after it.
     go.touch()
     assert launches.ended(going_on).status is DagsterRunStatus.SUCCESS
@@ -197,16 +199,16 @@ class TestHealth:
     def test_of_a_run_that_its_server_disowns(
         self, launches: Launches, stack: Stack, standing_task: str
     ) -> None:
-        address = f"{stack.address(standing_task)}:{PORT}"
+        address = f"{stack.address(standing_task)}:{CONTROL_PORT}"
         run = self.hosted(launches, task_arn=standing_task, address=address)
         status, message = self.check(launches, run)
         assert status is WorkerStatus.FAILED
-        assert "no longer has a process" in message
+        assert "process has ended" in message
 
     def test_of_a_run_whose_address_another_task_has_now(
         self, launches: Launches, stack: Stack, standing_task: str
     ) -> None:
-        address = f"{stack.address(standing_task)}:{PORT}"
+        address = f"{stack.address(standing_task)}:{CONTROL_PORT}"
         run = self.hosted(launches, task_arn=standing_task + "0", address=address)
         assert self.check(launches, run)[0] is WorkerStatus.FAILED
 

@@ -19,7 +19,7 @@ from run_isolation.dagster.sources import make_reconciler
 from run_isolation.policy import Kind
 from run_isolation.reconciler import ABANDONED_SECONDS
 from run_isolation.server_identity import ServerIdentity
-from tests.runtime.dagster.account import LOCATION, PORT, Stack, eventually
+from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, Stack, eventually
 from tests.runtime.dagster.launches import Launches
 
 NOBODY = "127.0.0.1:9"
@@ -115,7 +115,7 @@ def test_a_task_that_ecs_has_forgotten_takes_its_runs_along(
 def test_runs_that_a_live_server_disowns_go(
     passes: Passes, launches: Launches, stack: Stack, standing_task: str
 ) -> None:
-    address = f"{stack.address(standing_task)}:{PORT}"
+    address = f"{stack.address(standing_task)}:{CONTROL_PORT}"
     passes.hold(launches.create(), ServerIdentity(standing_task, address))
     # Another task has had the address since.
     passes.hold(launches.create(), ServerIdentity(standing_task + "0", address))
