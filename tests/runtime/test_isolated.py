@@ -201,54 +201,6 @@ def test_tags_that_would_cost_ours_are_refused(
     assert allowed in problem.allowed
 
 
-ON_DEMAND = {"launchType": "FARGATE"}
-SPOT = {"capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]}
-MIXED = [
-    {"capacityProvider": "FARGATE", "weight": 1, "base": 1},
-    {"capacityProvider": "FARGATE_SPOT", "weight": 4},
-]
-
-
-@pytest.mark.parametrize(
-    ("spot", "asked", "first"),
-    [
-        (False, {}, ON_DEMAND),
-        (True, {}, SPOT),
-        (True, {"launchType": "FARGATE"}, ON_DEMAND),
-        (False, {"capacityProviderStrategy": MIXED}, {"capacityProviderStrategy": MIXED}),
-        # As with EcsRunLauncher, the strategy goes before the launch type.
-        (
-            False,
-            {"launchType": "FARGATE", "capacityProviderStrategy": MIXED},
-            {"capacityProviderStrategy": MIXED},
-        ),
-    ],
-)
-def test_only_the_first_attempt_is_on_spot(
-    spot: bool, asked: dict[str, Any], first: dict[str, Any]
-) -> None:
-    locations = {"sales": MANIFEST.locations["sales"].model_copy(update={"spot": spot})}
-    manifest = MANIFEST.model_copy(update={"locations": locations})
-
-    def capacity(attempt: int) -> dict[str, Any]:
-        sent = request(manifest, asking(attempt, run_task_kwargs=asked))
-        names = ("launchType", "capacityProviderStrategy")
-        return {name: sent[name] for name in names if name in sent}
-
-    assert capacity(1) == first
-    assert [capacity(attempt) for attempt in (2, 3, 4)] == [ON_DEMAND] * 3
-
-
-def test_zones_in_turn_from_the_third_attempt_on() -> None:
-    subnets = [
-        request(MANIFEST, asking(attempt))["networkConfiguration"]["awsvpcConfiguration"]["subnets"]
-        for attempt in range(1, 6)
-    ]
-
-    assert subnets[:2] == [["subnet-1", "subnet-2"]] * 2
-    assert subnets[2:] == [["subnet-1"], ["subnet-2"], ["subnet-1"]]
-
-
 def test_public_address() -> None:
     network = MANIFEST.network.model_copy(update={"assign_public_ip": True})
     manifest = MANIFEST.model_copy(update={"network": network})

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from dagster import DagsterRun, DagsterRunStatus
-from dagster._core.launcher import LaunchRunContext
 
-from run_isolation import LaunchFailedError, LaunchTagsError, launch_isolated, tags
+from run_isolation import LaunchFailedError, LaunchTagsError, tags
 from run_isolation.dagster import isolated_launch, launcher, run_tags
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.isolated_launch import IsolatedLauncher, RunNotLaunchableError
@@ -341,62 +339,6 @@ def test_a_relaunch_in_vain_is_left_to_going_on(
     assert (stored.attempt, stored.task_arn) == (2, None)
     assert hasty.go_on(launches.instance, launches.read(run))
     assert run_tags.read(launches.read(run)).attempt == 2
-
-
-Meanwhile = Callable[[Launches, DagsterRun], None]
-
-
-def cancel(launches: Launches, run: DagsterRun) -> None:
-    launches.instance.report_run_canceling(run)
-
-
-def delete(launches: Launches, run: DagsterRun) -> None:
-    launches.instance.delete_run(run.run_id)
-
-
-@pytest.mark.parametrize("meanwhile", [cancel, delete])
-def test_nobody_is_launched_for_whom_nobody_waits_any_more(
-    launches: Launches, stack: Stack, deployment: Deployment, run: DagsterRun, meanwhile: Meanwhile
-) -> None:
-    stack.account.fault("run_task_failures", times=5)
-
-    def pause(seconds: float) -> None:
-        if launches.instance.get_run_by_id(run.run_id) is not None:
-            meanwhile(launches, launches.read(run))
-
-    patient = IsolatedLauncher(deployment, seconds=1000, sleep=pause)
-    assert not patient.launch(launches.instance, run)
-
-    assert len(stack.account.sent("RunTask")) == 2
-    left = launches.instance.get_run_by_id(run.run_id)
-    assert (left and left.status) == (DagsterRunStatus.CANCELED if meanwhile is cancel else None)
-
-
-@pytest.mark.parametrize("stop_fails", [False, True])
-def test_a_run_canceled_during_its_launch_leaves_no_task(
-    launches: Launches, stack: Stack, stop_fails: bool
-) -> None:
-    if stop_fails:
-        stack.account.fault("error", operation="StopTask", code="ServerException", times=ALWAYS)
-    run = launches.create()
-    launches.instance.report_run_canceling(run)
-    launches.instance.run_launcher.launch_run(LaunchRunContext(run, launches.workspace()))
-    assert launches.read(run).status is DagsterRunStatus.CANCELED
-    assert stack.account.sent("StopTask")[0]["task"] == run_tags.read(launches.read(run)).task_arn
-
-
-def test_a_run_deleted_during_its_launch_leaves_no_task(
-    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = launches.create()
-
-    def delete_and_launch(*args: Any) -> str:
-        launches.instance.delete_run(run.run_id)
-        return launch_isolated(*args)
-
-    monkeypatch.setattr(isolated_launch, "launch_isolated", delete_and_launch)
-    launches.instance.run_launcher.launch_run(LaunchRunContext(run, launches.workspace()))
-    assert len(stack.account.sent("RunTask")) == len(stack.account.sent("StopTask")) == 1
 
 
 def test_everything_that_a_run_may_ask_for_reaches_its_task(
