@@ -60,6 +60,7 @@ lock: $(INSTALLED)  ## pin every dependency again, with hashes
 	echo hatchling | $(IMAGE_COMPILE) - -o images/build-requirements.txt
 	$(COMPILE) bench/requirements.in --constraints requirements.txt --universal --python-version 3.11 \
 	  -o bench/requirements.txt
+	$(COMPILE) bench/launch/prefect.in --universal --python-version 3.11 -o bench/launch/prefect.txt
 
 clean: down  ## remove the environment and the local deployment's files
 	rm -rf $(VENV) .local

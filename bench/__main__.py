@@ -9,12 +9,12 @@ from typing import Final
 import click
 from rich.console import Console
 
-from bench import slots
+from bench import launch, launch_faults, slots
 from bench.harness import save, saved
 from bench.report import markdown, show, write_readme
 
-BENCHMARKS: Final = {"slots": slots}
-"""Packages with a TITLE and, in their module ``measure``, a ``measure()``."""
+BENCHMARKS: Final = {"slots": slots, "launch": launch, "launch_faults": launch_faults}
+"""Packages with a TITLE, a LEGEND and, in their module ``measure``, a ``measure()``."""
 
 
 @click.command()
@@ -32,7 +32,9 @@ def main(names: tuple[str, ...], as_json: bool, only_saved: bool) -> None:
             click.echo(f"[{','.join(row.model_dump_json() for row in [*rows, *cells])}]")
         else:
             show(BENCHMARKS[name].TITLE, rows, cells, Console())
-    write_readme([markdown(each.TITLE, *saved(name)) for name, each in BENCHMARKS.items()])
+    write_readme(
+        [markdown(each.TITLE, *saved(name), each.LEGEND) for name, each in BENCHMARKS.items()]
+    )
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
@@ -88,8 +89,17 @@ def interleaved(contenders: Mapping[str, Callable[[], float]], runs: int) -> dic
 
 
 def save(name: str, rows: Sequence[Row], cells: Sequence[Cell]) -> None:
-    """Writes ``results/<name>.json`` and, where there are cells, ``<name>_behaviour.json``."""
+    """Writes ``results/<name>.json`` and, where there are cells, ``<name>_behaviour.json``.
+
+    Where there are cells alone, ``<name>.json`` has an entry for each fault, with a cell for each
+    contender under its name.
+    """
     RESULTS.mkdir(exist_ok=True)
+    if not rows:
+        table = [_entry(fault, cells) for fault in dict.fromkeys(cell.fault for cell in cells)]
+        text = json.dumps(table, indent=2, ensure_ascii=False)
+        _rows_of(name).write_text(f"{text}\n", encoding="utf-8")
+        return
     _rows_of(name).write_bytes(_ROWS.dump_json(list(rows), indent=2) + b"\n")
     if cells:
         _cells_of(name).write_bytes(_CELLS.dump_json(list(cells), indent=2) + b"\n")
@@ -98,10 +108,27 @@ def save(name: str, rows: Sequence[Row], cells: Sequence[Cell]) -> None:
 def saved(name: str) -> tuple[list[Row], list[Cell]]:
     """The results of the last run; empty lists where there was none."""
     rows, cells = _rows_of(name), _cells_of(name)
+    content = json.loads(rows.read_bytes()) if rows.exists() else []
+    if any("fault" in entry for entry in content):
+        return [], [cell for entry in content for cell in _cells_in(entry)]
     return (
-        _ROWS.validate_json(rows.read_bytes()) if rows.exists() else [],
+        _ROWS.validate_python(content),
         _CELLS.validate_json(cells.read_bytes()) if cells.exists() else [],
     )
+
+
+def _entry(fault: str, cells: Sequence[Cell]) -> dict[str, Any]:
+    own = [cell for cell in cells if cell.fault == fault]
+    return {
+        "fault": fault,
+        **{cell.contender: cell.model_dump(exclude={"fault", "contender"}) for cell in own},
+    }
+
+
+def _cells_in(entry: dict[str, Any]) -> list[Cell]:
+    fault = entry["fault"]
+    own = {name: cell for name, cell in entry.items() if name != "fault"}
+    return [Cell(fault=fault, contender=name, **cell) for name, cell in own.items()]
 
 
 def _rows_of(name: str) -> Path:

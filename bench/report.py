@@ -13,7 +13,6 @@ from rich.table import Table
 from bench.harness import Cell, Row
 
 README: Final = Path(__file__).parent.parent / "README.md"
-LEGEND: Final = "-: can't do it; ✗: let in too many, told its caller wrong, or lost the slot."
 _BETWEEN_MARKERS: Final = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
 
 
@@ -30,10 +29,10 @@ def show(title: str, rows: Sequence[Row], cells: Sequence[Cell], console: Consol
         console.print(f"{row.metric}: {row.note}", highlight=False)
 
 
-def markdown(title: str, rows: Sequence[Row], cells: Sequence[Cell]) -> str:
+def markdown(title: str, rows: Sequence[Row], cells: Sequence[Cell], legend: str) -> str:
     """The results of one benchmark as a section of the README."""
     tables = ("\n".join(_markdown_lines(grid)) for grid in _grids(rows, cells))
-    return f"**{title}**\n\n" + "\n\n".join(tables) + f"\n\n{LEGEND}\n"
+    return f"**{title}**\n\n" + "\n\n".join(tables) + f"\n\n{legend}\n"
 
 
 def write_readme(sections: Sequence[str], readme: Path = README) -> None:
@@ -82,11 +81,13 @@ def _cells_grid(cells: Sequence[Cell]) -> Grid:
     found = {(cell.fault, cell.contender): cell for cell in cells}
     return [
         ["Fault", *contenders],
-        *([fault, *(_words(found[fault, name]) for name in contenders)] for fault in faults),
+        *([fault, *(_words(found.get((fault, name))) for name in contenders)] for fault in faults),
     ]
 
 
-def _words(cell: Cell) -> str:
+def _words(cell: Cell | None) -> str:
+    if cell is None:
+        return "-"
     return cell.outcome if cell.kept else f"✗ {cell.outcome}"
 
 

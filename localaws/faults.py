@@ -137,6 +137,12 @@ class DeadTask(Fault):
     hide_containers: bool = False
 
 
+class NoContainers(Fault):
+    """A task that has stopped shows an empty list of containers, so no exit code either."""
+
+    kind: Literal["no_containers"] = "no_containers"
+
+
 class SlowTask(Fault):
     """A task stays in PROVISIONING for `seconds`."""
 
@@ -152,6 +158,7 @@ AnyFault = Annotated[
     | RunTaskFailures
     | MissingTasks
     | DeadTask
+    | NoContainers
     | SlowTask,
     Field(discriminator="kind"),
 ]

@@ -21,6 +21,7 @@ from localaws.ecs import placement as placing
 from localaws.ecs.definition import TaskSpec, resolve
 from localaws.ecs.discovery import Discovery
 from localaws.ecs.host import Host
+from localaws.ecs.interfaces import Interfaces
 from localaws.ecs.runner import Runner
 from localaws.ecs.service import Deployment, Service
 from localaws.ecs.services import Services
@@ -54,6 +55,7 @@ class LocalEcsBackend(EC2ContainerServiceBackend):
         self._runners: dict[str, Runner] = {}
         self._revisions: dict[str, int] = {}
         self._discovery = Discovery(account_id, region_name)
+        self._interfaces = Interfaces(account_id, region_name)
         self.scheduler = Services(self._launch_for, self._lock)
 
     def reset(self) -> None:
@@ -173,13 +175,15 @@ class LocalEcsBackend(EC2ContainerServiceBackend):
             "region": self.region_name,
             "group": params.get("group") or f"family:{definition.family}",
             "started_by": params.get("startedBy") or "",
-            "subnet": network["subnets"][0],
+            "network": network,
             "tags": tags,
             "shown": placing.check_capacity(params, cluster),
         }
 
     def _run(self, definition: Any, spec: TaskSpec, where: Mapping[str, Any]) -> Task:
-        place = Placement(address=self.host.addresses.take(), **where)
+        address = self.host.addresses.take()
+        interface = self._interfaces.create(where["network"], address)
+        place = Placement(address=address, interface=interface, **where)
         task = Task(definition, spec, place, self._task_changed)
         self._tasks[task.id] = task
         # moto finds the tags of a task here.
@@ -208,6 +212,7 @@ class LocalEcsBackend(EC2ContainerServiceBackend):
         self._discovery.sync(task)
         if task.status is Status.STOPPED:
             self._runners.pop(task.id, None)
+            self._interfaces.delete(task.placement.interface)
         self.scheduler.wake()
 
     def task(self, arn: str) -> Task:

@@ -16,7 +16,7 @@ from localaws.ecs.logs import LogConfigurationError, LogStream
 from localaws.ecs.process import ContainerProcess
 from localaws.ecs.states import Status, utcnow
 from localaws.ecs.task import Task
-from localaws.faults import DeadTask, SlowTask
+from localaws.faults import DeadTask, NoContainers, SlowTask
 
 #: Docker's exit code of a container that SIGKILL ended.
 KILLED = 137
@@ -238,4 +238,6 @@ class Runner:
         self._host.metadata.remove(task)
         self._host.addresses.give_back(task.placement.address)
         shutil.rmtree(self._home, ignore_errors=True)
+        if self._host.faults.take(NoContainers, task.describe()):
+            task.hide_containers = True
         task.advance(Status.STOPPED)

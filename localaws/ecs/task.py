@@ -22,6 +22,8 @@ class Placement:
         address: The task's own loopback address.
         started_by: `startedBy` of RunTask, or a service's deployment id.
         group: `family:NAME` or `service:NAME`.
+        network: Its awsvpc configuration; the first subnet is the one.
+        interface: Id of its network interface.
         shown: What RunTask was given and DescribeTasks repeats (launch type, platform ...).
     """
 
@@ -30,7 +32,8 @@ class Placement:
     address: str
     group: str
     started_by: str = ""
-    subnet: str = ""
+    network: Mapping[str, Any] = field(default_factory=dict)
+    interface: str = ""
     tags: Sequence[Mapping[str, str]] = ()
     shown: Mapping[str, Any] = field(default_factory=dict)
 
@@ -212,8 +215,8 @@ class Task:
 
     def _describe_interface(self) -> dict[str, Any]:
         details = {
-            "subnetId": self.placement.subnet,
-            "networkInterfaceId": f"eni-{self.id[:17]}",
+            "subnetId": next(iter(self.placement.network.get("subnets", [])), ""),
+            "networkInterfaceId": self.placement.interface,
             "privateIPv4Address": self.placement.address,
         }
         attached = self.status.order < Status.DEPROVISIONING.order

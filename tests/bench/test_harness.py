@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,3 +45,21 @@ def test_results_come_back_as_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     assert saved("x") == ([row], [cell])
     assert saved("never run") == ([], [])
+
+
+def test_cells_alone_are_a_table_with_an_entry_for_each_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    cells = [
+        Cell(fault="f", contender="ours", outcome="fine", kept=True, observed={"n": 1}),
+        Cell(fault="f", contender="peer", outcome="lost", kept=False, observed={"n": 2}),
+        Cell(fault="g", contender="ours", outcome="fine", kept=True, observed={}),
+    ]
+
+    save("x", [], cells)
+
+    table = json.loads((tmp_path / "x.json").read_text())
+    assert [list(entry) for entry in table] == [["fault", "ours", "peer"], ["fault", "ours"]]
+    assert table[0]["peer"] == {"outcome": "lost", "kept": False, "observed": {"n": 2}}
+    assert saved("x") == ([], cells)

@@ -12,12 +12,15 @@ def test_a_section_shows_what_is_worse_and_what_went_wrong() -> None:
     cells = [
         Cell(fault="f", contender="ours", outcome="fine", kept=True, observed={}),
         Cell(fault="f", contender="p", outcome="two in", kept=False, observed={}),
+        Cell(fault="g", contender="ours", outcome="well", kept=True, observed={}),
     ]
 
-    lines = report.markdown("Title", [ROW], cells).splitlines()
+    lines = report.markdown("Title", [ROW], cells, "legend").splitlines()
 
     assert "| m (s, lower is better) | 2 | 1 | - | 0.50x |" in lines
     assert "| f | fine | ✗ two in |" in lines
+    assert "| g | well | - |" in lines
+    assert lines[-1] == "legend"
 
 
 def test_only_what_is_between_the_markers_is_written(tmp_path: Path) -> None:
@@ -39,4 +42,4 @@ def test_a_readme_without_markers_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_readme_shows_the_committed_results() -> None:
-    assert report.markdown(slots.TITLE, *saved("slots")) in report.README.read_text()
+    assert report.markdown(slots.TITLE, *saved("slots"), slots.LEGEND) in report.README.read_text()

@@ -58,7 +58,7 @@ def postgres_programs() -> Path | None:
 @contextmanager
 def postgres(programs: Path, account: LocalAccount) -> Iterator[Storage]:
     """A server of its own with an empty database, and the secret that holds its URL."""
-    with _server(programs) as url:
+    with server(programs) as url:
         secret = account.client("secretsmanager").create_secret(
             Name="e2e-database-url", SecretString=url
         )
@@ -69,8 +69,8 @@ def postgres(programs: Path, account: LocalAccount) -> Iterator[Storage]:
 
 
 @contextmanager
-def _server(programs: Path) -> Iterator[str]:
-    """Its URL. Answers on one port of 127.0.0.1 only."""
+def server(programs: Path) -> Iterator[str]:
+    """Postgres with an empty database: its URL. Answers on one port of 127.0.0.1 only."""
     user = _unprivileged()
     # Not below pytest's directories: only their owner can go in.
     directory = Path(tempfile.mkdtemp(prefix="run-isolation-postgres-"))

@@ -21,6 +21,7 @@ from localaws.faults import (
     LostRequest,
     LostResponse,
     MissingTasks,
+    NoContainers,
     RunTaskFailures,
     SlowTask,
 )
@@ -169,6 +170,17 @@ def test_a_task_dead_before_its_start(impatient: Cluster, local_account: LocalAc
 def test_a_dead_task_without_containers(impatient: Cluster, local_account: LocalAccount) -> None:
     local_account.faults.add(DeadTask(hide_containers=True))
     task = local_account.task(run(impatient)["tasks"][0]["taskArn"]).wait_for("STOPPED")
+    assert impatient.describe(task)["containers"] == []
+
+
+def test_a_task_whose_containers_are_not_shown_once_it_has_stopped(
+    impatient: Cluster, local_account: LocalAccount
+) -> None:
+    local_account.faults.add(NoContainers())
+    task = local_account.task(run(impatient)["tasks"][0]["taskArn"]).wait_for("RUNNING")
+    assert impatient.describe(task)["containers"]
+    impatient.ecs.stop_task(cluster=impatient.name, task=task.task_arn)
+    task.wait_for("STOPPED")
     assert impatient.describe(task)["containers"] == []
 
 

@@ -81,6 +81,10 @@ class Account:
         """Puts a fault of localaws in force."""
         self._administer("POST", "faults", {"kind": kind, **fields})
 
+    def hits(self) -> int:
+        """How often the faults in force have struck."""
+        return sum(fault["hits"] for fault in self._administer("GET", "faults"))
+
     def calls(self) -> list[str]:
         """Names of the API calls of the code under test in this process, since ``forget``."""
         return [call["operation"] for call in self._calls()]
@@ -213,7 +217,10 @@ class Stack:
                     "command": command,
                     "stopTimeout": 5,
                     "logConfiguration": {"logDriver": "awslogs", "options": logs},
-                    "environment": [{"name": "RUN_ISOLATION_MANIFEST", "value": PARAMETER}],
+                    "environment": [
+                        {"name": "DAGSTER_CURRENT_IMAGE", "value": LOCATION},
+                        {"name": "RUN_ISOLATION_MANIFEST", "value": PARAMETER},
+                    ],
                     **container,
                 }
             ],

@@ -126,10 +126,15 @@ def launches(
 def serve(stack: Stack) -> str:
     """Starts a standing task and waits until its server answers."""
     task_arn = stack.run_task(stack.standing_definition)
+    wait_until_served(stack, task_arn)
+    return task_arn
+
+
+def wait_until_served(stack: Stack, task_arn: str) -> None:
+    """Waits until a standing task's server answers."""
     eventually(lambda: stack.describe(task_arn)["lastStatus"] in ("RUNNING", "STOPPED"))
     with grpc.insecure_channel(f"{stack.address(task_arn)}:{PORT}") as channel:
         try:
             grpc.channel_ready_future(channel).result(timeout=40)
         except grpc.FutureTimeoutError:
             pytest.fail(stack.output("standing", task_arn))
-    return task_arn

@@ -12,6 +12,8 @@ Run config of every job, all of it optional:
           wait_for: /path/go             # goes on when this file exists
           seconds: 0.5                   # then sleeps
           ignore_signals: true           # SIGINT and SIGTERM do nothing
+          fill_memory: true              # takes memory until the task has none left
+          exit_code: 0                   # ends the process at once with this code
           fail: true                     # ends with an exception
 """
 
@@ -47,6 +49,8 @@ NON_ISOLATED = {"dagster/isolation": "disabled"}
 VERSION_TAG = "probe/code_version"
 WAIT_LIMIT_SECONDS = 120.0
 POLL_SECONDS = 0.02
+MIB = 2**20
+FILL_LIMIT_MIB = 4096
 
 
 class Work(Config):
@@ -57,6 +61,8 @@ class Work(Config):
         wait_for: File to wait for, at most WAIT_LIMIT_SECONDS; none when empty.
         seconds: How long to sleep, in seconds.
         ignore_signals: Whether SIGINT and SIGTERM are ignored while the op runs.
+        fill_memory: Whether to take memory until the process is killed for it.
+        exit_code: Exit code to end the process with, at once; it goes on when negative.
         fail: Whether to end with an exception.
     """
 
@@ -64,6 +70,8 @@ class Work(Config):
     wait_for: str = ""
     seconds: float = 0.0
     ignore_signals: bool = False
+    fill_memory: bool = False
+    exit_code: int = -1
     fail: bool = False
 
     def do(self, run_id: str, log: DagsterLogManager) -> Place:
@@ -79,6 +87,10 @@ class Work(Config):
         if self.wait_for:
             _wait_for(Path(self.wait_for))
         time.sleep(self.seconds)
+        if self.fill_memory:
+            _fill_memory()
+        if self.exit_code >= 0:
+            os._exit(self.exit_code)
         if self.fail:
             raise RuntimeError("probe: the run config asked for a failure")
         return place
@@ -102,6 +114,12 @@ def _wait_for(path: Path) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"probe: {path} did not appear in {WAIT_LIMIT_SECONDS} s")
         time.sleep(POLL_SECONDS)
+
+
+def _fill_memory() -> None:
+    """Take memory, and use it, at most FILL_LIMIT_MIB where nothing limits it."""
+    taken = [bytearray(b"x" * MIB) for _ in range(FILL_LIMIT_MIB)]
+    raise MemoryError(f"probe: {len(taken)} MiB are taken, and nobody minds")
 
 
 @op
