@@ -8,6 +8,7 @@ the code location by its name, until another task has taken this one's place.
 from __future__ import annotations
 
 from functools import partial
+from threading import Event
 from typing import Any, Final, Protocol
 
 from dagster._grpc.server import DagsterGrpcServer
@@ -19,9 +20,12 @@ from run_isolation.standing_task import Listener
 SERVICE: Final = "DagsterApi"
 """What Dagster's server calls itself in health checks (dagster/_grpc/server.py)."""
 
+_CANCEL_SECONDS: Final = 5
+"""For calls to be canceled after their grace period, as in Dagster's own server."""
+
 
 class PublicListener:
-    """The public port. One thread opens and closes it.
+    """The public port. One thread at a time opens and closes it.
 
     Args:
         options: What Dagster's server is made with; it binds the port when it is made.
@@ -30,6 +34,7 @@ class PublicListener:
     def __init__(self, options: dict[str, Any]) -> None:
         self._make = partial(DagsterGrpcServer, **options)
         self._serving: DagsterGrpcServer | None = None
+        self._closing: list[tuple[DagsterGrpcServer, Event]] = []
 
     def open(self) -> None:
         """Serves.
@@ -45,9 +50,17 @@ class PublicListener:
     def close(self) -> None:
         """Accepts no more calls; those that are being answered get Dagster's own grace period."""
         if self._serving is not None:
-            grace = default_grpc_server_shutdown_grace_period()  # type: ignore[no-untyped-call]
-            self._serving.server.stop(grace)
+            self._closing.append((self._serving, self._serving.server.stop(_grace())))
             self._serving = None
+
+    def wait_until_closed(self) -> None:
+        """Returns when no call is left.
+
+        A process that ends before spins for ever: grpc's server waits in its destructor for a
+        thread that is no longer there (grpc/_cython/_cygrpc/server.pyx.pxi, ``destroy``).
+        """
+        for _, closed in self._closing:
+            closed.wait(_grace() + _CANCEL_SECONDS)
 
 
 class Servicer(Protocol):
@@ -73,3 +86,9 @@ class TwoPortServer(DagsterGrpcServer):
             super().serve()  # type: ignore[no-untyped-call]
         finally:
             self._public.close()
+            self._public.wait_until_closed()
+
+
+def _grace() -> float:
+    seconds: float = default_grpc_server_shutdown_grace_period()  # type: ignore[no-untyped-call]
+    return seconds

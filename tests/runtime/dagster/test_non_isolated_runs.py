@@ -150,6 +150,16 @@ def test_a_server_that_shuts_down_refuses_and_the_run_is_isolated(
     eventually(lambda: stack.describe(task_arn)["lastStatus"] == "STOPPED")
 
 
+def test_a_server_that_hosted_runs_ends_by_itself_when_ecs_ends_its_task(
+    own_server: tuple[str, Launches], stack: Stack
+) -> None:
+    task_arn, launches = own_server
+    launches.ended(launches.launch())
+    stack.stop(task_arn)
+    # Not 137: it would have been killed after the 5 seconds that it has here.
+    assert stack.describe(task_arn)["containers"][0]["exitCode"] == 0
+
+
 def test_a_server_that_is_not_ours_takes_no_run(
     launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
