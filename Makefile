@@ -33,7 +33,7 @@ unit: $(INSTALLED)  ## tests that need neither the engine nor a running deployme
 	$(PYTEST) -n 2 --dist loadfile -m "account and not (engine or e2e)"
 
 engine: $(INSTALLED)  ## tests that drive the real Pulumi engine and real Dagster processes
-	$(PYTEST) -m "engine or e2e"
+	$(PYTEST) -m "(engine or e2e) and not rival"
 
 torture: $(INSTALLED)  ## kill, stop and cut off launchers, servers and runs; count what is alive (make torture SEED=7)
 	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED))

@@ -66,11 +66,7 @@ def test_calls_of_a_launch(
 @pytest.mark.parametrize(
     ("kind", "calls"),
     [
-        pytest.param(
-            Ours,
-            ["StopTask"],
-            marks=pytest.mark.xfail(strict=True, reason="a cancel looks at the task first"),
-        ),
+        (Ours, ["StopTask"]),
         (Pinned, ["DescribeTasks", "StopTask"]),
         (Defaults, ["DescribeTasks", "StopTask"]),
     ],
@@ -87,9 +83,7 @@ def test_calls_of_a_cancel(
 @pytest.mark.parametrize(
     ("kind", "calls"),
     [
-        pytest.param(
-            Ours, 1, marks=pytest.mark.xfail(strict=True, reason="health is asked run by run")
-        ),
+        (Ours, 1),
         (Pinned, 3),
     ],
 )

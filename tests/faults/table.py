@@ -26,8 +26,6 @@ class Fault:
     """The status that the run should end with."""
     theirs: str | None
     """The status that EcsRunLauncher 0.29.27 leaves; None where the fault can't happen to it."""
-    not_yet: str = ""
-    """What ours lacks to do what is wanted; empty where it does."""
 
     def held(self, seen: Seen) -> bool:
         """Whether all is as wanted. A success that is true is better than a wanted failure."""

@@ -11,13 +11,7 @@ from tests.faults.theatre import Theatre
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
-def _ours(fault: Fault) -> object:
-    reason = fault.not_yet
-    marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
-    return pytest.param(fault, id=fault.name, marks=marks)
-
-
-@pytest.mark.parametrize("fault", [_ours(fault) for fault in FAULTS])
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.name) for fault in FAULTS])
 def test_ours_holds(everything: Theatre, fault: Fault) -> None:
     with everything.stage(OURS) as stage:
         seen = fault.meet(stage)
@@ -29,6 +23,7 @@ def test_ours_holds(everything: Theatre, fault: Fault) -> None:
     assert seen.all_steps, seen
 
 
+@pytest.mark.rival
 @pytest.mark.parametrize(
     "fault", [pytest.param(fault, id=fault.name) for fault in FAULTS if fault.theirs]
 )

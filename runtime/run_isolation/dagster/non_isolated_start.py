@@ -168,8 +168,15 @@ class NonIsolatedStart:
         reason = f"The standing container of its code location did not take it. {why}"
         now = self._instance.get_run_by_id(self._run.run_id)
         if now is not None and self._is_ours(now):
+            # Its first task is attempt 1, as of any run: what was before had none.
             run_tags.write(
-                self._instance, now, kind=Kind.ISOLATED, reason=reason, task_arn="", address=""
+                self._instance,
+                now,
+                kind=Kind.ISOLATED,
+                reason=reason,
+                attempt=0,
+                task_arn="",
+                address="",
             )
             self._instance.report_engine_event(f"This run is isolated after all. {reason}", now)
             self._instance.report_dagster_event(DagsterEvent.job_enqueue(now), run_id=now.run_id)
