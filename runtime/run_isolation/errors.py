@@ -5,6 +5,8 @@
     RunIsolationError
     ├── ManifestError               the manifest is missing, malformed, or lacks a code location
     ├── TaskMetadataError           the task can't find out its own ARN and address
+    ├── ProtectionError             ECS did not begin, renew or end the protection of the task
+    ├── DrainingError               this server starts no more runs: ask another one
     ├── TableError                  the slot table gave no usable answer; never means "no slot"
     │   ├── TableUnreachableError   no answer in time, or throttled: may have been applied
     │   ├── TableRefusedError       AWS refused the call: not applied
@@ -56,6 +58,14 @@ class TaskMetadataError(RunIsolationError):
             "ECS serves it in every Fargate task of platform version 1.4.0 or later; outside of a "
             "task unset ECS_CONTAINER_METADATA_URI_V4."
         )
+
+
+class ProtectionError(RunIsolationError):
+    """ECS did not begin, renew or end the protection of this task."""
+
+
+class DrainingError(RunIsolationError):
+    """The server starts no more runs: ask another one. ``str()`` says why."""
 
 
 class TableError(RunIsolationError):

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import Final, Generic, TypeVar
 
-from run_isolation.errors import RunIsolationError
+from run_isolation.errors import DrainingError, RunIsolationError
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots import Slots
 
@@ -17,10 +17,6 @@ _REMEMBERED_STARTS: Final = 1000
 """How many runs a server tells apart from new ones. A caller repeats itself for minutes at most."""
 
 Answer = TypeVar("Answer")
-
-
-class DrainingError(RunIsolationError):
-    """The server starts no more runs: ask another one. ``str()`` says why."""
 
 
 class Hosting(Generic[Answer]):

@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from run_isolation.errors import RunIsolationError
+from run_isolation.errors import ProtectionError
 
 AGENT_VARIABLE: Final = "ECS_AGENT_URI"
 """Set by ECS
@@ -31,10 +31,6 @@ RENEW_SECONDS: Final = 300
 
 CALL_SECONDS: Final = 3
 """Deadline of one call; the start of a run waits for the first."""
-
-
-class ProtectionError(RunIsolationError):
-    """ECS did not do what was asked. ``str()`` says why."""
 
 
 class TaskProtection:

@@ -9,6 +9,7 @@ from threading import Event
 import pytest
 
 from run_isolation import Holder, Slots
+from run_isolation.errors import DrainingError
 from run_isolation.hosting import Hosting
 from run_isolation.server_identity import ServerIdentity
 from tests.runtime.network import ALWAYS, Network
@@ -110,6 +111,27 @@ def test_a_start_that_fails_fails_for_every_caller(hosting: Hosting[str]) -> Non
         with pytest.raises(OSError, match="no processes left"):
             hosting.start(RUN, 1, broken, refused)
     assert hosting.starting() == frozenset()
+
+
+def test_while_it_drains_only_what_it_has_started_is_answered(slots: Slots, starts: Starts) -> None:
+    why: list[str] = []
+    enable(slots.client, limit=2)
+    for run in (RUN, "run-b"):
+        slots.acquire(Holder(run, 1, "sales"))
+    hosting: Hosting[str] = Hosting(
+        SERVER, lambda: slots, logging.getLogger("test"), lambda: why[0] if why else None
+    )
+    hosting.start(RUN, 1, starts, refused)
+    why.append("Task 2 has taken its place.")
+    assert hosting.start(RUN, 1, starts, refused) == "started"
+    with pytest.raises(DrainingError, match="Task 2 has taken its place"):
+        hosting.start("run-b", 1, starts, refused)
+    assert hosting.starting() == frozenset()
+    assert {holder.run_id: holder.hosted_by for holder in slots.holders()}["run-b"] is None
+    # It serves again: the refusal was not for good.
+    why.clear()
+    assert hosting.start("run-b", 1, starts, refused) == "started"
+    assert starts.count == 2
 
 
 def test_the_end_of_the_process_frees_the_slot_and_no_other(

@@ -22,7 +22,8 @@ from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.listeners import TwoPortServer
 from run_isolation.dagster.seam import replaced
 from run_isolation.dagster.standing_server import DRAINING
-from run_isolation.hosting import DrainingError, Hosting
+from run_isolation.errors import DrainingError
+from run_isolation.hosting import Hosting
 from run_isolation.protection import TaskProtection
 from run_isolation.redeploys import Redeploys
 from run_isolation.server_identity import ATTEMPT_KEY, SERVER_KEY, ServerIdentity
