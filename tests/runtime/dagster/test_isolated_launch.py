@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -256,8 +257,9 @@ def test_a_run_of_a_server_that_advertises_no_task_definition_is_refused(
 
 @pytest.mark.parametrize("changed", [False, True])
 def test_going_on_finds_the_task_that_was_started_and_not_noted(
-    launches: Launches, stack: Stack, hasty: IsolatedLauncher, run: DagsterRun, changed: bool
+    launches: Launches, stack: Stack, hasty: IsolatedLauncher, tmp_path: Path, changed: bool
 ) -> None:
+    run = launches.create(config={"wait_for": str(tmp_path / "never")})
     assert hasty.launch(launches.instance, run)
     task_arn = run_tags.read(launches.read(run)).task_arn
     run = forget_task(launches, run)
