@@ -118,6 +118,7 @@ class Stack:
 
     account: Account
     sqlite_directory: Path
+    _older_tasks: frozenset[str] = frozenset()
 
     @cached_property
     def ecs(self) -> Any:
@@ -245,14 +246,19 @@ class Stack:
     def isolated_tasks(self, desired_status: str) -> list[str]:
         """ARNs of the isolated tasks that are to run, or of those that are not."""
         family = f"run-isolation-test-{LOCATION}-isolated"
-        found: list[str] = self.ecs.list_tasks(
+        pages = self.ecs.get_paginator("list_tasks").paginate(
             cluster=self.cluster, family=family, desiredStatus=desired_status
-        )["taskArns"]
-        return found
+        )
+        return [arn for page in pages for arn in page["taskArns"]]
 
     def tasks(self) -> list[str]:
-        """ARNs of the isolated tasks, running and stopped."""
-        return [arn for status in ("RUNNING", "STOPPED") for arn in self.isolated_tasks(status)]
+        """ARNs of the isolated tasks of this test, running and stopped."""
+        found = [arn for status in ("RUNNING", "STOPPED") for arn in self.isolated_tasks(status)]
+        return [arn for arn in found if arn not in self._older_tasks]
+
+    def forget_tasks(self) -> None:
+        """Those that are there now belong to earlier tests."""
+        self._older_tasks = frozenset({*self._older_tasks, *self.tasks()})
 
     def dead(self, *command: str) -> str:
         """A task whose container has ended by itself."""

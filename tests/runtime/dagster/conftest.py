@@ -62,6 +62,7 @@ def stack(
     session_stack.account.forget()
     session_stack.slots.client.delete_item(TableName=TABLE, Key={HASH_KEY: {"S": SLOTS_KEY}})
     session_stack.configure(NonIsolatedRuns(enabled=True))
+    session_stack.forget_tasks()
     session_stack.account.forget()
     return session_stack
 

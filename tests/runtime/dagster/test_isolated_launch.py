@@ -54,15 +54,7 @@ def asked(launches: Launches, **values: str) -> DagsterRun:
 
 def tasks(stack: Stack, run: DagsterRun) -> list[str]:
     """ARNs of the run's tasks, running and stopped."""
-    arns = stack.tasks()
-    found = [
-        task
-        for start in range(0, len(arns), 100)
-        for task in stack.ecs.describe_tasks(
-            cluster=stack.cluster, tasks=arns[start : start + 100]
-        )["tasks"]
-    ]
-    return [task["taskArn"] for task in found if task["startedBy"] == started_by(run.run_id)]
+    return stack.tasks_of(started_by(run.run_id))
 
 
 def forget_task(launches: Launches, run: DagsterRun) -> DagsterRun:
