@@ -18,15 +18,13 @@ from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment, switched_off
 from run_isolation.dagster.launched_by import launched_by
 from run_isolation.dagster.queue_limits import queue_limit
+from run_isolation.dagster.run_tags import FIRST_ATTEMPT
 from run_isolation.dagster.sources import make_reconciler
 from run_isolation.errors import ManifestError, TableError
 from run_isolation.manifest import Size
 from run_isolation.policy import Decision, Kind
 from run_isolation.settings import NonIsolatedRuns
 from run_isolation.slots import Acquired, Denied, Disabled, Holder
-
-FIRST_ATTEMPT: Final = 1
-"""A run is non-isolated in its first attempt or never: whatever follows is isolated."""
 
 _UNREAD_SETTINGS: Final = NonIsolatedRuns()
 _UNREAD_SIZE: Final = Size(cpu=0, memory=0)
@@ -57,7 +55,8 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
                 run,
                 kind=decision.kind,
                 reason=decision.reason,
-                attempt=None if isolated else FIRST_ATTEMPT,
+                # Of either kind. So the launcher need not store it before its call.
+                attempt=FIRST_ATTEMPT,
             )
             self._instance.report_engine_event(
                 f"This run is {decision.kind}. {decision.reason}", run

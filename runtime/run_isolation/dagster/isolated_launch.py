@@ -99,7 +99,10 @@ class IsolatedLauncher:
         self._sleep = sleep
 
     def launch(self, instance: DagsterInstance, run: DagsterRun) -> bool:
-        """Starts a task for the run, as its next attempt, which is stored before the call.
+        """Starts a task for the run.
+
+        As the attempt on record where that has no task so far, which saves the storage a write;
+        else as the next one, which is stored before the call.
 
         Returns:
             True: there is a task. False: there is none yet, an event of the run says why, and
@@ -110,8 +113,10 @@ class IsolatedLauncher:
             ManifestError: The deployment is not known, or lacks the code location.
             LaunchError: The run can't be launched; repeating it won't help.
         """
-        attempt = run_tags.read(run).attempt + 1
-        outcome = self._make(instance, run, attempt, stored=False, seconds=self._seconds)
+        ours = run_tags.read(run)
+        waits = ours.kind is Kind.ISOLATED and ours.attempt > 0 and ours.task_arn is None
+        attempt = ours.attempt if waits else ours.attempt + 1
+        outcome = self._make(instance, run, attempt, stored=waits, seconds=self._seconds)
         if outcome is None:
             return False
         if outcome.task_arn is None:

@@ -168,13 +168,13 @@ class NonIsolatedStart:
         reason = f"The standing container of its code location did not take it. {why}"
         now = self._instance.get_run_by_id(self._run.run_id)
         if now is not None and self._is_ours(now):
-            # Its first task is attempt 1, as of any run: what was before had none.
+            # Its first task is the first attempt, as of any run: what was before had none.
             run_tags.write(
                 self._instance,
                 now,
                 kind=Kind.ISOLATED,
                 reason=reason,
-                attempt=0,
+                attempt=run_tags.FIRST_ATTEMPT,
                 task_arn="",
                 address="",
             )

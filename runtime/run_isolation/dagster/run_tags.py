@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 OWNER: Final = ".dagster/run_isolation_run_id"
 """The run that the others were written for. Dagster's page hides tags below ``.dagster/``."""
 
+FIRST_ATTEMPT: Final = 1
+"""A run is non-isolated in its first attempt or never: whatever follows is isolated."""
+
 
 @dataclass(frozen=True)
 class RunTags:
@@ -26,7 +29,7 @@ class RunTags:
 
     kind: Kind | None = None
     attempt: int = 0
-    """The launch in charge, counted from 1; 0 before the first."""
+    """The launch in charge, counted from 1; 0 where nobody has decided about the run."""
     task_arn: str | None = None
     address: str | None = None
 

@@ -211,7 +211,7 @@ def test_inherited_tags_are_not_taken_for_the_runs_own(launches: Launches) -> No
     parent = launches.ended(launches.launch())
     child = launches.launch(tags=dict(parent.tags) | {tags.ISOLATION: "enabled"})
     assert child.tags[tags.KIND] == "isolated"
-    assert run_tags.read(child) == run_tags.RunTags(kind=Kind.ISOLATED)
+    assert run_tags.read(child) == run_tags.RunTags(kind=Kind.ISOLATED, attempt=1)
     assert child.tags[tags.TASK_ARN] == ""
 
 

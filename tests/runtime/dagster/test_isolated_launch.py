@@ -356,3 +356,25 @@ def test_everything_that_a_run_may_ask_for_reaches_its_task(
     assert {"key": "t", "value": "v"} in task["tags"]
     assert {"key": "dagster/run_id", "value": run.run_id} in task["tags"]
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+
+
+def test_a_run_that_was_decided_on_is_launched_as_the_attempt_on_record(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launches.submit(launches.create())
+    assert run_tags.read(run) == run_tags.RunTags(kind=Kind.ISOLATED, attempt=1)
+    written: list[set[str]] = []
+    write = run_tags.write
+
+    def note(instance: Any, of: DagsterRun, **values: Any) -> None:
+        written.append(set(values))
+        write(instance, of, **values)
+
+    monkeypatch.setattr(run_tags, "write", note)
+    assert IsolatedLauncher(Deployment()).launch(launches.instance, run)
+    assert written == [{"task_arn"}]
+    assert len(tasks(stack, run)) == 1
+
+    # With a task on record, such as that of a run that is resumed, it is the next one.
+    assert IsolatedLauncher(Deployment()).launch(launches.instance, launches.read(run))
+    assert run_tags.read(launches.read(run)).attempt == 2

@@ -105,7 +105,7 @@ def test_a_server_that_never_answers_leaves_the_run_where_it_is(
 def sent_back(launches: Launches, stack: Stack, run: DagsterRun) -> str:
     """The reason of a run that went back to the queue as isolated, without a slot."""
     assert run.status is DagsterRunStatus.QUEUED
-    assert run_tags.read(run) == run_tags.RunTags(kind=Kind.ISOLATED, attempt=0)
+    assert run_tags.read(run) == run_tags.RunTags(kind=Kind.ISOLATED, attempt=1)
     assert launches.events(run)[-1].startswith("This run is isolated after all. ")
     assert stack.slots.holders() == ()
     return run.tags[tags.REASON]

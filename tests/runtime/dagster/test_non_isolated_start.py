@@ -56,7 +56,7 @@ def is_sent_back(launches: Launches, stack: Stack, run: DagsterRun) -> str:
     """The reason."""
     now = launches.read(run)
     assert now.status is DagsterRunStatus.QUEUED
-    assert run_tags.read(now) == run_tags.RunTags(kind=Kind.ISOLATED, attempt=0)
+    assert run_tags.read(now) == run_tags.RunTags(kind=Kind.ISOLATED, attempt=1)
     assert stack.slots.holders() == ()
     return now.tags[tags.REASON]
 
