@@ -10,11 +10,17 @@ run: it counts once it is reached.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from dagster import DagsterInstance, DagsterRun, RunsFilter
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.instance.config import PoolGranularity
-from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES
+
+_COUNTED: Final = [
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+"""Dagster's ACTIVE_RUN_STATUSES, which 1.13.20 does not have by that name."""
 
 
 def queue_limit(instance: DagsterInstance, run: DagsterRun) -> str | None:
@@ -31,7 +37,7 @@ def queue_limit(instance: DagsterInstance, run: DagsterRun) -> str | None:
         for pool in sorted(_limited_pools(instance, run)):
             return f"pool {pool}, limited by run"
     most = queue.max_concurrent_runs
-    if most >= 0 and instance.get_runs_count(RunsFilter(statuses=ACTIVE_RUN_STATUSES)) >= most:
+    if most >= 0 and instance.get_runs_count(RunsFilter(statuses=_COUNTED)) >= most:
         return f"max_concurrent_runs={most}, which is reached"
     return None
 

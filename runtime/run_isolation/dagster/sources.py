@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance, DagsterRun, RunsFilter
 
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
@@ -94,7 +94,8 @@ def _why_over(run: DagsterRun | None) -> str | None:
         return "the run was deleted"
     if run.is_finished:
         return f"the run has ended ({run.status.value})"
-    if run.status in (DagsterRunStatus.QUEUED, DagsterRunStatus.SUSPENDED):
+    # By value: Dagster 1.13.20 knows no SUSPENDED.
+    if run.status.value in ("QUEUED", "SUSPENDED"):
         return f"the run is {run.status.value} and has no process"
     if run_tags.read(run).kind is Kind.ISOLATED:
         return "the run became isolated"
