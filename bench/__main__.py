@@ -9,11 +9,11 @@ from typing import Final
 import click
 from rich.console import Console
 
-from bench import slots
+from bench import slots, toggle
 from bench.harness import save, saved
 from bench.report import markdown, show, write_readme
 
-BENCHMARKS: Final = {"slots": slots}
+BENCHMARKS: Final = {"slots": slots, "toggle": toggle}
 """Packages with a TITLE and, in their module ``measure``, a ``measure()``."""
 
 

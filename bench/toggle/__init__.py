@@ -1,0 +1,5 @@
+"""Dagster's Launchpad with the toggle in it, beside Dagster's own."""
+
+from typing import Final
+
+TITLE: Final = "Dagster's Launchpad with and without the toggle, in Chromium"
