@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+NODE_MODULES := node_modules/.installed
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help up down env test lint types unit engine torture bench format lock clean
+.PHONY: help up down env test lint types page unit engine browser screenshots torture bench format lock clean
 
 help:  ## what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -19,7 +20,7 @@ down: $(INSTALLED)  ## stop what `make up` started, and only that
 env: $(INSTALLED)  ## print the line that makes hand-typed pulumi commands work in this checkout
 	@$(BIN)/python -m tools.local env
 
-test: lint types unit engine  ## everything CI runs
+test: lint types page unit engine  ## everything CI runs
 
 lint: $(INSTALLED)  ## style, imports, docstrings
 	$(BIN)/ruff check .
@@ -28,12 +29,22 @@ lint: $(INSTALLED)  ## style, imports, docstrings
 types: $(INSTALLED)  ## strict type checking
 	$(BIN)/mypy
 
-unit: $(INSTALLED)  ## tests that need neither the engine nor a running deployment
-	$(PYTEST) -n 2 --dist loadfile -m "not (engine or e2e or account)"
-	$(PYTEST) -n 2 --dist loadfile -m "account and not (engine or e2e)"
+page:  ## types and unit tests of the script in Dagster's page, where Node.js is found
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE_MODULES) && npm run --silent types && npm test --silent; \
+	else echo "make page: no npm on PATH, so the types and unit tests of the page's script are skipped"; fi
 
-engine: $(INSTALLED)  ## tests that drive the real Pulumi engine and real Dagster processes
-	$(PYTEST) -m "(engine or e2e) and not rival"
+unit: $(INSTALLED)  ## tests that need neither the engine nor a running deployment
+	$(PYTEST) -n 2 --dist loadfile -m "not (engine or e2e or browser or account)"
+	$(PYTEST) -n 2 --dist loadfile -m "account and not (engine or e2e or browser)"
+
+engine: $(INSTALLED)  ## tests that drive the real Pulumi engine, Dagster's processes and its page
+	$(PYTEST) -m "(engine or e2e or browser) and not rival"
+
+browser: $(INSTALLED)  ## tests of Dagster's page alone, in Chromium where it is found
+	$(PYTEST) -m browser
+
+screenshots: $(INSTALLED)  ## take the pictures of docs/toggle.md again
+	RUN_ISOLATION_SCREENSHOTS=docs/images $(PYTEST) -m browser tests/browser/test_looks.py
 
 torture: $(INSTALLED)  ## kill, stop and cut off launchers, servers and runs; count what is alive (make torture SEED=7)
 	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED))
@@ -63,13 +74,17 @@ lock: $(INSTALLED)  ## pin every dependency again, with hashes
 	$(COMPILE) bench/launch/prefect.in --universal --python-version 3.11 -o bench/launch/prefect.txt
 
 clean: down  ## remove the environment and the local deployment's files
-	rm -rf $(VENV) .local
+	rm -rf $(VENV) .local node_modules
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("run-isolation needs Python 3.11 or newer. Name one: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(NODE_MODULES): package.json
+	npm install --no-audit --no-fund --ignore-scripts --loglevel=error
 	touch $@
 
 $(VENV)/.bench: $(INSTALLED) bench/requirements.txt

@@ -9,11 +9,16 @@ from typing import Final
 import click
 from rich.console import Console
 
-from bench import launch, launch_faults, slots
+from bench import launch, launch_faults, slots, toggle
 from bench.harness import save, saved
 from bench.report import markdown, show, write_readme
 
-BENCHMARKS: Final = {"slots": slots, "launch": launch, "launch_faults": launch_faults}
+BENCHMARKS: Final = {
+    "slots": slots,
+    "launch": launch,
+    "launch_faults": launch_faults,
+    "toggle": toggle,
+}
 """Packages with a TITLE, a LEGEND and, in their module ``measure``, a ``measure()``."""
 
 

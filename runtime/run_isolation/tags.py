@@ -45,3 +45,9 @@ TASK_ARN: Final = "run_isolation/task_arn"
 
 ADDRESS: Final = "run_isolation/address"
 """``ip:port`` of the standing task that executes a non-isolated run."""
+
+PEAK_MIB: Final = "run_isolation/peak_mib"
+"""The most memory that the run's processes had at once, in MiB."""
+
+START_LATENCY_SECONDS: Final = "run_isolation/start_latency_seconds"
+"""Seconds from the launch to the run's start."""

@@ -1,10 +1,14 @@
-"""The webserver: Dagster's own, which learns of new code locations and redeploys by itself."""
+"""The webserver: Dagster's own, with the toggle in its page.
+
+It also learns of new code locations and redeploys by itself.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import dagster._grpc.server_watcher
 import dagster_webserver.app
@@ -12,15 +16,24 @@ from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRe
 from dagster._grpc.client import DagsterGrpcClient
 from dagster_webserver.cli import dagster_webserver as dagster_webserver_command
 from dagster_webserver.webserver import DagsterWebserver
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import BaseRoute
 
+from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.patient_launch import patient
 from run_isolation.dagster.seam import replaced
 from run_isolation.dagster.settled_watch import create_watch_thread
+from run_isolation.dagster.toggle.board import Board
+from run_isolation.dagster.toggle.endpoints import Endpoints
+from run_isolation.dagster.toggle.pages import UnknownPageError, with_toggle
 from run_isolation.dagster.workspace_watch import WorkspaceWatch, workspace_watch
+
+_log: Final = logging.getLogger("run_isolation.toggle")
 
 
 class RunIsolationWebserver(DagsterWebserver[WorkspaceProcessContext, WorkspaceRequestContext]):
-    """What Dagster's app factory makes in place of its own class. The page's parts go in here."""
+    """What Dagster's app factory makes in place of its own class."""
 
     def __init__(
         self,
@@ -32,6 +45,27 @@ class RunIsolationWebserver(DagsterWebserver[WorkspaceProcessContext, WorkspaceR
         super().__init__(process_context, *args, **kwargs)
         if watch is not None:
             watch.start(on_change=process_context.refresh_workspace)
+
+    def build_routes(self) -> list[BaseRoute]:
+        """Dagster's, with the toggle's before them."""
+        theirs: list[BaseRoute] = super().build_routes()  # type: ignore[no-untyped-call]
+        ours = Endpoints(self.request_context, Board(Deployment()))
+        return [*ours.routes(self._app_path_prefix), *theirs]
+
+    def index_html_endpoint(self, request: Request) -> HTMLResponse:
+        """Dagster's page with the toggle; where it is not built as we know it, as it is."""
+        page: HTMLResponse = super().index_html_endpoint(request)
+        try:
+            html = with_toggle(
+                bytes(page.body).decode(),
+                page.headers.get("Content-Security-Policy", ""),
+                self._app_path_prefix,
+            )
+        except UnknownPageError as error:
+            _log.warning("The page has no toggle. %s", error)
+            return page
+        del page.headers["Content-Length"]
+        return HTMLResponse(html, page.status_code, headers=page.headers)
 
 
 def run(options: Sequence[str]) -> None:

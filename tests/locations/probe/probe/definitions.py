@@ -173,7 +173,7 @@ def partitioned(context: AssetExecutionContext, config: Work) -> MaterializeResu
     )
 
 
-@asset(code_version=CODE_VERSION)
+@asset(code_version=CODE_VERSION, group_name="plain")
 def upstream(context: AssetExecutionContext, config: Work) -> MaterializeResult[None]:
     """Materialize it, and the automation requests `automated`."""
     return MaterializeResult(
@@ -181,7 +181,7 @@ def upstream(context: AssetExecutionContext, config: Work) -> MaterializeResult[
     )
 
 
-@asset(deps=[upstream], automation_condition=AutomationCondition.eager())
+@asset(deps=[upstream], group_name="plain", automation_condition=AutomationCondition.eager())
 def automated(context: AssetExecutionContext) -> MaterializeResult[None]:
     """Materialized by the automation."""
     return MaterializeResult(

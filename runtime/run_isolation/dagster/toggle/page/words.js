@@ -1,0 +1,101 @@
+// @ts-check
+/**
+ * What the toggle shows and says. Pure: from what is known to a look.
+ *
+ * @import {History, Look, Part, Slots} from './types.js'
+ */
+
+/**
+ * @param {Slots} slots
+ * @param {History | null} history
+ * @param {boolean} isolate what the person has chosen here
+ * @param {boolean} tagged whether the Launchpad's own tags ask already
+ * @returns {Look | null} null: no toggle
+ */
+export function look(slots, history, isolate, tagged) {
+  const past = history ? pastLine(history) : '';
+  const lines = past ? [[past]] : [];
+  switch (slots.state) {
+    case 'free':
+      return tagged
+        ? {checked: false, disabled: true, lines: [[TAGGED], ...lines]}
+        : {checked: isolate, disabled: false, lines};
+    case 'full':
+      return {checked: true, disabled: true, lines: [holderLine(slots), ...lines]};
+    case 'unknown':
+      return {checked: true, disabled: true, lines: [[UNKNOWN], ...lines]};
+    default:
+      return null;
+  }
+}
+
+const TAGGED = 'Its tag dagster/isolation: disabled asks not to. Remove the tag to choose here.';
+const UNKNOWN = 'Whether a slot is free is not known just now.';
+
+/**
+ * @param {Slots} slots
+ * @returns {Part[]}
+ */
+function holderLine({holders = [], held = 0}) {
+  /** @type {Part[]} */
+  const parts = ['No slot is free: held by '];
+  holders.forEach((holder, index) => {
+    const since = moment(holder.since);
+    parts.push(index ? ', ' : '', {run: holder.run_id}, ` of ${holder.location}${since}`);
+  });
+  const more = held - holders.length;
+  parts.push(more > 0 ? ` and ${more} more.` : '.');
+  return parts.filter((part) => part !== '');
+}
+
+/** @param {string} since */
+function moment(since) {
+  const date = new Date(since);
+  if (Number.isNaN(date.getTime())) {
+    return '';
+  }
+  const today = date.toDateString() === new Date().toDateString();
+  const day = today ? '' : `${date.toLocaleDateString([], {day: 'numeric', month: 'short'})}, `;
+  return ` since ${day}${date.toLocaleTimeString([], {hour: '2-digit', minute: '2-digit'})}`;
+}
+
+/**
+ * @param {History} history
+ * @returns {string} empty where nothing is known
+ */
+export function pastLine(history) {
+  const {runs, seconds, peak_mib: peak, fits, shared_start_seconds: start} = history;
+  if (!runs) {
+    return '';
+  }
+  const last = runs === 1 ? 'last run' : `last ${runs} runs`;
+  if (peak !== undefined && fits === false) {
+    return `${last} peaked at ${memory(peak)}: isolate`;
+  }
+  const past = [
+    peak === undefined ? '' : `peak ${memory(peak)}`,
+    seconds === undefined ? '' : duration(seconds),
+  ].filter(Boolean);
+  const shared = [
+    start === undefined ? '' : `starts in about ${duration(start)}`,
+    fits ? 'fits' : '',
+  ].filter(Boolean);
+  const halves = [
+    past.length ? `${last}: ${past.join(', ')}` : '',
+    shared.length ? `shared: ${shared.join(', ')}` : '',
+  ];
+  return halves.filter(Boolean).join(' · ');
+}
+
+/** @param {number} mib */
+function memory(mib) {
+  return mib < 1000 ? `${Math.ceil(mib)} MiB` : `${(mib / 1024).toFixed(1)} GiB`;
+}
+
+/** @param {number} seconds */
+function duration(seconds) {
+  if (seconds < 90) {
+    return `${Math.max(1, Math.round(seconds))} s`;
+  }
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
