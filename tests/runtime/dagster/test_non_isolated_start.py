@@ -36,7 +36,8 @@ def starting(
 ) -> DagsterRun:
     """A run that holds a slot, whose launcher has got as far as this server."""
     run = launches.create(config=config)
-    assert isinstance(stack.slots.acquire(Holder(run.run_id, 1, LOCATION)), Acquired)
+    answer = stack.slots.acquire(Holder(run.run_id, 1, LOCATION))
+    assert isinstance(answer, Acquired), answer
     run_tags.write(
         launches.instance,
         run,
