@@ -85,8 +85,12 @@ class Reconciler:
         waiting, hosted = _apart(self.slots.holders())
         return self._remove(self._given_up(waiting) | self._gone(hosted))
 
-    def make_room(self, holders: Sequence[Holder]) -> list[Removed]:
+    def make_room(self, holders: Sequence[Holder]) -> bool:
         """Removes those of a denial's holders that storage knows to be over, without asking ECS.
+
+        Returns:
+            Whether a slot is free now or will be in a moment: a run is over in storage a little
+            before its process is.
 
         Raises:
             TableError: The slot table did not answer.
@@ -96,7 +100,8 @@ class Reconciler:
         gone = {holder: over[holder] for holder in waiting}
         for server, theirs in hosted.items():
             gone |= _disowned(server, theirs, self.servers.current_runs(server))
-        return self._remove(gone)
+        self._remove(gone)
+        return bool(over)
 
     def _given_up(self, waiting: Sequence[Holder]) -> dict[Holder, str]:
         now = self.clock()

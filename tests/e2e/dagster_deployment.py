@@ -24,10 +24,11 @@ from run_isolation.slots import Holder, Slots
 from tests.deployment.conftest import probe
 from tests.deployment.stack import Changes, DeployedStack
 from tests.e2e.page import Page
-from tests.e2e.programs import BIN, Program, free_port
+from tests.e2e.programs import BIN, Program
 from tests.e2e.runs import NON_ISOLATED, Run, Work
 from tests.e2e.storage import Storage
 from tests.e2e.waiting import eventually
+from tools.ports import free_port
 
 PROBE, OTHER = "probe", "other"
 """The two code locations. Both have the probe's jobs, so that a run can tell which it is in."""

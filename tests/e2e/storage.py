@@ -17,8 +17,8 @@ import sqlalchemy
 
 from localaws.account import LocalAccount
 from run_isolation.dagster.home import DATABASE_URL
-from tests.e2e.programs import free_port
 from tests.e2e.waiting import eventually
+from tools.ports import free_port
 
 DEBIAN = Path("/usr/lib/postgresql")
 """https://packages.debian.org/stable/postgresql: each major version has its own directory here."""

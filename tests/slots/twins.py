@@ -124,9 +124,7 @@ NO_MATTER = ":limit = :limit AND :attempt = :attempt"
 """DynamoDB insists that each value is used."""
 PARTS = Parts()
 TWINS = {
-    "no count": Twin(
-        conditions={"_MAY_JOIN": f"{ANY} AND :limit = :limit AND :attempt = :attempt"}
-    ),
+    "no count": Twin(conditions={"_MAY_JOIN": f"{ANY} AND {NO_MATTER}"}),
     "one too many": Twin(
         conditions={
             "_MAY_JOIN": f"{ANY} AND size(holders) <= :limit AND "

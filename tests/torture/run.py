@@ -14,8 +14,9 @@ from tests.runtime.tables import configure, create_table
 from tests.slots.parts import Parts
 from tests.torture.place import TABLE, Place
 from tests.torture.report import Report, read
-from tests.torture.supervisor import Clients, Plan, Supervisor, free_port
+from tests.torture.supervisor import Clients, Plan, Supervisor
 from tools.dynamodb_local import DynamoDBLocal
+from tools.ports import free_port
 
 QUIET_SECONDS: Final = 90
 PROGRESS_SECONDS: Final = 15

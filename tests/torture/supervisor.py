@@ -8,7 +8,6 @@ import itertools
 import os
 import random
 import signal
-import socket
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -27,6 +26,7 @@ from tests.torture.place import Place, Runs
 from tests.torture.standing import serve
 from tests.torture.weather import LATEST_SECONDS, blow
 from tools.dynamodb_local import DynamoDBLocal
+from tools.ports import free_port
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 RECONCILE_SECONDS: Final = 0.5
@@ -258,14 +258,6 @@ class Supervisor:
 
     def _seed(self) -> str:
         return f"{self.plan.seed}-{next(self._forked)}"
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _end_group(group: int) -> None:

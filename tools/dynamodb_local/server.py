@@ -14,6 +14,7 @@ from typing import Final, Self
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from tools.dynamodb_local.jars import UnavailableError, ensure_jars
+from tools.ports import free_port
 
 MAIN: Final = "software.amazon.dynamodb.services.local.main.ServerRunner"
 START_SECONDS: Final = 60
@@ -37,7 +38,7 @@ class DynamoDBLocal:
 
     def __init__(self, directory: Path | None = None) -> None:
         self.directory = directory
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the server
 
@@ -112,13 +113,6 @@ class DynamoDBLocal:
             return True if _listens(self.port) else None
 
         return bool(answers())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _listens(port: int) -> bool:

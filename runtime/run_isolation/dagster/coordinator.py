@@ -12,6 +12,7 @@ from typing import Final
 from dagster import DagsterRun, DagsterRunStatus
 from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from run_isolation import policy, tags
 from run_isolation.dagster import run_tags
@@ -25,6 +26,11 @@ from run_isolation.manifest import Size
 from run_isolation.policy import Decision, Kind
 from run_isolation.settings import NonIsolatedRuns
 from run_isolation.slots import Acquired, Denied, Disabled, Holder
+
+ENDING_SECONDS: Final = 5
+"""How long a denial waits for the processes of runs that are over. Dagster's server looks for ended
+processes twice a second, and one at a quarter of a vCPU takes its time to end."""
+ENDING_PAUSE_SECONDS: Final = 0.2
 
 _UNREAD_SETTINGS: Final = NonIsolatedRuns()
 _UNREAD_SIZE: Final = Size(cpu=0, memory=0)
@@ -99,13 +105,21 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
         return decision if isinstance(answer, Acquired) else policy.after_denial(answer)
 
     def _acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
-        """Takes a slot. Before a denial stands, holders that are over are removed."""
-        answer = self._deployment.slots.acquire(holder)
+        """Takes a slot. A denial stands once none of its holders is over, or they stay too long."""
+        asking = Retrying(
+            retry=retry_if_result(self._may_change),
+            wait=wait_fixed(ENDING_PAUSE_SECONDS),
+            stop=stop_after_delay(ENDING_SECONDS),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        answer: Acquired | Denied | Disabled = asking(self._deployment.slots.acquire, holder)
+        return answer
+
+    def _may_change(self, answer: Acquired | Denied | Disabled) -> bool:
         if not isinstance(answer, Denied):
-            return answer
+            return False
         reconciler = make_reconciler(self._deployment, self._instance, self._logger)
-        room = reconciler.make_room(answer.holders)
-        return self._deployment.slots.acquire(holder) if room else answer
+        return reconciler.make_room(answer.holders)
 
     def _release(self, run_id: str) -> None:
         try:

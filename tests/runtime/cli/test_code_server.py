@@ -20,6 +20,7 @@ from dagster._core.test_utils import instance_for_test
 from dagster._grpc.client import DagsterGrpcClient
 
 from tests.runtime.task_endpoint import endpoint
+from tools.ports import free_port
 
 Server = subprocess.Popen[str]
 
@@ -47,12 +48,6 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.delenv("ECS_CONTAINER_METADATA_URI_V4", raising=False)
     return tmp_path
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @contextmanager

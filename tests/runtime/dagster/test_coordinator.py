@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dagster import DagsterInstance, DagsterRunStatus
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.storage import tags as dagster_tags
 
 from run_isolation import Holder, NonIsolatedRuns, aws, tags
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import coordinator, run_tags
 from run_isolation.dagster.deployment import SWITCH
 from run_isolation.dagster.launched_by import by_hand
+from run_isolation.dagster.sources import StandingServers
 from run_isolation.policy import Kind
+from run_isolation.server_identity import ServerIdentity
 from tests.runtime.dagster.account import LOCATION, TABLE, Stack
 from tests.runtime.dagster.launches import NON_ISOLATED, Launches
 
@@ -142,6 +144,45 @@ def test_a_holder_that_dagster_knows_to_be_over_makes_room(
     assert run_tags.read(run).kind is Kind.NON_ISOLATED
     assert [holder.run_id for holder in stack.slots.holders()] in ([run.run_id], [])
     launches.ended(run)
+
+
+def hosted_at(launches: Launches, stack: Stack, server: ServerIdentity) -> DagsterRun:
+    """A run that is over, and whose process the server may still have."""
+    ended = launches.create()
+    launches.instance.report_run_failed(ended)
+    stack.slots.acquire(Holder(ended.run_id, 1, LOCATION))
+    assert stack.slots.host(ended.run_id, 1, server)
+    return ended
+
+
+def test_a_run_that_is_over_is_waited_for_until_its_process_is(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ServerIdentity("arn:task/1", "192.0.2.1:4000")
+    ended = hosted_at(launches, stack, server)
+    answers = [frozenset({ended.run_id})] * 3
+    monkeypatch.setattr(
+        StandingServers,
+        "current_runs",
+        lambda self, asked: answers.pop() if answers else frozenset(),
+    )
+    run = launches.launch()
+    assert run_tags.read(run).kind is Kind.NON_ISOLATED
+    assert answers == []
+    launches.ended(run)
+
+
+def test_a_process_that_outlives_its_run_keeps_its_slot(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ServerIdentity("arn:task/1", "192.0.2.1:4000")
+    ended = hosted_at(launches, stack, server)
+    always = frozenset({ended.run_id})
+    monkeypatch.setattr(StandingServers, "current_runs", lambda self, asked: always)
+    monkeypatch.setattr(coordinator, "ENDING_SECONDS", 0.5)
+    run = launches.launch()
+    assert run_tags.read(run).kind is Kind.ISOLATED
+    assert ended.run_id in run.tags[tags.REASON]
 
 
 def test_a_deleted_holder_makes_room(launches: Launches, stack: Stack) -> None:
