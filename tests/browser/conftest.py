@@ -15,8 +15,9 @@ from tests.deployment.conftest import MakeStack, account, cli, make_stack, provi
 from tests.e2e import storage
 from tests.e2e.dagster_deployment import ON, DagsterDeployment, deployed
 from tests.e2e.page import Page
-from tests.e2e.programs import BIN, Program, free_port
+from tests.e2e.programs import BIN, Program
 from tests.e2e.waiting import eventually
+from tools.ports import free_port
 
 __all__ = ["account", "cli", "make_stack", "provider_port"]
 """Fixtures of the stack, its engine and its account."""

@@ -1,9 +1,11 @@
 """Runs the Pulumi program against mocks and records what it registers."""
 
+import asyncio
 import copy
 import json
 import runpy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -143,7 +145,24 @@ def run(
     """Runs the program as the engine would in an `up`."""
     cloud = cloud or Cloud()
     monitor = _Monitor(cloud)
-    mocks.set_mocks(cloud, project="run-isolation", stack=stack, preview=False, monitor=monitor)
+    with _event_loop():
+        mocks.set_mocks(cloud, project="run-isolation", stack=stack, preview=False, monitor=monitor)
+        return Program(monitor.registered, _outputs(config, secret), cloud)
+
+
+@contextmanager
+def _event_loop() -> Iterator[None]:
+    """Pulumi's SDK asks for the thread's loop. An ``asyncio.run`` of another test leaves none."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def _outputs(config: Mapping[str, Any], secret: tuple[str, ...]) -> dict[str, Any]:
     texts = {
         key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()
     }
@@ -158,7 +177,7 @@ def run(
         return pulumi.Output.from_input(exported).apply(outputs.update)
 
     program()
-    return Program(monitor.registered, outputs, cloud)
+    return outputs
 
 
 @cache
