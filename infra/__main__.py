@@ -49,7 +49,7 @@ def provision(deployment: Deployment) -> None:
     groups = SecurityGroups(deployment, network)
     cluster = Cluster(deployment)
     discovery = Discovery(deployment, network)
-    table = SlotTable(deployment)
+    table = SlotTable(deployment, hooks)
     bucket = deployment.compute_logs_bucket
     if bucket is not None and deployment.config.instance.compute_logs_bucket == CREATE:
         ComputeLogs(deployment, bucket)

@@ -6,6 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.deployment import Deployment
+from infra.hooks import Hooks
 from run_isolation.table import HASH_KEY, TTL_ATTRIBUTE
 
 
@@ -13,12 +14,13 @@ class SlotTable(pulumi.ComponentResource):
     """Who may run without an own task, and who does.
 
     The settings are an item of their own: a TableItem deletes from its item whatever it did not
-    write, and the runtime writes the others.
+    write, and the runtime writes the others. So the limit is copied beside the holders, where one
+    write can look at both (docs/decisions/10-slots-are-a-map-of-holders.md).
     """
 
     name: pulumi.Output[str]
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, hooks: Hooks) -> None:
         super().__init__("run-isolation:index:SlotTable", "slot-table")
         table = aws.dynamodb.Table(
             "slots",
@@ -41,7 +43,15 @@ class SlotTable(pulumi.ComponentResource):
             table_name=table.name,
             hash_key=table.hash_key,
             item=json.dumps(item, sort_keys=True),
-            opts=pulumi.ResourceOptions(parent=table),
+            opts=pulumi.ResourceOptions(
+                parent=table,
+                hooks=pulumi.ResourceHookBinding(
+                    before_create=[hooks.clear_limit],
+                    before_update=[hooks.clear_limit],
+                    after_create=[hooks.set_limit],
+                    after_update=[hooks.set_limit],
+                ),
+            ),
         )
         self.name = table.name
         self.register_outputs({})

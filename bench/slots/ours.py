@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Ours(Contender):
-    """`run_isolation.Slots`. The limit is an item of the table that each acquire reads."""
+    """`run_isolation.Slots`. The limit is beside the holders, in the item that is written."""
 
     name = "ours"
     counts_slots = True
@@ -30,6 +30,7 @@ class Ours(Contender):
         super().provision(client, table, limit)
         settings = NonIsolatedRuns(enabled=True, max_concurrent_non_isolated_runs=limit)
         client.put_item(TableName=table, Item=settings.to_item())
+        Slots(client, table).set_limit(settings.limit)
 
     def try_acquire(self, who: str) -> bool:
         """Asks once."""

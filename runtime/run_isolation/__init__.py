@@ -46,7 +46,8 @@ from run_isolation.policy import (
     decide,
 )
 from run_isolation.settings import NonIsolatedRuns
-from run_isolation.slots import Acquired, Denied, Disabled, Holder, Slots
+from run_isolation.slot_item import Holder
+from run_isolation.slots import Acquired, Denied, Disabled, Slots
 
 __all__ = [
     "Acquired",

@@ -39,7 +39,7 @@ class Deadline:
 
 
 DEADLINES: Final = {
-    # Somebody may be waiting at the page: acquire makes two such calls, 24 seconds at worst.
+    # Somebody may be waiting at the page: a launch makes two such calls, 24 seconds at worst.
     "dynamodb": Deadline(connect_seconds=1, read_seconds=2, attempts=3),
     # RunTask looks for capacity before it answers.
     "ecs": Deadline(connect_seconds=2, read_seconds=10, attempts=3),

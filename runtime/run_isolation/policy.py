@@ -15,7 +15,8 @@ from run_isolation import tags
 from run_isolation.errors import TableError
 from run_isolation.manifest import Size
 from run_isolation.settings import NonIsolatedRuns
-from run_isolation.slots import Denied, Disabled, Holder
+from run_isolation.slot_item import Holder
+from run_isolation.slots import Denied, Disabled
 
 
 class Kind(StrEnum):

@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from run_isolation.server_identity import ServerIdentity
-from run_isolation.slots import Holder, Slots
+from run_isolation.slot_item import Holder
+from run_isolation.slots import Slots
 from run_isolation.tasks import TaskState
 
 ABANDONED_SECONDS: Final = 300

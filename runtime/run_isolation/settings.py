@@ -1,7 +1,7 @@
 """The deployment's settings: what the stack config says, as an item of the slot table.
 
-Pulumi writes the item, the runtime only reads it, before each acquire. It is an item of its own:
-the provider's TableItem deletes what it does not know from the item that it manages
+Pulumi writes the item, the runtime only reads it. It is an item of its own: the provider's
+TableItem deletes what it does not know from the item that it manages
 (internal/service/dynamodb/table_item.go in hashicorp/terraform-provider-aws).
 """
 

@@ -2,11 +2,12 @@
 
 All holders of the deployment are one map in one DynamoDB item, by run id::
 
-    {"pk": "slots", "holders": {"<run id>": {"attempt": 1, "location": "sales", "since": "...",
-                                             "hosted_by": "<task ARN>@<ip:port>"}}}
+    {"pk": "slots", "limit": 1,
+     "holders": {"<run id>": {"attempt": 1, "location": "sales", "since": "...",
+                              "hosted_by": "<task ARN>@<ip:port>"}}}
 
-Acquiring adds the run's own entry on the condition that the map is smaller than the limit. DynamoDB
-applies condition and write as one step and one after the other
+Acquiring adds the run's own entry on the condition that the map is smaller than the limit beside
+it. DynamoDB applies condition and write as one step and one after the other
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate),
 so any number of launchers on any number of machines agree on the count. Why a map of holders:
 
@@ -26,21 +27,28 @@ server there is somebody to ask.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from run_isolation.errors import SupersededError
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.settings import NonIsolatedRuns, read_settings
-from run_isolation.table import HASH_KEY, SLOTS_KEY, answering, refused_item
+from run_isolation.slot_item import (
+    HOLDERS,
+    KEY,
+    LIMIT,
+    Holder,
+    is_complete,
+    read_holders,
+    to_attribute,
+)
+from run_isolation.table import answering, refused_item
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-_KEY: Final[Any] = {HASH_KEY: {"S": SLOTS_KEY}}
-
-_THERE_IS_ROOM: Final = "attribute_exists(holders) AND size(holders) < :limit"
+_THERE_IS_ROOM: Final = "attribute_exists(holders) AND size(holders) < {limit}"
+"""``#limit`` is the item's own, ``:limit`` the settings' while the item has none."""
 _NOT_YET_A_HOLDER: Final = "attribute_not_exists(holders.#run)"
 _OLDER_ATTEMPT_HOLDS: Final = "holders.#run.attempt < :attempt"
 """It passes its slot on. This attempt's own entry stays as it is: a request that is repeated late
@@ -50,25 +58,6 @@ _MAY_JOIN: Final = f"({_THERE_IS_ROOM} AND {_NOT_YET_A_HOLDER}) OR {_OLDER_ATTEM
 _IS_MINE: Final = "holders.#run.attempt = :attempt"
 _NOT_HOSTED: Final = "attribute_not_exists(holders.#run.hosted_by)"
 _HOSTED_BY: Final = "holders.#run.hosted_by = :server"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@dataclass(frozen=True)
-class Holder:
-    """One attempt of one run, as it holds a slot or asks for one."""
-
-    run_id: str
-    attempt: int
-    """Which launch of this run, counted from 1. A higher one says that the lower ones are over."""
-    location: str
-    """Its code location."""
-    since: str = field(default_factory=_now, compare=False)
-    """When it asked, UTC in ISO 8601. For people to read: nothing is decided by it."""
-    hosted_by: ServerIdentity | None = None
-    """The server that has its process, or is about to start it. None: nobody has begun."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +99,9 @@ class Slots:
     def acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
         """Takes a slot for a run, if one is free under the settings of this moment.
 
-        Two calls: a strongly consistent read of the settings, so that an acquire that begins after
-        ``pulumi up`` has returned obeys what it wrote, and one conditional write.
+        One call: a conditional write. Limit and holders are in one item, so an acquire that begins
+        after ``pulumi up`` has returned obeys what it wrote. While the item has no limit the
+        settings say it: see ``set_limit``.
 
         Asking again for the same attempt gives the same answer while it holds the slot, also after
         the limit was lowered or everything disabled. A newer attempt takes over its own run's slot,
@@ -122,20 +112,39 @@ class Slots:
             TableError: Whether a slot is free is not known; the write may have been applied, so
                 release it before going another way. The reconciler does it if you can't.
         """
-        settings = self.settings()
-        refusal = self._put(holder, settings.limit)
-        if refusal is not None and not _has_holders(refusal):
-            self._create()
-            refusal = self._put(holder, settings.limit)
+        refusal = self._put(holder)
         if refusal is None:
             return Acquired(holder)
-        holders = _holders(refusal)
-        for other in holders:
-            if other.run_id == holder.run_id and other.attempt > holder.attempt:
-                raise SupersededError(holder.run_id, holder.attempt, newer_attempt=other.attempt)
-            if other.run_id == holder.run_id:
-                return Acquired(other)
-        return Denied(holders, settings.limit) if settings.enabled else Disabled()
+        if not is_complete(refusal):
+            refusal = self._put_by_the_settings(holder)
+        return Acquired(holder) if refusal is None else _answer(holder, refusal)
+
+    def set_limit(self, limit: int) -> None:
+        """Makes it the limit of every acquire that begins after this call has returned.
+
+        ``pulumi up`` calls it once it has written the settings, and ``clear_limit`` before it does.
+
+        Args:
+            limit: The most holders; 0 disables.
+
+        Raises:
+            TableError: It may be in force or not.
+        """
+        self._update(
+            "SET #limit = :limit, holders = if_not_exists(holders, :none)",
+            {":limit": {"N": str(limit)}, ":none": {"M": {}}},
+        )
+
+    def clear_limit(self) -> None:
+        """Makes every acquire read the settings, until ``set_limit``.
+
+        So it never happens, wherever ``pulumi up`` is interrupted, that a limit counts here which
+        the settings do not say.
+
+        Raises:
+            TableError: The limit may still be there.
+        """
+        self._update("REMOVE #limit")
 
     def host(self, run_id: str, attempt: int, server: ServerIdentity) -> bool:
         """Notes the server that is about to start the attempt's process.
@@ -193,24 +202,31 @@ class Slots:
             TableError: They could not be read.
         """
         with answering("dynamodb:GetItem", self.table):
-            response = self.client.get_item(TableName=self.table, Key=_KEY, ConsistentRead=True)
-        return _holders(response.get("Item", {}))
+            response = self.client.get_item(TableName=self.table, Key=KEY, ConsistentRead=True)
+        return read_holders(response.get("Item", {}))
 
-    def _put(self, holder: Holder, limit: int) -> Mapping[str, Any] | None:
-        """Adds the holder; None when done, else the item as it is."""
+    def _put(self, holder: Holder, limit: int | None = None) -> Mapping[str, Any] | None:
+        """Adds the holder, by this limit or by the item's own.
+
+        Returns:
+            None when done, else the item as it is.
+        """
+        names = {"#run": holder.run_id}
+        values = {":holder": to_attribute(holder), ":attempt": {"N": str(holder.attempt)}}
+        if limit is None:
+            names["#limit"] = LIMIT
+        else:
+            values[":limit"] = {"N": str(limit)}
+        which = "#limit" if limit is None else ":limit"
         with answering("dynamodb:UpdateItem", self.table):
             try:
                 self.client.update_item(
                     TableName=self.table,
-                    Key=_KEY,
+                    Key=KEY,
                     UpdateExpression="SET holders.#run = :holder",
-                    ConditionExpression=_MAY_JOIN,
-                    ExpressionAttributeNames={"#run": holder.run_id},
-                    ExpressionAttributeValues={
-                        ":holder": _to_attribute(holder),
-                        ":attempt": {"N": str(holder.attempt)},
-                        ":limit": {"N": str(limit)},
-                    },
+                    ConditionExpression=_MAY_JOIN.format(limit=which),
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues=values,
                     # A denial says who holds the slots, for no further call.
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
@@ -218,13 +234,23 @@ class Slots:
                 return refused_item(error)
         return None
 
+    def _put_by_the_settings(self, holder: Holder) -> Mapping[str, Any] | None:
+        """Adds the holder while the item says no limit. As ``_put``."""
+        limit = self.settings().limit
+        refusal = self._put(holder, limit)
+        if refusal is not None and HOLDERS not in refusal:
+            # Somebody has deleted the item, or `pulumi up` has never come to its end.
+            self._update("SET holders = if_not_exists(holders, :none)", {":none": {"M": {}}})
+            refusal = self._put(holder, limit)
+        return None if refusal is None else {LIMIT: {"N": str(limit)}, **refusal}
+
     def _change(self, update: str, condition: str, run_id: str, values: Mapping[str, Any]) -> bool:
         """One write to the run's entry; False where the condition failed."""
         with answering("dynamodb:UpdateItem", self.table):
             try:
                 self.client.update_item(
                     TableName=self.table,
-                    Key=_KEY,
+                    Key=KEY,
                     UpdateExpression=update,
                     ConditionExpression=condition,
                     ExpressionAttributeNames={"#run": run_id},
@@ -234,43 +260,25 @@ class Slots:
                 return False
         return True
 
-    def _create(self) -> None:
-        """Creates the empty map, once in a deployment's life. One that is there stays as it is."""
+    def _update(self, update: str, values: Mapping[str, Any] | None = None) -> None:
+        names = {"#limit": LIMIT} if "#limit" in update else {}
+        more: Any = {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
         with answering("dynamodb:UpdateItem", self.table):
             self.client.update_item(
                 TableName=self.table,
-                Key=_KEY,
-                UpdateExpression="SET holders = if_not_exists(holders, :none)",
-                ExpressionAttributeValues={":none": {"M": {}}},
+                Key=KEY,
+                UpdateExpression=update,
+                **{name: value for name, value in more.items() if value},
             )
 
 
-def _to_attribute(holder: Holder) -> Any:
-    return {
-        "M": {
-            "attempt": {"N": str(holder.attempt)},
-            "location": {"S": holder.location},
-            "since": {"S": holder.since},
-        }
-    }
-
-
-def _from_attribute(run_id: str, value: Mapping[str, Any]) -> Holder:
-    entry = value["M"]
-    return Holder(
-        run_id=run_id,
-        attempt=int(entry["attempt"]["N"]),
-        location=entry["location"]["S"],
-        since=entry["since"]["S"],
-        hosted_by=ServerIdentity.from_server_id(entry.get("hosted_by", {"S": ""})["S"]),
-    )
-
-
-def _has_holders(item: Mapping[str, Any]) -> bool:
-    return "holders" in item
-
-
-def _holders(item: Mapping[str, Any]) -> tuple[Holder, ...]:
-    entries = item.get("holders", {"M": {}})["M"]
-    holders = (_from_attribute(run_id, value) for run_id, value in entries.items())
-    return tuple(sorted(holders, key=lambda holder: (holder.since, holder.run_id)))
+def _answer(holder: Holder, item: Mapping[str, Any]) -> Acquired | Denied | Disabled:
+    """What the item that refused a holder says to it."""
+    holders = read_holders(item)
+    for other in holders:
+        if other.run_id == holder.run_id and other.attempt > holder.attempt:
+            raise SupersededError(holder.run_id, holder.attempt, newer_attempt=other.attempt)
+        if other.run_id == holder.run_id:
+            return Acquired(other)
+    limit = int(item[LIMIT]["N"])
+    return Denied(holders, limit) if limit else Disabled()

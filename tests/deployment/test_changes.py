@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pulumi import automation
 
 from localaws.account import LocalAccount
+from localaws.faults import Error
 from run_isolation.claims import claim
-from run_isolation.slots import Acquired, Denied, Disabled, Holder, Slots
+from run_isolation.slot_item import Holder
+from run_isolation.slots import Acquired, Denied, Disabled, Slots
 from tests.deployment.conftest import SALES, MakeStack, config, probe
 from tests.deployment.inventory import inventory
 from tests.deployment.served import code_version
@@ -94,6 +97,50 @@ def test_settings_change_one_resource_and_the_next_acquire_obeys_them(
     assert {holder.run_id for holder in slots.holders()} == {"first", "second"}
     assert slots.release("first", 1)
     assert slots.release("second", 1)
+
+
+@pytest.mark.parametrize(
+    ("item", "skip", "in_force"),
+    [("slots", 0, 1), ("settings", 0, 1), ("slots", 1, 2)],
+    ids=["before it writes", "as it writes", "after it has written"],
+)
+def test_settings_count_wherever_an_up_is_interrupted(
+    stack: DeployedStack,
+    instance: Path,
+    slots: Slots,
+    account: LocalAccount,
+    item: str,
+    skip: int,
+    in_force: int,
+) -> None:
+    def change(limit: int) -> None:
+        settings = {"enabled": True, "max_concurrent_non_isolated_runs": limit}
+        stack.write(config(instance, non_isolated_runs=settings))
+        stack.up()
+
+    change(1)
+    account.faults.add(
+        Error(
+            service="dynamodb",
+            operation="UpdateItem",
+            code="AccessDeniedException",
+            message="You may not.",
+            skip=skip,
+            where={"Key.pk.S": f"^{item}$"},
+        )
+    )
+    with pytest.raises(automation.CommandError, match="You may not"):
+        change(2)
+
+    runs = [Holder(f"run-{n}", 1, "probe") for n in range(3)]
+    answers = [slots.acquire(run) for run in runs]
+    assert [type(each) for each in answers] == [Acquired] * in_force + [Denied] * (3 - in_force)
+    for run in runs:
+        slots.release(run.run_id, 1)
+    change(3)
+    assert [type(slots.acquire(run)) for run in runs] == [Acquired] * 3
+    for run in runs:
+        slots.release(run.run_id, 1)
 
 
 def test_a_new_image_replaces_that_locations_tasks_and_serves_the_new_code(

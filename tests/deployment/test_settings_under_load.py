@@ -16,10 +16,11 @@ from threading import Event
 import pytest
 
 from localaws.account import LocalAccount
-from run_isolation.slots import Acquired, Denied, Disabled, Holder, Slots
+from run_isolation.slot_item import Holder
+from run_isolation.slots import Acquired, Denied, Disabled, Slots
 from tests.deployment.conftest import MakeStack, config
 from tests.deployment.stack import DeployedStack
-from tests.slots.twins import CachedSettings
+from tests.slots.twins import Remembers
 
 pytestmark = pytest.mark.engine
 
@@ -76,8 +77,9 @@ def test_every_acquire_after_up_obeys_it(
     stack: DeployedStack, account: LocalAccount, tmp_path: Path
 ) -> None:
     launchers = Launchers(account)
-    cached = CachedSettings(account.client("dynamodb"), f"run-isolation-{STACK}-slots")
-    cached.settings()
+    cached = Remembers(account.client("dynamodb"), f"run-isolation-{STACK}-slots")
+    assert cached.acquire(Holder("early", 1, "probe"))
+    cached.release("early", 1)
     spans: list[tuple[float, float, int]] = []
     with ThreadPoolExecutor(LAUNCHERS) as pool:
         work = [pool.submit(launchers.work) for _ in range(LAUNCHERS)]

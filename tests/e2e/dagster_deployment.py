@@ -20,7 +20,8 @@ from localaws.account import LocalAccount
 from localaws.calls import Call
 from run_isolation.dagster.deployment import MANIFEST
 from run_isolation.dagster.home import RESOLVER
-from run_isolation.slots import Holder, Slots
+from run_isolation.slot_item import Holder
+from run_isolation.slots import Slots
 from tests.deployment.conftest import probe
 from tests.deployment.stack import Changes, DeployedStack
 from tests.e2e.page import Page

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import Awaitable
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ from pulumi.runtime import mocks
 from infra import hooks
 from infra.hooks import Hooks
 from infra.rollout import Rollout
+from run_isolation import NonIsolatedRuns, Slots
 from tests.infra.program import REGION, Cloud, deployment
 
 
@@ -47,3 +49,16 @@ def test_both_families_of_a_location_are_deleted(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(hooks, "delete_revisions", lambda _, family: deleted.append(family))
     call(made().delete_revisions, old_outputs={"name": "/run-isolation/prod/gone"})
     assert deleted == ["run-isolation-prod-gone-standing", "run-isolation-prod-gone-isolated"]
+
+
+def test_a_limit_is_in_force_once_the_settings_are_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[tuple[str, int | None]] = []
+    monkeypatch.setattr(Slots, "clear_limit", lambda self: done.append((self.table, None)))
+    monkeypatch.setattr(Slots, "set_limit", lambda self, limit: done.append((self.table, limit)))
+    settings = NonIsolatedRuns(enabled=True, max_concurrent_non_isolated_runs=3)
+    item = {"item": json.dumps(settings.to_item())}
+    call(made().clear_limit, new_inputs=item)
+    call(made().set_limit, new_inputs=item, new_outputs=item)
+    assert done == [("run-isolation-prod-slots", None), ("run-isolation-prod-slots", 3)]

@@ -1,8 +1,10 @@
 """The slot table as infra/ creates it."""
 
+from collections.abc import Callable
+
 from types_boto3_dynamodb import DynamoDBClient
 
-from run_isolation import NonIsolatedRuns
+from run_isolation import NonIsolatedRuns, Slots
 from run_isolation.table import HASH_KEY
 
 TABLE = "run-isolation-test-slots"
@@ -17,9 +19,23 @@ def create_table(client: DynamoDBClient, table: str = TABLE) -> None:
     )
 
 
+UP_STEPS = 3
+
+
+def up(slots: Slots, settings: NonIsolatedRuns, steps: int = UP_STEPS) -> None:
+    """What `pulumi up` does with the settings (infra/slot_table.py), or only its first steps."""
+    writes: list[Callable[[], object]] = [
+        slots.clear_limit,
+        lambda: slots.client.put_item(TableName=slots.table, Item=settings.to_item()),
+        lambda: slots.set_limit(settings.limit),
+    ]
+    for write in writes[:steps]:
+        write()
+
+
 def configure(client: DynamoDBClient, settings: NonIsolatedRuns, table: str = TABLE) -> None:
-    """What `pulumi up` does with the settings."""
-    client.put_item(TableName=table, Item=settings.to_item())
+    """A whole `pulumi up`."""
+    up(Slots(client, table), settings)
 
 
 def enable(client: DynamoDBClient, limit: int) -> None:

@@ -19,8 +19,9 @@ from run_isolation import (
 from run_isolation import slots as module
 from run_isolation.errors import TableRefusedError, TableUnreachableError
 from run_isolation.server_identity import ServerIdentity
+from run_isolation.slot_item import KEY
 from tests.runtime.network import ALWAYS, Network
-from tests.runtime.tables import TABLE, configure, enable
+from tests.runtime.tables import TABLE, configure, enable, up
 
 A, B = Holder("run-a", 1, "sales"), Holder("run-b", 1, "research")
 SERVER, OTHER = (
@@ -47,21 +48,52 @@ def test_calls_that_an_acquire_a_denial_and_a_release_cost(slots: Slots, network
         action()
         return network.sent
 
-    first = calls(lambda: slots.acquire(A))
-    assert first == ["GetItem", "UpdateItem", "UpdateItem", "UpdateItem"]  # creates the map
-    assert calls(lambda: slots.acquire(B)) == ["GetItem", "UpdateItem"]
+    assert calls(lambda: slots.acquire(A)) == ["UpdateItem"]
+    assert calls(lambda: slots.acquire(B)) == ["UpdateItem"]
     assert calls(lambda: slots.release(A.run_id, 1)) == ["UpdateItem"]
-    assert calls(lambda: slots.acquire(B)) == ["GetItem", "UpdateItem"]
 
 
-def test_settings_are_read_strongly_consistent(slots: Slots, network: Network) -> None:
-    slots.acquire(A)
+@pytest.fixture(params=[1, 2], ids=["before it wrote the settings", "after"])
+def interrupted(request: pytest.FixtureRequest, slots: Slots) -> Slots:
+    """`pulumi up` was interrupted in a change from one slot to two."""
+    settings = NonIsolatedRuns(enabled=True, max_concurrent_non_isolated_runs=2)
+    up(slots, settings, steps=request.param)
+    return slots
 
-    assert b'"ConsistentRead": true' in network.bodies[0]
+
+def test_after_an_interrupted_up_the_settings_are_read(
+    interrupted: Slots, network: Network
+) -> None:
+    limit = interrupted.settings().limit
+    for n in range(limit):
+        network.sent.clear()
+        network.bodies.clear()
+        assert isinstance(interrupted.acquire(Holder(f"run-{n}", 1, "sales")), Acquired)
+        assert network.sent == ["UpdateItem", "GetItem", "UpdateItem"]
+        assert b'"ConsistentRead": true' in network.bodies[1]
+
+    assert interrupted.acquire(A) == Denied(interrupted.holders(), limit)
 
 
-@pytest.mark.parametrize("when", [2, 3], ids=["before the map is created", "after it"])
-def test_two_launchers_create_the_map_at_once(slots: Slots, network: Network, when: int) -> None:
+def test_after_an_interrupted_up_a_holder_is_still_one(interrupted: Slots) -> None:
+    interrupted.acquire(A)
+
+    assert interrupted.acquire(A) == Acquired(A)
+    with pytest.raises(SupersededError):
+        interrupted.acquire(Holder(A.run_id, 0, A.location))
+
+
+def test_disabled_by_an_interrupted_up(slots: Slots) -> None:
+    up(slots, NonIsolatedRuns(), steps=2)
+
+    assert slots.acquire(A) == Disabled()
+
+
+@pytest.mark.parametrize("when", [2, 3, 4])
+def test_two_launchers_after_the_item_was_deleted(
+    slots: Slots, network: Network, when: int
+) -> None:
+    slots.client.delete_item(TableName=TABLE, Key=KEY)
     other = Slots(aws.dynamodb(), TABLE)
     network.before("UpdateItem", when, lambda: other.acquire(B))
 
@@ -244,6 +276,7 @@ def test_missing_table_is_an_error_of_its_own(
 
 @pytest.mark.parametrize("operation", ["GetItem", "UpdateItem"])
 def test_silence_is_never_a_denial(slots: Slots, network: Network, operation: str) -> None:
+    slots.clear_limit()
     network.lose_requests(operation, ALWAYS)
 
     with pytest.raises(TableUnreachableError, match=f"dynamodb:{operation}"):

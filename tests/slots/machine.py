@@ -18,7 +18,7 @@ from run_isolation import Acquired, Denied, Holder, NonIsolatedRuns, Slots
 from run_isolation.errors import SupersededError, TableUnreachableError
 from run_isolation.reconciler import ABANDONED_SECONDS
 from run_isolation.server_identity import ServerIdentity
-from tests.runtime.tables import configure, create_table
+from tests.runtime.tables import UP_STEPS, create_table, up
 from tests.slots.deployment import Deployment, Server, Status
 from tests.slots.parts import Parts
 from tests.slots.proxy import Fault, Proxy
@@ -107,7 +107,6 @@ class SlotsMachine(RuleBasedStateMachine):
     @initialize(limit=LIMITS)
     def begin(self, limit: int) -> None:
         self.slots = self.through
-        self.observer._create()  # so that what is lost is what was meant to be
         for address in ADDRESSES:
             self._serve(address)
         self.reconcilers = [
@@ -124,9 +123,10 @@ class SlotsMachine(RuleBasedStateMachine):
 
     # What may happen.
 
-    @rule(limit=LIMITS)
-    def change_settings(self, limit: int) -> None:
-        self._configure(limit)
+    @rule(limit=LIMITS, steps=st.sampled_from([1, 2, 3, 3, 3]))
+    def change_settings(self, limit: int, steps: int) -> None:
+        """`pulumi up` comes to its end, or stops in the middle."""
+        self._configure(limit, steps)
 
     @rule(faults=FAULTS, meanwhile=MEANWHILE, at_once=st.booleans())
     def launch(self, faults: list[Fault], meanwhile: tuple[str, int], at_once: bool) -> None:
@@ -203,14 +203,17 @@ class SlotsMachine(RuleBasedStateMachine):
         if failure:
             raise failure
         holders = {holder.run_id: holder for holder in self.observer.holders()}
-        self._no_more_holders_than_the_limit_when_the_acquire_began(set(holders))
+        self._no_more_holders_than_the_limit_since_the_acquire_began(set(holders))
         self._every_process_holds_a_slot(holders)
         assert all(count <= 1 for count in self.started.values()), f"twice: {self.started}"
 
-    def _no_more_holders_than_the_limit_when_the_acquire_began(self, holders: set[str]) -> None:
+    def _no_more_holders_than_the_limit_since_the_acquire_began(self, holders: set[str]) -> None:
         new = holders - self.seen
+        # A request that arrives late meets the limit of now.
         allowed = [limit for run in new for limit in self.launches[run].limits]
-        assert not new or len(holders) <= max(allowed), f"{holders}, {allowed} allowed"
+        assert not new or len(holders) <= max([self.limit, *allowed]), (
+            f"{holders}, {allowed} allowed"
+        )
         self.seen = holders
 
     def _every_process_holds_a_slot(self, holders: dict[str, Holder]) -> None:
@@ -302,12 +305,13 @@ class SlotsMachine(RuleBasedStateMachine):
     def _serve(self, address: str) -> Server:
         return self.deployment.add_server(lambda: self.slots, address, self.parts.hosting)
 
-    def _configure(self, limit: int) -> None:
-        self.limit = limit
+    def _configure(self, limit: int, steps: int = UP_STEPS) -> None:
         settings = NonIsolatedRuns(
             enabled=limit > 0, max_concurrent_non_isolated_runs=max(limit, 1)
         )
-        configure(self.network.direct, settings, self.table)
+        up(self.past, settings, steps)
+        if steps > 1:
+            self.limit = limit
 
     def _disturb(self, faults: list[Fault], meanwhile: tuple[str, int] = ("nothing", 0)) -> None:
         """What befalls the writes of the next call, and what others do just before the first."""

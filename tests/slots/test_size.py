@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from run_isolation import Acquired, Holder, NonIsolatedRuns, Slots
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.settings import MOST_SLOTS
-from run_isolation.slots import _KEY, _to_attribute
+from run_isolation.slot_item import KEY, to_attribute
 from tests.runtime.tables import configure, create_table
 from tests.slots.machine import Network
 
@@ -32,7 +32,7 @@ def holder(number: int) -> Holder:
 
 
 def entry(number: int) -> Any:
-    attribute = _to_attribute(holder(number))
+    attribute = to_attribute(holder(number))
     attribute["M"]["hosted_by"] = {"S": SERVER.to_server_id()}
     return attribute
 
@@ -47,8 +47,8 @@ def slots(network: Network) -> Slots:
 def fill(slots: Slots, count: int) -> float:
     """Puts so many holders into the item. Returns the write units of one more write."""
     holders = {holder(number).run_id: entry(number) for number in range(count)}
-    slots.client.put_item(TableName=TABLE, Item={**_KEY, "holders": {"M": holders}})
-    answer = slots.client.update_item(TableName=TABLE, Key=_KEY, ReturnConsumedCapacity="TOTAL")
+    slots.client.put_item(TableName=TABLE, Item={**KEY, "holders": {"M": holders}})
+    answer = slots.client.update_item(TableName=TABLE, Key=KEY, ReturnConsumedCapacity="TOTAL")
     return answer["ConsumedCapacity"]["CapacityUnits"]
 
 
@@ -58,7 +58,7 @@ def test_an_entry_is_what_acquire_and_host_write(slots: Slots) -> None:
     slots.acquire(holder(0))
     slots.host(holder(0).run_id, 1, SERVER)
     assert slots.holders() == (holder(0),)
-    item = slots.client.get_item(TableName=TABLE, Key=_KEY)["Item"]
+    item = slots.client.get_item(TableName=TABLE, Key=KEY)["Item"]
     written: Any = item["holders"]["M"]
     written[holder(0).run_id]["M"]["since"] = entry(0)["M"]["since"]
     assert written == {holder(0).run_id: entry(0)}

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from run_isolation import Acquired, Denied, Disabled, Holder, NonIsolatedRuns, Slots
+from run_isolation import Acquired, Denied, Disabled, Holder, Slots
 from run_isolation.errors import TableUnreachableError
 from run_isolation.hosting import Hosting
 from run_isolation.reconciler import Reconciler
 from run_isolation.server_identity import ServerIdentity
-from run_isolation.slots import _KEY
+from run_isolation.slot_item import KEY, to_attribute
 from run_isolation.table import answering
 from tests.slots.parts import Parts
 
@@ -24,13 +24,21 @@ class Twin:
     conditions: Mapping[str, str] = field(default_factory=dict)
 
 
-class CachedSettings(Slots):
-    """Reads the settings once in the life of a process."""
+class Remembers(Slots):
+    """Reads the limit once in the life of a process."""
 
-    _read: dict[str, NonIsolatedRuns] = {}  # noqa: RUF012
+    _read: dict[str, int] = {}  # noqa: RUF012
 
-    def settings(self) -> NonIsolatedRuns:
-        return self._read.setdefault(self.table, super().settings())
+    def acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
+        limit = self._read.setdefault(self.table, self.settings().limit)
+        return _acquire(self, holder, f"{ANY} AND size(holders) < :limit", limit)
+
+
+class KeepsTheLimit(Slots):
+    """Leaves the limit where it is while the settings are changed."""
+
+    def clear_limit(self) -> None:
+        pass
 
 
 class Counter(Slots):
@@ -38,21 +46,8 @@ class Counter(Slots):
 
     def acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
         limit = self.settings().limit
-        values = {":one": {"N": "1"}, ":limit": {"N": str(limit)}}
-        try:
-            with answering("dynamodb:UpdateItem", self.table):
-                self.client.update_item(
-                    TableName=self.table,
-                    Key=_KEY,
-                    UpdateExpression="SET holders.#run = :holder ADD used :one",
-                    ConditionExpression="(attribute_not_exists(used) AND :limit > :none) "
-                    "OR used < :limit",
-                    ExpressionAttributeNames={"#run": holder.run_id},
-                    ExpressionAttributeValues={**values, **_holder(holder), ":none": {"N": "0"}},
-                )
-        except self.client.exceptions.ConditionalCheckFailedException:
-            return Denied(self.holders(), limit)
-        return Acquired(holder)
+        room = "((attribute_not_exists(used) AND :limit > :none) OR used < :limit)"
+        return _acquire(self, holder, room, limit, " ADD used :one")
 
     def _change(self, update: str, condition: str, run_id: str, values: Mapping[str, Any]) -> bool:
         if update.startswith("REMOVE"):
@@ -64,9 +59,8 @@ class OwnEntryDenied(Slots):
     """Whoever is refused is told no, also by an entry of its own."""
 
     def acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
-        limit = self.settings().limit
-        refusal = self._put(holder, limit)
-        return Acquired(holder) if refusal is None else Denied(self.holders(), limit)
+        refusal = self._put(holder)
+        return Acquired(holder) if refusal is None else Denied(self.holders(), 1)
 
 
 class SilenceIsNo(Slots):
@@ -114,31 +108,49 @@ class SilenceIsDeath(Reconciler):
         return self.servers.current_runs(server) is not None
 
 
-def _holder(holder: Holder) -> dict[str, Any]:
-    entry = {"attempt": {"N": str(holder.attempt)}, "location": {"S": holder.location}}
-    return {":holder": {"M": {**entry, "since": {"S": holder.since}}}}
+def _acquire(
+    slots: Slots, holder: Holder, condition: str, limit: int, more: str = ""
+) -> Acquired | Denied | Disabled:
+    """An acquire with a limit of the caller's."""
+    values: dict[str, Any] = {":holder": to_attribute(holder), ":limit": {"N": str(limit)}}
+    if more:
+        values |= {":one": {"N": "1"}, ":none": {"N": "0"}}
+    try:
+        with answering("dynamodb:UpdateItem", slots.table):
+            slots.client.update_item(
+                TableName=slots.table,
+                Key=KEY,
+                UpdateExpression=f"SET holders.#run = :holder{more}",
+                ConditionExpression=condition,
+                ExpressionAttributeNames={"#run": holder.run_id},
+                ExpressionAttributeValues=values,
+            )
+    except slots.client.exceptions.ConditionalCheckFailedException:
+        return Denied(slots.holders(), limit) if limit else Disabled()
+    return Acquired(holder)
 
 
 ANY = "attribute_exists(holders)"
-NO_MATTER = ":limit = :limit AND :attempt = :attempt"
-"""DynamoDB insists that each value is used."""
+NO_MATTER = "({limit} < :attempt OR {limit} >= :attempt)"
+"""DynamoDB insists that each name and value is used."""
 PARTS = Parts()
 TWINS = {
     "no count": Twin(conditions={"_MAY_JOIN": f"{ANY} AND {NO_MATTER}"}),
     "one too many": Twin(
         conditions={
-            "_MAY_JOIN": f"{ANY} AND size(holders) <= :limit AND "
+            "_MAY_JOIN": f"{ANY} AND size(holders) <= {{limit}} AND "
             "(attribute_not_exists(holders.#run) OR holders.#run.attempt < :attempt)"
         }
     ),
     "a counter": Twin(replace(PARTS, slots=Counter)),
-    "cached settings": Twin(replace(PARTS, slots=CachedSettings)),
+    "a remembered limit": Twin(replace(PARTS, slots=Remembers)),
+    "a limit that stays while settings change": Twin(replace(PARTS, slots=KeepsTheLimit)),
     "an own entry is a denial": Twin(replace(PARTS, slots=OwnEntryDenied)),
     "silence is a denial": Twin(replace(PARTS, slots=SilenceIsNo)),
     "release of any attempt": Twin(conditions={"_IS_MINE": f"({ANY} AND :attempt = :attempt)"}),
     "a repeated acquire wipes out the server": Twin(
         conditions={
-            "_MAY_JOIN": f"({ANY} AND size(holders) < :limit AND "
+            "_MAY_JOIN": f"({ANY} AND size(holders) < {{limit}} AND "
             "attribute_not_exists(holders.#run)) OR holders.#run.attempt <= :attempt"
         }
     ),

@@ -25,7 +25,8 @@ from run_isolation.errors import ManifestError, TableError
 from run_isolation.manifest import Size
 from run_isolation.policy import Decision, Kind
 from run_isolation.settings import NonIsolatedRuns
-from run_isolation.slots import Acquired, Denied, Disabled, Holder
+from run_isolation.slot_item import Holder
+from run_isolation.slots import Acquired, Denied, Disabled
 
 ENDING_SECONDS: Final = 5
 """How long a denial waits for the processes of runs that are over. Dagster's server looks for ended

@@ -19,7 +19,7 @@ from run_isolation.dagster.standing_server import (
 from run_isolation.policy import Kind
 from run_isolation.reconciler import Reconciler
 from run_isolation.server_identity import ServerIdentity
-from run_isolation.slots import Holder
+from run_isolation.slot_item import Holder
 from run_isolation.tasks import TaskState, describe
 
 

@@ -21,6 +21,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from run_isolation import Instance, Location, Manifest, Network, NonIsolatedRuns, Size, Slots
 from run_isolation.table import HASH_KEY
+from tests.runtime.tables import configure
 
 PARAMETER = "/run-isolation/test/manifest"
 TABLE = "run-isolation-test-slots"
@@ -193,7 +194,7 @@ class Stack:
 
     def configure(self, settings: NonIsolatedRuns) -> None:
         """What `pulumi up` does with the settings."""
-        self.slots.client.put_item(TableName=TABLE, Item=settings.to_item())
+        configure(self.slots.client, settings)
 
     @property
     def slots(self) -> Slots:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import boto3
 import pytest
 
-from run_isolation.slots import Holder, Slots
+from run_isolation.slot_item import Holder
+from run_isolation.slots import Slots
 from tools.local import demo
 from tools.local.demo import wait_for_free_slots
 from tools.local.errors import StepError

@@ -13,7 +13,7 @@ from run_isolation.dagster.deployment import Deployment
 from run_isolation.errors import RunIsolationError
 from run_isolation.manifest import Size
 from run_isolation.settings import NonIsolatedRuns
-from run_isolation.slots import Holder
+from run_isolation.slot_item import Holder
 
 FRESH_SECONDS: Final = 1.0
 """How old an answer may be. A page asks again after as long, so a slot that gets free shows there

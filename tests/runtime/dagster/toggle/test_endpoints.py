@@ -24,7 +24,7 @@ from run_isolation.dagster.toggle.board import Board, Reading
 from run_isolation.dagster.toggle.endpoints import Endpoints, slot_state
 from run_isolation.dagster.toggle.history import History
 from run_isolation.server_identity import ServerIdentity
-from run_isolation.slots import Holder
+from run_isolation.slot_item import Holder
 
 HOLDERS = tuple(
     Holder(f"run-{n}", 1, "sales", since=f"2026-01-0{n}T10:00:00+00:00", hosted_by=hosted)
