@@ -65,8 +65,8 @@ class DagsterLauncher(Contender):
         return self._launches.instance
 
     def launch(self) -> float:
-        """What the daemon does with a run from the queue; the time is the launcher's part of it."""
-        run = self._launches.create()
+        """A run is submitted and leaves the queue; the time is the launcher's part of it."""
+        run = self._launches.submit(self._launches.create())
         with self._environment():
             self._instance.launch_run(run.run_id, self._launches.workspace())
         self._last = run.run_id
