@@ -20,7 +20,9 @@ class Body:
     """What a stub does."""
 
     import_seconds: float = 0.0
-    """Between its look at the run and the run's start."""
+    """Before its last look at the run."""
+    prepare_seconds: float = 0.0
+    """Between that and the run's start."""
     seconds: float = 0.0
     """How long the run works."""
     end: str = "finish"

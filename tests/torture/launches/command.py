@@ -14,7 +14,7 @@ from tests.torture.surroundings import directory, now_and_then
 @click.option("--launches", default=500, show_default=True, help="How many runs are launched.")
 @click.option("--real", default=30, show_default=True, help="Of these with real workers.")
 @click.option("--at-once", default=10, show_default=True, help="Most runs that are unfinished.")
-@click.option("--pause", default=4.0, show_default=True, help="Mean seconds between violence.")
+@click.option("--pause", default=6.0, show_default=True, help="Mean seconds between violence.")
 @click.option("--most-seconds", default=2400.0, show_default=True, help="Launches no more then.")
 @click.option("--keep", is_flag=True, help="Keep the logs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")

@@ -225,7 +225,7 @@ class Conductor:
         if self._calm:
             return
         acts: dict[Callable[[], object], float] = {
-            self._daemon_restarts: 3,
+            self._daemon_restarts: 2,
             self._table_down: 1,
             self._ecs_down: 1,
             self._tasks_missing: 2,

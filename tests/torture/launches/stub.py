@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +29,8 @@ class Run:
     run_id: str
     body: bodies.Body
     ledger: Ledger
+    watch: Callable[[Any], None]
+    """Dagster calls it with each event, once that is stored."""
 
     def execute(self) -> int:
         """As Dagster's ``_execute_run_command_body``; returns its exit code."""
@@ -40,12 +43,20 @@ class Run:
             raise RuntimeError(f"run {self.run_id} was deleted")
         if self.body.dies == "after the claim":
             os.kill(os.getpid(), signal.SIGKILL)
-        # Meanwhile Dagster imports the user's code. It does not look at the run again.
+        # Meanwhile Dagster imports the user's code.
         time.sleep(self.body.import_seconds)
+        run = self.instance.get_run_by_id(self.run_id)
+        if run is None:
+            raise RuntimeError(f"run {self.run_id} was deleted")
+        # And now it prepares the execution. It does not look at the run again.
+        time.sleep(self.body.prepare_seconds)
         if run.status not in (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING):
             self.instance.report_engine_event("Ignoring a duplicate run.", run)
             return 0
-        self._report(DagsterEventType.RUN_START)
+        try:
+            self.watch(self._report(DagsterEventType.RUN_START))
+        except Exception:
+            return 1
         try:
             with raise_interrupts_as(DagsterExecutionInterruptedError):
                 self._work()
@@ -85,7 +96,7 @@ class Run:
             self.instance.report_run_failed(run, f"{bodies.NOBODY_ASKED} treating as failure.")
         return 1
 
-    def _report(self, kind: Any) -> None:
+    def _report(self, kind: Any) -> Any:
         from dagster import DagsterEvent
 
         run = self.instance.get_run_by_id(self.run_id)
@@ -93,6 +104,7 @@ class Run:
             raise RuntimeError(f"run {self.run_id} was deleted")
         event = DagsterEvent(kind.value, job_name=run.job_name)
         self.instance.report_dagster_event(event, run_id=self.run_id)
+        return event
 
 
 def main() -> None:
@@ -105,8 +117,8 @@ def main() -> None:
     from run_isolation.cli.run import command
     from run_isolation.dagster import worker
 
-    def execute(run_id: str, instance: Any, *_: Any, **__: Any) -> int:
-        return Run(instance, run_id, body, bodies.ledger(directory)).execute()
+    def execute(run_id: str, instance: Any, watch: Callable[[Any], None], **_: Any) -> int:
+        return Run(instance, run_id, body, bodies.ledger(directory), watch).execute()
 
     for name in ("_execute_run_command_body", "_resume_run_command_body"):
         setattr(worker, name, execute)

@@ -276,6 +276,7 @@ def draw(chance: random.Random, place: Place) -> Launch:
     launch = Launch(run_id, place)
     launch.body = {
         "import_seconds": round(chance.uniform(0, 0.5), 2),
+        "prepare_seconds": round(chance.uniform(0, 0.3), 2),
         "seconds": round(chance.expovariate(1), 2),
         "end": "finish",
     }
