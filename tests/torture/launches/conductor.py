@@ -132,7 +132,7 @@ class Conductor:
         places += [Place.REAL] * (self.plan.real - standing)
         places += [Place.STUB] * (self.plan.launches - len(places))
         self.chance.shuffle(places)
-        return [draw(self.chance, place) for place in places]
+        return [draw(self.chance, place, self.plan.among) for place in places]
 
     def _begin(self, launch: Launch) -> None:
         self.launches[launch.run_id] = launch

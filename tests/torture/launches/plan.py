@@ -19,3 +19,5 @@ class Plan:
     """Mean time between two acts against all runs: the daemon killed, a service down."""
     most_seconds: float
     """After which no launch is begun any more."""
+    among: tuple[str, ...]
+    """The troubles that are drawn from."""

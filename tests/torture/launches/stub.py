@@ -19,6 +19,8 @@ from tests.torture.launches.ledger import BEGAN, ENDED, Ledger
 
 MIB: Final = 2**20
 MOST_MIB: Final = 4096
+_BODIES: Final = {"_execute_run_command_body": False, "_resume_run_command_body": True}
+"""Dagster's functions that the worker calls, and whether they go on with a run that has begun."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class Run:
     watch: Callable[[Any], None]
     """Dagster calls it with each event, once that is stored."""
 
-    def execute(self) -> int:
-        """As Dagster's ``_execute_run_command_body``; returns its exit code."""
+    def execute(self, *, resumes: bool) -> int:
+        """As Dagster's ``_execute_run_command_body``, or ``_resume_…``; returns its exit code."""
         from dagster import DagsterEventType, DagsterRunStatus
         from dagster._core.errors import DagsterExecutionInterruptedError
         from dagster._utils.interrupts import raise_interrupts_as
@@ -50,13 +52,14 @@ class Run:
             raise RuntimeError(f"run {self.run_id} was deleted")
         # And now it prepares the execution. It does not look at the run again.
         time.sleep(self.body.prepare_seconds)
-        if run.status not in (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING):
-            self.instance.report_engine_event("Ignoring a duplicate run.", run)
-            return 0
-        try:
-            self.watch(self._report(DagsterEventType.RUN_START))
-        except Exception:
-            return 1
+        if not resumes:
+            if run.status not in (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING):
+                self.instance.report_engine_event("Ignoring a duplicate run.", run)
+                return 0
+            try:
+                self.watch(self._report(DagsterEventType.RUN_START))
+            except Exception:
+                return 1
         try:
             with raise_interrupts_as(DagsterExecutionInterruptedError):
                 self._work()
@@ -111,17 +114,21 @@ def main() -> None:
     """`run-isolation run`."""
     run_id = os.environ["RUN_ISOLATION_RUN_ID"]
     directory = Path(os.environ[bodies.DIRECTORY])
-    body = bodies.read(directory, run_id)
-    if body.dies == "before the claim":
+    wanted = bodies.read(directory, run_id)
+    if wanted.dies == "before the claim":
         os.kill(os.getpid(), signal.SIGKILL)
     from run_isolation.cli.run import command
     from run_isolation.dagster import worker
 
-    def execute(run_id: str, instance: Any, watch: Callable[[Any], None], **_: Any) -> int:
-        return Run(instance, run_id, body, bodies.ledger(directory), watch).execute()
+    def body(*, resumes: bool) -> Callable[..., int]:
+        def execute(run_id: str, instance: Any, watch: Callable[[Any], None], **_: Any) -> int:
+            run = Run(instance, run_id, wanted, bodies.ledger(directory), watch)
+            return run.execute(resumes=resumes)
 
-    for name in ("_execute_run_command_body", "_resume_run_command_body"):
-        setattr(worker, name, execute)
+        return execute
+
+    for name, resumes in _BODIES.items():
+        setattr(worker, name, body(resumes=resumes))
     command.main([], prog_name="run-isolation run")
 
 

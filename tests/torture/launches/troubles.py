@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -17,6 +17,8 @@ LATE_SECONDS: Final = 11
 """Longer than our client waits for an answer of ECS, 10 s."""
 START_TIMEOUT_SECONDS: Final = 60
 """How long a run may be STARTING here."""
+RUN_SECONDS: Final = 2.5
+"""Mean time that a run works."""
 STEPS: Final = 16
 """A launch has fewer at which its process may be killed."""
 
@@ -184,7 +186,7 @@ def _two_launchers(launch: Launch, chance: random.Random) -> None:
     """As two daemons do while one replaces the other."""
     launch.dequeuers = 2
     if chance.random() < 0.5:
-        launch.blows.setdefault(Act.DEQUEUE, Blow(chance.randint(1, 6), chance.uniform(0.1, 2)))
+        launch.blows.setdefault(Act.DEQUEUE, Blow(chance.randint(1, 4), chance.uniform(0.1, 4)))
 
 
 def _canceled(launch: Launch, chance: random.Random) -> None:
@@ -270,19 +272,20 @@ FATAL: Final = frozenset(
 """By which a run may fail. The others must not be seen in its end."""
 
 
-def draw(chance: random.Random, place: Place) -> Launch:
-    """A launch with up to three troubles."""
+def draw(chance: random.Random, place: Place, among: Collection[str]) -> Launch:
+    """A launch with up to three of these troubles."""
     run_id = str(uuid.UUID(int=chance.getrandbits(128), version=4))
     launch = Launch(run_id, place)
     launch.body = {
         "import_seconds": round(chance.uniform(0, 0.5), 2),
         "prepare_seconds": round(chance.uniform(0, 0.3), 2),
-        "seconds": round(chance.expovariate(1), 2),
+        "seconds": round(chance.expovariate(1 / RUN_SECONDS), 2),
         "end": "finish",
     }
-    names = list(TROUBLES if place is not Place.STANDING else _IN_STANDING_CONTAINER)
+    known = TROUBLES if place is not Place.STANDING else _IN_STANDING_CONTAINER
+    names = [name for name in known if name in among]
     weights = [_OFTEN.get(name, _SELDOM.get(name, 1.0)) for name in names]
-    drawn = chance.choices(names, weights, k=chance.choice(_HOW_MANY))
+    drawn = chance.choices(names, weights, k=chance.choice(_HOW_MANY)) if names else []
     for name in dict.fromkeys(drawn):
         launch.troubles.append(name)
         TROUBLES[name](launch, chance)
