@@ -41,9 +41,10 @@ UNSENT: Final = Meaning(
     pause_seconds=1,
 )
 EMPTY: Final = Meaning(
-    "ECS answered with neither a task nor a failure.",
-    Retry.SAME_ATTEMPT,
-    "The same attempt finds the task if there is one.",
+    "ECS answered with neither a task nor a failure, so it has placed none.",
+    # To the same token ECS would give the same answer.
+    Retry.NEW_ATTEMPT,
+    "A new attempt has a token of its own.",
     pause_seconds=1,
 )
 CONFLICT: Final = Meaning(

@@ -19,6 +19,7 @@ from dagster._core.workspace.load_target import GrpcServerTarget
 
 from run_isolation.dagster.deployment import MANIFEST
 from run_isolation.dagster.home import instance_config
+from run_isolation.watching import LAUNCH_SECONDS
 from tests.e2e.programs import BIN, Program
 from tests.runtime.dagster.account import CALLER, LOCATION, PARAMETER, PORT, Stack
 from tests.runtime.dagster.launches import Launches
@@ -27,8 +28,9 @@ OURS: Final = "ours"
 ECS_RUN_LAUNCHER: Final = "EcsRunLauncher"
 """dagster-aws's, as pinned in requirements.txt."""
 
-START_TIMEOUT_SECONDS: Final = 25
-"""How long a run may be STARTING. Short, so that what only this timeout ends, ends in a test."""
+START_TIMEOUT_SECONDS: Final = LAUNCH_SECONDS + 40
+"""How long a run may be STARTING. Short, so that what only this timeout ends, ends in a test; but
+long enough for a daemon to wait until a launcher must be dead, and to go on with its launch."""
 
 _SETTINGS: Final[Mapping[str, Any]] = {
     "run_monitoring": {

@@ -21,11 +21,11 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 
 
 class Steps:
-    """Counts what a launch does to the world, and kills this process before the last one."""
+    """Counts what a launch does to the world, and lets something strike before the last one."""
 
-    def __init__(self, last: int, answer: Callable[[str], None]) -> None:
+    def __init__(self, last: int, strike: Callable[[str], None]) -> None:
         self._left = last
-        self._answer = answer
+        self._strike = strike
 
     def watch(self, owner: Any, method: str, name: Callable[..., str]) -> None:
         """Makes each call of a method one step, and its return another one."""
@@ -43,8 +43,15 @@ class Steps:
         """One more step."""
         self._left -= 1
         if self._left == 0:
-            self._answer(name)
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._strike(name)
+
+
+def steps_of_a_launch(instance: DagsterInstance, last: int, strike: Callable[[str], None]) -> None:
+    """Makes calls of AWS and writes to the storage the steps of this process from now on."""
+    steps = Steps(last, strike)
+    steps.watch(URLLib3Session, "send", lambda session, request: _operation(request))
+    steps.watch(instance, "add_run_tags", lambda run_id, tags: f"tags {', '.join(sorted(tags))}")
+    steps.watch(instance, "handle_new_event", lambda event, **_: f"event {_kind(event)}")
 
 
 def _launch(run_id: str, last: int, answer: Callable[[str], None]) -> None:
@@ -56,12 +63,12 @@ def _launch(run_id: str, last: int, answer: Callable[[str], None]) -> None:
         ) as context,
     ):
         workspace = context.create_request_context()
-        steps = Steps(last, answer)
-        steps.watch(URLLib3Session, "send", lambda session, request: _operation(request))
-        steps.watch(
-            instance, "add_run_tags", lambda run_id, tags: f"tags {', '.join(sorted(tags))}"
-        )
-        steps.watch(instance, "handle_new_event", lambda event, **_: f"event {_kind(event)}")
+
+        def strike(step: str) -> None:
+            answer(step)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        steps_of_a_launch(instance, last, strike)
         instance.launch_run(run_id, workspace)
 
 

@@ -10,7 +10,13 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import (
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+)
 from dagster._cli.api import _execute_run_command_body, _resume_run_command_body
 from dagster._utils.interrupts import capture_interrupts
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
@@ -37,6 +43,18 @@ class Exit(IntEnum):
     """Another task executes the run, or it is deleted. Nothing is lost."""
     NOT_CLAIMED = 4
     """The slot table did not answer, so the run was not touched."""
+
+
+_ENDS: Final = {
+    DagsterEventType.RUN_CANCELING,
+    DagsterEventType.RUN_CANCELED,
+    DagsterEventType.RUN_FAILURE,
+}
+"""By these a run ends, or is to end, before its code has begun."""
+
+
+class _UnwantedError(Exception):
+    """The run was ended at the last moment. Nothing of its code has been executed."""
 
 
 class Worker:
@@ -111,7 +129,34 @@ class Worker:
         # Dagster resumes only runs that have started; a first attempt never finds one.
         resumes = run.status is DagsterRunStatus.STARTED
         body = _resume_run_command_body if resumes else _execute_run_command_body
-        code = body(run.run_id, instance, lambda event: None, set_exit_code_on_failure=True)
+        unwanted: list[str] = []
+
+        def watch(event: DagsterEvent) -> None:
+            if event.event_type is DagsterEventType.RUN_START and _is_over(instance, run):
+                unwanted.append(f"Run {run.run_id} was ended before its code began.")
+                # What is raised here ends Dagster's execution.
+                raise _UnwantedError
+
+        code = body(run.run_id, instance, watch, set_exit_code_on_failure=True)
+        if unwanted:
+            return Exit.DONE, unwanted[0]
         if code != 0:
             return Exit.RUN_FAILED, f"Run {run.run_id} failed."
         return Exit.DONE, f"Run {run.run_id} is over."
+
+
+def _is_over(instance: DagsterInstance, run: DagsterRun) -> bool:
+    """Whether the run was ended between Dagster's last look at it and its start.
+
+    Dagster stores the start over whatever status the run has then. A canceled run would go on, and
+    at its task's SIGTERM fail since "no user initiated termination request was found"; one that
+    the start timeout has failed, and that Dagster may have retried, would go on beside its retry.
+    So the end is stored again.
+    """
+    ends = instance.get_records_for_run(run.run_id, of_type=_ENDS, limit=1, ascending=False)
+    for record in ends.records:
+        if record.event_log_entry.get_dagster_event().event_type is DagsterEventType.RUN_FAILURE:
+            instance.report_run_failed(run, "It had failed before its code began.")
+        else:
+            instance.report_run_canceled(run, message="Canceled before its code began.")
+    return bool(ends.records)

@@ -116,6 +116,18 @@ def test_without_capacity_a_new_attempt_is_stored_and_made(
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
 
 
+def test_an_answer_with_neither_task_nor_failure_is_not_asked_for_again(
+    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
+) -> None:
+    stack.account.fault("run_task_failures", failures=[])
+
+    assert patient.launch(launches.instance, run)
+
+    first, second = (call["clientToken"] for call in stack.account.sent("RunTask"))
+    assert first != second
+    assert tasks(stack, run) == [run_tags.read(launches.read(run)).task_arn]
+
+
 def test_from_spot_to_on_demand_to_zone_by_zone(
     launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
 ) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from dagster import DagsterRunStatus
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus
 
 from run_isolation import aws, claim
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.worker import Exit, Worker
 from tests.runtime.dagster.account import TABLE, Stack
+from tests.runtime.dagster.conftest import PROBE
 from tests.runtime.dagster.launches import Launches
 
 MINE, OTHER = "arn:aws:ecs:us-east-1:1:task/c/mine", "arn:aws:ecs:us-east-1:1:task/c/other"
@@ -71,6 +74,36 @@ def test_a_run_that_was_canceled_meanwhile_ends_canceled(launches: Launches) -> 
     launches.instance.report_run_canceling(run)
     assert work(run.run_id)[0] is Exit.DONE
     assert launches.read(run).status is DagsterRunStatus.CANCELED
+
+
+ENDS: dict[str, tuple[Callable[..., Any], DagsterRunStatus]] = {
+    "canceled": (DagsterInstance.report_run_canceling, DagsterRunStatus.CANCELED),
+    "failed by the start timeout": (DagsterInstance.report_run_failed, DagsterRunStatus.FAILURE),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_run_that_is_ended_just_before_its_start_is_not_executed(
+    launches: Launches, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Dagster's last look at a run is a while before the event that starts it."""
+    report, wanted = ENDS[end]
+    run = launches.starting(launches.create())
+    start = DagsterEvent.job_start
+
+    def late(context: Any) -> DagsterEvent:
+        report(launches.instance, launches.read(run))
+        return start(context)
+
+    monkeypatch.setattr(DagsterEvent, "job_start", late)
+    monkeypatch.syspath_prepend(PROBE)
+    code, what_happened = work(run.run_id)
+    assert (code, what_happened.partition(" was ")[2]) == (
+        Exit.DONE,
+        "ended before its code began.",
+    )
+    assert launches.read(run).status is wanted
+    assert not launches.instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_START)
 
 
 @pytest.mark.parametrize("image_home", ["/nowhere", None])

@@ -15,6 +15,7 @@ Run config of every job, all of it optional:
           fill_memory: true              # takes memory until the task has none left
           exit_code: 0                   # ends the process at once with this code
           fail: true                     # ends with an exception
+          append_to: /path/ledger        # gets a line when the op begins, and when it has ended
 """
 
 import os
@@ -64,6 +65,8 @@ class Work(Config):
         fill_memory: Whether to take memory until the process is killed for it.
         exit_code: Exit code to end the process with, at once; it goes on when negative.
         fail: Whether to end with an exception.
+        append_to: File that gets a line when the op begins, and another one when it has ended;
+            none when empty.
     """
 
     report_to: str = ""
@@ -73,6 +76,7 @@ class Work(Config):
     fill_memory: bool = False
     exit_code: int = -1
     fail: bool = False
+    append_to: str = ""
 
     def do(self, run_id: str, log: DagsterLogManager) -> Place:
         """Do what the config says; return where it was done."""
@@ -82,6 +86,7 @@ class Work(Config):
         place = Place.here(run_id)
         log.info(f"probe ran at {place.as_json()}")
         print(f"probe stdout of run {run_id}", flush=True)
+        self._append("began", run_id)
         if self.report_to:
             _write_at_once(Path(self.report_to), place.as_json())
         if self.wait_for:
@@ -93,7 +98,15 @@ class Work(Config):
             os._exit(self.exit_code)
         if self.fail:
             raise RuntimeError("probe: the run config asked for a failure")
+        self._append("ended", run_id)
         return place
+
+    def _append(self, what: str, run_id: str) -> None:
+        """Append a line, which does not mix with those of other processes."""
+        if self.append_to:
+            file = os.open(self.append_to, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            os.write(file, f"{what} {run_id} {time.time()}\n".encode())
+            os.close(file)
 
 
 def _write_at_once(path: Path, text: str) -> None:

@@ -20,11 +20,11 @@ from types_boto3_dynamodb import DynamoDBClient
 
 from run_isolation.server_identity import ServerIdentity
 from tests.slots.parts import Parts
-from tests.torture.launcher import launch_for_ever, reconcile_for_ever
-from tests.torture.observer import observe_for_ever
-from tests.torture.place import Place, Runs
-from tests.torture.standing import serve
-from tests.torture.weather import LATEST_SECONDS, blow
+from tests.torture.slots.launcher import launch_for_ever, reconcile_for_ever
+from tests.torture.slots.observer import observe_for_ever
+from tests.torture.slots.place import Place, Runs
+from tests.torture.slots.standing import serve
+from tests.torture.slots.weather import LATEST_SECONDS, blow
 from tools.dynamodb_local import DynamoDBLocal
 from tools.ports import free_port
 

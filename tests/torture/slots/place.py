@@ -15,7 +15,7 @@ from typing import Final
 from run_isolation import Holder
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.tasks import TaskState
-from tests.torture.seats import Board, Seats
+from tests.torture.slots.seats import Board, Seats
 
 TABLE: Final = "run-isolation-torture-slots"
 STARTING: Final = "STARTING"

@@ -22,7 +22,7 @@ from types_boto3_dynamodb import DynamoDBClient
 
 from run_isolation.server_identity import ServerIdentity
 from tests.slots.parts import Parts
-from tests.torture.place import ISOLATED, STARTED, STARTING, TABLE, Place
+from tests.torture.slots.place import ISOLATED, STARTED, STARTING, TABLE, Place
 
 ANSWER_SECONDS: Final = 5
 

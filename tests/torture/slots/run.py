@@ -12,14 +12,13 @@ from typing import Final
 from run_isolation import NonIsolatedRuns, Slots, aws
 from tests.runtime.tables import configure, create_table
 from tests.slots.parts import Parts
-from tests.torture.place import TABLE, Place
-from tests.torture.report import Report, read
-from tests.torture.supervisor import Clients, Plan, Supervisor
+from tests.torture.slots.place import TABLE, Place
+from tests.torture.slots.report import Report, read
+from tests.torture.slots.supervisor import Clients, Plan, Supervisor
 from tools.dynamodb_local import DynamoDBLocal
 from tools.ports import free_port
 
 QUIET_SECONDS: Final = 90
-PROGRESS_SECONDS: Final = 15
 
 
 def torture(plan: Plan, parts: Parts, directory: Path, progress: Callable[[int], object]) -> Report:
@@ -29,7 +28,7 @@ def torture(plan: Plan, parts: Parts, directory: Path, progress: Callable[[int],
         plan: What to do.
         parts: To what.
         directory: For logs and data; empty.
-        progress: Called now and then with the number of acquires.
+        progress: Called with the number of acquires, often.
 
     Raises:
         UnavailableError: DynamoDB Local can't be had.
@@ -49,7 +48,7 @@ def torture(plan: Plan, parts: Parts, directory: Path, progress: Callable[[int],
         begin = time.monotonic()
         try:
             supervisor.start()
-            supervisor.run(_now_and_then(progress))
+            supervisor.run(progress)
             slots = Slots(_clients(database).direct, TABLE)
             supervisor.calm_down(
                 QUIET_SECONDS, lambda: not place.seats.alive() and slots.holders() == ()
@@ -58,18 +57,6 @@ def torture(plan: Plan, parts: Parts, directory: Path, progress: Callable[[int],
         finally:
             supervisor.stop()
     return read(place, plan.seed, plan.limit, seconds, supervisor.violence)
-
-
-def _now_and_then(progress: Callable[[int], object]) -> Callable[[int], None]:
-    last = time.monotonic()
-
-    def tell(done: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > PROGRESS_SECONDS:
-            last = time.monotonic()
-            progress(done)
-
-    return tell
 
 
 def _clients(database: DynamoDBLocal) -> Clients:

@@ -8,13 +8,13 @@ import textwrap
 import time
 from pathlib import Path
 
-from tests.torture.seats import Board, Seats
+from tests.torture.slots.seats import Board, Seats
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 SLOW_SITTER = """
     import sys, time
     from pathlib import Path
-    from tests.torture.seats import Board, Seats
+    from tests.torture.slots.seats import Board, Seats
 
     write = Board.write
     def slowly(*arguments):

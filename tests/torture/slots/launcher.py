@@ -17,8 +17,8 @@ from run_isolation import Acquired, Denied, Holder, Slots, TableError
 from run_isolation.reconciler import Reconciler
 from run_isolation.server_identity import ServerIdentity
 from tests.slots.parts import Parts
-from tests.torture.place import ISOLATED, STARTING, TABLE, Place
-from tests.torture.standing import Servers, ask
+from tests.torture.slots.place import ISOLATED, STARTING, TABLE, Place
+from tests.torture.slots.standing import Servers, ask
 
 LOGGER: Final = logging.getLogger(__name__)
 RESOLVE_SECONDS: Final = 20

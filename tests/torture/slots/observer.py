@@ -16,7 +16,7 @@ from typing import Final
 from types_boto3_dynamodb import DynamoDBClient
 
 from run_isolation import Slots, TableError
-from tests.torture.place import TABLE, Place
+from tests.torture.slots.place import TABLE, Place
 
 SAMPLE_SECONDS: Final = 0.2
 LEAK_SECONDS: Final = 1.0

@@ -12,7 +12,7 @@ import pytest
 
 from tools.dynamodb_local import UnavailableError, ensure_jars
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 
 
 def torture(*options: str) -> tuple[int, dict[str, Any]]:
@@ -21,7 +21,7 @@ def torture(*options: str) -> tuple[int, dict[str, Any]]:
         ensure_jars()
     except UnavailableError as error:
         pytest.skip(str(error))
-    command = [sys.executable, "-m", "tests.torture", "--seed", "1", "--json", *options]
+    command = [sys.executable, "-m", "tests.torture", "--seed", "1", "slots", "--json", *options]
     result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert result.stdout, result.stderr
     return result.returncode, json.loads(result.stdout)

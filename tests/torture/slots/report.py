@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import BaseModel
 from rich.table import Table
 
-from tests.torture.place import Place
+from tests.torture.slots.place import Place
 
 
 class Report(BaseModel):

@@ -1,0 +1,47 @@
+"""`python -m tests.torture launches`."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+
+from tests.torture.launches.plan import Plan
+from tests.torture.launches.run import torture
+from tests.torture.launches.troubles import TROUBLES
+from tests.torture.surroundings import directory, now_and_then
+
+
+@click.command()
+@click.option("--launches", default=500, show_default=True, help="How many runs are launched.")
+@click.option("--real", default=30, show_default=True, help="Of these with real workers.")
+@click.option("--at-once", default=10, show_default=True, help="Most runs that are unfinished.")
+@click.option("--pause", default=6.0, show_default=True, help="Mean seconds between violence.")
+@click.option("--most-seconds", default=2400.0, show_default=True, help="Launches no more then.")
+@click.option("--only", type=click.Choice(list(TROUBLES)), multiple=True, help="Such troubles.")
+@click.option("--keep", is_flag=True, help="Keep the logs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_obj
+def launches(
+    seed: int,
+    launches: int,
+    real: int,
+    at_once: int,
+    pause: float,
+    most_seconds: float,
+    only: tuple[str, ...],
+    keep: bool,
+    as_json: bool,
+) -> bool:
+    """Torment launches: AWS that fails, launchers, daemons and tasks that die, people who cancel.
+
+    Fails if a run was executed twice, did not end, or ended otherwise than its log and its code
+    say, or if a task or a slot was left.
+    """
+    plan = Plan(seed, launches, real, at_once, pause, most_seconds, only or tuple(TROUBLES))
+    with directory(keep=keep) as place:
+        report = torture(plan, place, now_and_then("launches"))
+    if as_json:
+        click.echo(report.model_dump_json(indent=2))
+    else:
+        Console().print(report.table())
+    return report.violated == 0

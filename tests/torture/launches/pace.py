@@ -1,0 +1,31 @@
+"""The same code on a quicker clock: what waits for minutes waits for seconds here.
+
+Some waits become shorter than what they wait for, such as a launcher that is still at work: this
+torments more than the real ones do, and nothing may break by it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from run_isolation import orphans, watching
+from run_isolation.dagster import watcher
+from run_isolation.dagster.isolated_launch import IsolatedLauncher
+
+LAUNCHER_SECONDS: Final = 8
+"""How long a launcher repeats its call."""
+WATCH_SECONDS: Final = 0.5
+SWEEP_SECONDS: Final = 2.0
+MONITOR_SECONDS: Final = 1.0
+ABANDONED_SECONDS: Final = 20
+
+
+def hurry() -> None:
+    """Makes this process hurry."""
+    watching.LAUNCH_SECONDS = 6  # type: ignore[misc]
+    watching.MISSING_SECONDS = 8  # type: ignore[misc]
+    orphans.ENDING_SECONDS = 8  # type: ignore[misc]
+    watcher.NON_ISOLATED_SECONDS = 20  # type: ignore[misc]
+    defaults = IsolatedLauncher.__init__.__kwdefaults__
+    assert defaults
+    defaults["seconds"] = LAUNCHER_SECONDS
