@@ -15,6 +15,7 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.errors import DagsterRunNotFoundError
 
 from run_isolation import launch_retries
 from run_isolation.dagster import run_tags
@@ -200,17 +201,22 @@ class IsolatedLauncher:
         except _UnwantedError:
             return None
         if outcome.task_arn is not None:
-            self._hand_over(making, outcome, outcome.task_arn)
+            # Read again only after repetitions and writes of our own: a look costs as much as all
+            # else that a launch asks of the storage. What befalls a run during one call, the
+            # watcher and the worker see.
+            at_once = stored and not outcome.troubles
+            now = run if at_once else instance.get_run_by_id(run.run_id)
+            self._hand_over(making, now, outcome, outcome.task_arn)
         return outcome
 
-    def _hand_over(self, making: _Making, outcome: Outcome, task_arn: str) -> None:
+    def _hand_over(
+        self, making: _Making, run: DagsterRun | None, outcome: Outcome, task_arn: str
+    ) -> None:
         """Records the task on the run, or stops it if nobody wants the run any more."""
         instance, run_id = making.instance, making.run.run_id
-        run = instance.get_run_by_id(run_id)
-        if run is None or run.is_finished:
+        if run is None or run.is_finished or not _noted(instance, run, task_arn):
             self._stop(task_arn, f"Run {run_id} was deleted or ended before its task started.")
             return
-        run_tags.write(instance, run, task_arn=task_arn)
         before = f" Before that: {outcome.told()}" if outcome.troubles else ""
         instance.report_engine_event(
             f"Started ECS task {task_arn} of {making.task_definition}, attempt {outcome.attempt}."
@@ -227,6 +233,15 @@ class IsolatedLauncher:
         except (BotoCoreError, ClientError) as error:
             # Its worker looks at the run first, and then ends by itself.
             _log.warning("ECS task %s could not be stopped: %s. %s", task_arn, error, reason)
+
+
+def _noted(instance: DagsterInstance, run: DagsterRun, task_arn: str) -> bool:
+    """Writes the task on the run. False: the run has been deleted."""
+    try:
+        run_tags.write(instance, run, task_arn=task_arn)
+    except DagsterRunNotFoundError:
+        return False
+    return True
 
 
 def task_definition(run: DagsterRun) -> str:

@@ -80,4 +80,5 @@ def write(
     new = blank | {key: str(value) for key, value in given.items() if value is not None}
     # A tag that is not there needs no blank: the page shows it.
     new = {key: value for key, value in new.items() if value or run.tags.get(key)}
-    instance.add_run_tags(run.run_id, {OWNER: run.run_id} | new)
+    owner = {OWNER: run.run_id} if inherited else {}
+    instance.add_run_tags(run.run_id, owner | new)

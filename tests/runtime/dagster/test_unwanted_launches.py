@@ -13,8 +13,9 @@ from run_isolation import launch_isolated
 from run_isolation.dagster import isolated_launch, run_tags
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.isolated_launch import IsolatedLauncher
-from tests.runtime.dagster.account import Stack
+from tests.runtime.dagster.account import Stack, eventually
 from tests.runtime.dagster.launches import Launches
+from tests.runtime.dagster.watched import Watched
 
 Meanwhile = Callable[[Launches, DagsterRun], None]
 
@@ -59,15 +60,37 @@ def test_a_run_canceled_during_its_launch_leaves_no_task(
     assert stack.account.sent("StopTask")[0]["task"] == run_tags.read(launches.read(run)).task_arn
 
 
-def test_a_run_deleted_during_its_launch_leaves_no_task(
-    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = launches.create()
+def launch_meanwhile(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
+    """Something happens while RunTask is called."""
 
-    def delete_and_launch(*args: Any) -> str:
-        launches.instance.delete_run(run.run_id)
+    def act_and_launch(*args: Any) -> str:
+        meanwhile()
         return launch_isolated(*args)
 
-    monkeypatch.setattr(isolated_launch, "launch_isolated", delete_and_launch)
+    monkeypatch.setattr(isolated_launch, "launch_isolated", act_and_launch)
+
+
+@pytest.mark.parametrize("submitted", [False, True], ids=["past the coordinator", "submitted"])
+def test_a_run_deleted_during_its_launch_leaves_no_task(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch, submitted: bool
+) -> None:
+    run = launches.create()
+    run = launches.submit(run) if submitted else run
+    launch_meanwhile(monkeypatch, lambda: launches.instance.delete_run(run.run_id))
     launches.instance.run_launcher.launch_run(LaunchRunContext(run, launches.workspace()))
     assert len(stack.account.sent("RunTask")) == len(stack.account.sent("StopTask")) == 1
+
+
+def test_a_submitted_run_canceled_during_its_launch_is_ended_by_the_watcher(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launches.starting(launches.submit(launches.create()))
+    stack.account.fault("slow_task", seconds=600)
+    launch_meanwhile(monkeypatch, lambda: launches.instance.run_launcher.terminate(run.run_id))
+    launches.instance.run_launcher.launch_run(LaunchRunContext(run, launches.workspace()))
+    watched = Watched(launches.instance)
+    assert watched.watch() == []
+    task_arn = run_tags.read(launches.read(run)).task_arn
+    assert [call["task"] for call in stack.account.sent("StopTask")] == [task_arn]
+    eventually(lambda: not watched.watch() and launches.read(run).is_finished)
+    assert launches.read(run).status is DagsterRunStatus.CANCELED
