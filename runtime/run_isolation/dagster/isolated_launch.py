@@ -41,7 +41,7 @@ class RunNotLaunchableError(RunIsolationError):
 
 
 class _UnwantedError(Exception):
-    """Nobody wants a task for the run any more."""
+    """Nobody wants this launch to go on: the run is over, or another process has gone further."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,22 @@ class _Making:
         )
 
     def store_next(self, attempt: int) -> None:
-        """The same for one that follows a failed one, unless nobody wants it any more."""
+        """The same for one that follows a failed one, unless nobody wants it any more.
+
+        Never backwards: a launcher that stood still meanwhile would go on with attempts whose tasks
+        have died, beside a live one of a later attempt.
+        """
         run = self.instance.get_run_by_id(self.run.run_id)
         if run is None or run.is_finished:
             raise _UnwantedError
         if run.status is DagsterRunStatus.CANCELING:
             self.instance.report_run_canceled(run, message="Canceled before it had a task.")
             raise _UnwantedError
-        self.store(attempt)
+        stored = run_tags.read(run).attempt
+        if stored > attempt:
+            raise _UnwantedError
+        if stored < attempt:
+            self.store(attempt)
 
 
 class IsolatedLauncher:
@@ -99,10 +107,11 @@ class IsolatedLauncher:
         self._sleep = sleep
 
     def launch(self, instance: DagsterInstance, run: DagsterRun) -> bool:
-        """Starts a task for the run.
+        """Starts a task for a run that has not begun.
 
-        As the attempt on record where that has no task so far, which saves the storage a write;
-        else as the next one, which is stored before the call.
+        As the attempt on record, which saves the storage a write; where there is none, as the
+        first one, which is stored before the call. A run that has a task already was launched by
+        another process at the same time, such as a daemon that is being replaced: it gets no other.
 
         Returns:
             True: there is a task. False: there is none yet, an event of the run says why, and
@@ -114,9 +123,28 @@ class IsolatedLauncher:
             LaunchError: The run can't be launched; repeating it won't help.
         """
         ours = run_tags.read(run)
+        decided = ours.kind is Kind.ISOLATED and ours.attempt > 0
+        if decided and ours.task_arn is not None:
+            return True
+        attempt = ours.attempt if decided else ours.attempt + 1
+        return self._repeat(instance, run, attempt, stored=decided)
+
+    def resume(self, instance: DagsterInstance, run: DagsterRun) -> bool:
+        """Starts another task for a run that has begun, as the next attempt.
+
+        Where its last launch has not got so far as to a task, that one goes on.
+
+        Returns and raises as ``launch`` does.
+        """
+        ours = run_tags.read(run)
         waits = ours.kind is Kind.ISOLATED and ours.attempt > 0 and ours.task_arn is None
         attempt = ours.attempt if waits else ours.attempt + 1
-        outcome = self._make(instance, run, attempt, stored=waits, seconds=self._seconds)
+        return self._repeat(instance, run, attempt, stored=waits)
+
+    def _repeat(
+        self, instance: DagsterInstance, run: DagsterRun, attempt: int, *, stored: bool
+    ) -> bool:
+        outcome = self._make(instance, run, attempt, stored=stored, seconds=self._seconds)
         if outcome is None:
             return False
         if outcome.task_arn is None:
@@ -209,6 +237,10 @@ class IsolatedLauncher:
         run = instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             self._stop(task_arn, f"Run {run_id} was deleted or ended before its task started.")
+            return
+        if run_tags.read(run).attempt != outcome.attempt:
+            # This process stood still, and another one has gone further. Noted on the run, a task
+            # that is dead by now would be replaced beside a live one; the sweep stops a live one.
             return
         run_tags.write(instance, run, task_arn=task_arn)
         before = f" Before that: {outcome.told()}" if outcome.troubles else ""

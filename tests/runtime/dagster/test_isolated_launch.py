@@ -387,6 +387,12 @@ def test_a_run_that_was_decided_on_is_launched_as_the_attempt_on_record(
     assert written == [{"task_arn"}]
     assert len(tasks(stack, run)) == 1
 
-    # With a task on record, such as that of a run that is resumed, it is the next one.
+    # Another process has taken it from the queue at the same time.
     assert IsolatedLauncher(Deployment()).launch(launches.instance, launches.read(run))
+    assert len(tasks(stack, run)) == 1
+    assert run_tags.read(launches.read(run)).attempt == 1
+
+    # One that is resumed needs another task.
+    assert IsolatedLauncher(Deployment()).resume(launches.instance, launches.read(run))
+    assert len(tasks(stack, run)) == 2
     assert run_tags.read(launches.read(run)).attempt == 2
