@@ -19,30 +19,25 @@ from dagster._core.errors import DagsterRunNotFoundError
 
 from run_isolation import launch_retries
 from run_isolation.dagster import run_tags
+from run_isolation.dagster.advertised import task_definition
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.errors import ManifestError, RunIsolationError
+from run_isolation.errors import ManifestError
 from run_isolation.isolated import IsolatedLaunch, launch_isolated, stop
 from run_isolation.launch_retries import Outcome
 from run_isolation.policy import Kind
-
-CONTEXT_KEY: Final = "run_isolation"
-TASK_DEFINITION_KEY: Final = "task_definition"
-"""A code server advertises the exact revision of its own isolated task definition as
-``container_context["run_isolation"]["task_definition"]``. Dagster stores it with each run."""
 
 LAUNCH_SECONDS: Final = 30
 """How long a launch is repeated before it is left to the daemon. Dagster's queue waits meanwhile;
 a call that is under way may take longer (``aws.DEADLINES``)."""
 
+QUICK_SECONDS: Final = 10
+"""In so short a time nobody else goes on with the run (``watching.LAUNCH_SECONDS``)."""
+
 _log: Final = logging.getLogger("run_isolation.dagster")
 
 
-class RunNotLaunchableError(RunIsolationError):
-    """The run itself lacks or misstates what a launch needs."""
-
-
 class _UnwantedError(Exception):
-    """Nobody wants a task for the run any more."""
+    """Nobody wants this launch to go on: the run is over, or another process has gone further."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +69,22 @@ class _Making:
         )
 
     def store_next(self, attempt: int) -> None:
-        """The same for one that follows a failed one, unless nobody wants it any more."""
+        """The same for one that follows a failed one, unless nobody wants it any more.
+
+        Never backwards: a launcher that stood still meanwhile would go on with attempts whose tasks
+        have died, beside a live one of a later attempt.
+        """
         run = self.instance.get_run_by_id(self.run.run_id)
         if run is None or run.is_finished:
             raise _UnwantedError
         if run.status is DagsterRunStatus.CANCELING:
             self.instance.report_run_canceled(run, message="Canceled before it had a task.")
             raise _UnwantedError
-        self.store(attempt)
+        stored = run_tags.read(run).attempt
+        if stored > attempt:
+            raise _UnwantedError
+        if stored < attempt:
+            self.store(attempt)
 
 
 class IsolatedLauncher:
@@ -100,10 +103,11 @@ class IsolatedLauncher:
         self._sleep = sleep
 
     def launch(self, instance: DagsterInstance, run: DagsterRun) -> bool:
-        """Starts a task for the run.
+        """Starts a task for a run that has not begun.
 
-        As the attempt on record where that has no task so far, which saves the storage a write;
-        else as the next one, which is stored before the call.
+        As the attempt on record, which saves the storage a write; where there is none, as the
+        first one, which is stored before the call. A run that has a task already was launched by
+        another process at the same time, such as a daemon that is being replaced: it gets no other.
 
         Returns:
             True: there is a task. False: there is none yet, an event of the run says why, and
@@ -115,9 +119,28 @@ class IsolatedLauncher:
             LaunchError: The run can't be launched; repeating it won't help.
         """
         ours = run_tags.read(run)
+        decided = ours.kind is Kind.ISOLATED and ours.attempt > 0
+        if decided and ours.task_arn is not None:
+            return True
+        attempt = ours.attempt if decided else ours.attempt + 1
+        return self._repeat(instance, run, attempt, stored=decided)
+
+    def resume(self, instance: DagsterInstance, run: DagsterRun) -> bool:
+        """Starts another task for a run that has begun, as the next attempt.
+
+        Where its last launch has not got so far as to a task, that one goes on.
+
+        Returns and raises as ``launch`` does.
+        """
+        ours = run_tags.read(run)
         waits = ours.kind is Kind.ISOLATED and ours.attempt > 0 and ours.task_arn is None
         attempt = ours.attempt if waits else ours.attempt + 1
-        outcome = self._make(instance, run, attempt, stored=waits, seconds=self._seconds)
+        return self._repeat(instance, run, attempt, stored=waits)
+
+    def _repeat(
+        self, instance: DagsterInstance, run: DagsterRun, attempt: int, *, stored: bool
+    ) -> bool:
+        outcome = self._make(instance, run, attempt, stored=stored, seconds=self._seconds)
         if outcome is None:
             return False
         if outcome.task_arn is None:
@@ -188,6 +211,7 @@ class IsolatedLauncher:
         seconds: float,
     ) -> Outcome | None:
         """Makes an attempt, and those that follow from it; None where nobody wants it any more."""
+        began = time.monotonic()
         location = run.remote_job_origin.location_name if run.remote_job_origin else ""
         making = _Making(self._deployment, instance, run, location, task_definition(run))
         # One that the manifest lacks may have come since it was read.
@@ -201,10 +225,10 @@ class IsolatedLauncher:
         except _UnwantedError:
             return None
         if outcome.task_arn is not None:
-            # Read again only after repetitions and writes of our own: a look costs as much as all
-            # else that a launch asks of the storage. What befalls a run during one call, the
-            # watcher and the worker see.
-            at_once = stored and not outcome.troubles
+            # A look costs as much as all else that a launch asks of the storage. What befalls a run
+            # during one quick call, the watcher and the worker see.
+            quick = time.monotonic() - began < QUICK_SECONDS
+            at_once = stored and not outcome.troubles and quick
             now = run if at_once else instance.get_run_by_id(run.run_id)
             self._hand_over(making, now, outcome, outcome.task_arn)
         return outcome
@@ -214,8 +238,16 @@ class IsolatedLauncher:
     ) -> None:
         """Records the task on the run, or stops it if nobody wants the run any more."""
         instance, run_id = making.instance, making.run.run_id
-        if run is None or run.is_finished or not _noted(instance, run, task_arn):
-            self._stop(task_arn, f"Run {run_id} was deleted or ended before its task started.")
+        over = f"Run {run_id} was deleted or ended before its task started."
+        if run is None or run.is_finished:
+            self._stop(task_arn, over)
+            return
+        if run_tags.read(run).attempt != outcome.attempt:
+            # This process stood still, and another one has gone further. Noted on the run, a task
+            # that is dead by now would be replaced beside a live one; the sweep stops a live one.
+            return
+        if not _noted(instance, run, task_arn):
+            self._stop(task_arn, over)
             return
         before = f" Before that: {outcome.told()}" if outcome.troubles else ""
         instance.report_engine_event(
@@ -242,23 +274,3 @@ def _noted(instance: DagsterInstance, run: DagsterRun, task_arn: str) -> bool:
     except DagsterRunNotFoundError:
         return False
     return True
-
-
-def task_definition(run: DagsterRun) -> str:
-    """ARN with revision of the task definition that the run's code server advertised.
-
-    Raises:
-        RunNotLaunchableError: It advertised none.
-    """
-    origin = run.job_code_origin
-    context = (origin.repository_origin.container_context if origin else None) or {}
-    advertised = context.get(CONTEXT_KEY, {}).get(TASK_DEFINITION_KEY)
-    if not advertised:
-        name = run.remote_job_origin.location_name if run.remote_job_origin else "unknown"
-        raise RunNotLaunchableError(
-            f"Run {run.run_id} can't get a task of its own: the code server of location {name} "
-            f"advertised no task definition when the run was created. Serve the location by "
-            "`run-isolation code-server` with the --container-context that `pulumi up` gives it, "
-            "reload it in Dagster and launch the run again."
-        )
-    return str(advertised)

@@ -123,7 +123,7 @@ class RunIsolationLauncher(RunLauncher, ConfigurableClass):
 
     def resume_run(self, context: ResumeRunContext) -> None:
         """Goes on with a STARTED run whose process is gone, in a task of its own."""
-        IsolatedLauncher(self._deployment).launch(self._instance, context.dagster_run)
+        IsolatedLauncher(self._deployment).resume(self._instance, context.dagster_run)
 
     def dispose(self) -> None:
         """Nothing to give back: no thread, no lock, no connection that outlives the process."""

@@ -10,8 +10,8 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun
 
 from run_isolation.claims import Claim, claimed_by
 from run_isolation.dagster import run_tags
+from run_isolation.dagster.advertised import RunNotLaunchableError
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.isolated_launch import RunNotLaunchableError
 from run_isolation.dagster.post_mortem import output, verdict
 from run_isolation.errors import LaunchError, Retry
 from run_isolation.isolated import started_by

@@ -18,6 +18,7 @@ from dagster import (
     DagsterRunStatus,
 )
 from dagster._cli.api import _execute_run_command_body, _resume_run_command_body
+from dagster._daemon.monitoring.run_monitoring import count_resume_run_attempts
 from dagster._utils.interrupts import capture_interrupts
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
@@ -122,12 +123,16 @@ class Worker:
         if run.status is DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, message="Canceled before it began.")
             return Exit.DONE, f"Run {run.run_id} was canceled before it began."
+        resumes = run.status is DagsterRunStatus.STARTED
+        if resumes and not count_resume_run_attempts(instance, run.run_id):
+            return Exit.NOT_MINE, (
+                f"Run {run.run_id} has begun in another task, and Dagster has not asked for one "
+                "that goes on with it."
+            )
         # The launcher may have died before it could: the task is found by what it writes itself.
         run_tags.write(
             instance, run, kind=Kind.ISOLATED, attempt=self._attempt, task_arn=self._task_arn
         )
-        # Dagster resumes only runs that have started; a first attempt never finds one.
-        resumes = run.status is DagsterRunStatus.STARTED
         body = _resume_run_command_body if resumes else _execute_run_command_body
         unwanted: list[str] = []
 

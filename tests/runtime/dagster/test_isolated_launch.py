@@ -9,9 +9,10 @@ import pytest
 from dagster import DagsterRun, DagsterRunStatus
 
 from run_isolation import LaunchFailedError, LaunchTagsError, tags
-from run_isolation.dagster import isolated_launch, launcher, run_tags
+from run_isolation.dagster import launcher, run_tags
+from run_isolation.dagster.advertised import RunNotLaunchableError, task_definition
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.isolated_launch import IsolatedLauncher, RunNotLaunchableError
+from run_isolation.dagster.isolated_launch import IsolatedLauncher
 from run_isolation.isolated import IsolatedLaunch, request, started_by
 from run_isolation.policy import Kind
 from tests.runtime.dagster.account import LOCATION, PARAMETER, Stack
@@ -256,7 +257,7 @@ def test_a_run_of_a_server_that_advertises_no_task_definition_is_refused(
     repository = run.job_code_origin.repository_origin._replace(container_context=None)
     bare = run._replace(job_code_origin=run.job_code_origin._replace(repository_origin=repository))
     with pytest.raises(RunNotLaunchableError, match="location probe"):
-        isolated_launch.task_definition(bare)
+        task_definition(bare)
 
 
 @pytest.mark.parametrize("changed", [False, True])
@@ -387,6 +388,12 @@ def test_a_run_that_was_decided_on_is_launched_as_the_attempt_on_record(
     assert written == [{"task_arn"}]
     assert len(tasks(stack, run)) == 1
 
-    # With a task on record, such as that of a run that is resumed, it is the next one.
+    # Another process has taken it from the queue at the same time.
     assert IsolatedLauncher(Deployment()).launch(launches.instance, launches.read(run))
+    assert len(tasks(stack, run)) == 1
+    assert run_tags.read(launches.read(run)).attempt == 1
+
+    # One that is resumed needs another task.
+    assert IsolatedLauncher(Deployment()).resume(launches.instance, launches.read(run))
+    assert len(tasks(stack, run)) == 2
     assert run_tags.read(launches.read(run)).attempt == 2

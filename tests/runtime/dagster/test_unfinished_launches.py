@@ -20,6 +20,7 @@ from tests.runtime.dagster.account import Stack
 from tests.runtime.dagster.launches import Launches
 from tests.runtime.dagster.watched import Watched
 
+NO_TASK = "arn:aws:ecs:us-east-1:000000000000:task/run-isolation-test/0123456789abcdef"
 ENI = "Timeout waiting for network interface provisioning to complete."
 
 
@@ -81,6 +82,37 @@ def test_a_launcher_that_dies_at_any_step_loses_no_run(
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
     assert len(stack.tasks_of(run.run_id)) == 1
     assert run_tags.read(launches.read(run)).attempt == 1
+
+
+def test_a_launcher_that_stood_still_gives_way_to_who_has_gone_further(
+    launches: Launches, stack: Stack
+) -> None:
+    run = launches.starting(launches.create())
+    stack.account.fault("run_task_failures", times=None)
+
+    def stand_still(seconds: float) -> None:
+        run_tags.write(launches.instance, run, attempt=4, task_arn=NO_TASK)
+
+    launcher = IsolatedLauncher(Deployment(), seconds=1000, sleep=stand_still)
+    assert not launcher.launch(launches.instance, run)
+    assert run_tags.read(launches.read(run)).task_arn == NO_TASK
+    assert run_tags.read(launches.read(run)).attempt == 4
+    assert len(stack.account.sent("RunTask")) == 2
+
+
+def test_a_launcher_that_stood_still_notes_no_task_of_an_attempt_that_is_over(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launches.starting(launches.create())
+
+    def stand_still(*args: Any) -> str:
+        task_arn = launch_isolated(*args)
+        run_tags.write(launches.instance, run, attempt=2, task_arn=NO_TASK)
+        return task_arn
+
+    monkeypatch.setattr(isolated_launch, "launch_isolated", stand_still)
+    assert IsolatedLauncher(Deployment()).launch(launches.instance, run)
+    assert run_tags.read(launches.read(run)).task_arn == NO_TASK
 
 
 def test_a_launcher_still_at_work_and_two_watchers_start_one_task(

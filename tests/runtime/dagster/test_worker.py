@@ -14,6 +14,7 @@ from run_isolation import aws, claim
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.worker import Exit, Worker
+from run_isolation.policy import Kind
 from tests.runtime.dagster.account import TABLE, Stack
 from tests.runtime.dagster.conftest import PROBE
 from tests.runtime.dagster.launches import Launches
@@ -74,6 +75,19 @@ def test_a_run_that_was_canceled_meanwhile_ends_canceled(launches: Launches) -> 
     launches.instance.report_run_canceling(run)
     assert work(run.run_id)[0] is Exit.DONE
     assert launches.read(run).status is DagsterRunStatus.CANCELED
+
+
+def test_a_run_that_goes_on_in_another_task_is_not_executed_by_a_later_attempt(
+    launches: Launches, stack: Stack
+) -> None:
+    """The claim goes to the newest attempt: it can't tell whether the one before is alive."""
+    run = launches.started(launches.starting(launches.create()))
+    run_tags.write(launches.instance, run, kind=Kind.ISOLATED, attempt=1, task_arn=OTHER)
+    claim(stack.slots.client, TABLE, run.run_id, 1, OTHER)
+    code, what_happened = work(run.run_id, attempt=2)
+    assert code is Exit.NOT_MINE
+    assert "has begun in another task" in what_happened
+    assert run_tags.read(launches.read(run)).task_arn == OTHER
 
 
 ENDS: dict[str, tuple[Callable[..., Any], DagsterRunStatus]] = {

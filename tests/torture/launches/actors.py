@@ -27,7 +27,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
 )
 
 from run_isolation import aws, isolated
-from run_isolation.dagster import isolated_launch, run_tags
+from run_isolation.dagster import advertised, run_tags
 from run_isolation.dagster.deployment import Deployment
 from tests.faults.killed_launcher import steps_of_a_launch
 from tests.runtime.dagster.launches import NON_ISOLATED, WEB_REQUEST
@@ -84,7 +84,7 @@ def _second_task(instance: DagsterInstance, run_id: str) -> None:
         run_id,
         run_tags.read(run).attempt,
         run.remote_job_origin.location_name if run.remote_job_origin else "",
-        isolated_launch.task_definition(run),
+        advertised.task_definition(run),
         tags=run.tags,
         job=run.job_name,
     )
