@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from dagster import DagsterRun, DagsterRunStatus
+from dagster._daemon.monitoring.run_monitoring import RESUME_RUN_LOG_MESSAGE
 
 from run_isolation import Holder, claim
 from run_isolation.dagster import run_tags
@@ -207,6 +208,7 @@ def test_a_resumed_run_whose_launcher_died_goes_on(
 ) -> None:
     run = waiting_for(launches, NO_TASK)
     launches.started(run)
+    launches.instance.report_engine_event(RESUME_RUN_LOG_MESSAGE, run)
     run_tags.write(launches.instance, run, attempt=2, task_arn="")
     assert watched.watch() == watched.watch(LAUNCH_SECONDS) == []
     assert len(stack.tasks_of(run.run_id)) == 1
