@@ -46,8 +46,8 @@ browser: $(INSTALLED)  ## tests of Dagster's page alone, in Chromium where it is
 screenshots: $(INSTALLED)  ## take the pictures of docs/toggle.md again
 	RUN_ISOLATION_SCREENSHOTS=docs/images $(PYTEST) -m browser tests/browser/test_looks.py
 
-torture: $(INSTALLED)  ## kill, stop and cut off launchers, servers and runs; count what is alive (make torture SEED=7)
-	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED))
+torture: $(INSTALLED)  ## torment slots and launches, and count what must not happen (make torture NAMES=launches SEED=7)
+	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(NAMES)
 
 bench: $(VENV)/.bench  ## measure beside rivals; writes bench/results and the README's tables (make bench NAMES=slots)
 	$(BIN)/python -m bench $(NAMES)

@@ -70,7 +70,8 @@ class Account:
             yield cls(json.loads(ready.read_text())["environment"])
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            # It waits for the ends of its tasks, which takes long on a machine that is busy.
+            process.wait(timeout=60)
 
     @cache  # noqa: B019  # lives as long as the tests
     def client(self, service: str) -> Any:

@@ -11,6 +11,8 @@ from tests.torture.launches.ledger import Ledger
 
 DIRECTORY: Final = "TORTURE_DIRECTORY"
 """Environment variable of stub workers."""
+NO_CLAIM: Final = "TORTURE_NO_CLAIM"
+"""Environment variable by which stub workers execute without a claim."""
 NOBODY_ASKED: Final = "No user initiated termination request was found,"
 """Dagster's words about a run that was interrupted (dagster/_core/execution/api.py)."""
 

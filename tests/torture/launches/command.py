@@ -18,6 +18,7 @@ from tests.torture.surroundings import directory, now_and_then
 @click.option("--pause", default=6.0, show_default=True, help="Mean seconds between violence.")
 @click.option("--most-seconds", default=2400.0, show_default=True, help="Launches no more then.")
 @click.option("--only", type=click.Choice(list(TROUBLES)), multiple=True, help="Such troubles.")
+@click.option("--twin", type=click.Choice(["no claim"]), help="Remove one guard: it must fail.")
 @click.option("--keep", is_flag=True, help="Keep the logs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
@@ -29,6 +30,7 @@ def launches(
     pause: float,
     most_seconds: float,
     only: tuple[str, ...],
+    twin: str | None,
     keep: bool,
     as_json: bool,
 ) -> bool:
@@ -37,7 +39,8 @@ def launches(
     Fails if a run was executed twice, did not end, or ended otherwise than its log and its code
     say, or if a task or a slot was left.
     """
-    plan = Plan(seed, launches, real, at_once, pause, most_seconds, only or tuple(TROUBLES))
+    among = only or tuple(TROUBLES)
+    plan = Plan(seed, launches, real, at_once, pause, most_seconds, among, claims=twin is None)
     with directory(keep=keep) as place:
         report = torture(plan, place, now_and_then("launches"))
     if as_json:

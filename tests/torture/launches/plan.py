@@ -21,3 +21,5 @@ class Plan:
     """After which no launch is begun any more."""
     among: tuple[str, ...]
     """The troubles that are drawn from."""
+    claims: bool = True
+    """Whether stub workers claim their runs; without that it must fail."""

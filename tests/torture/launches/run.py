@@ -21,7 +21,7 @@ def torture(plan: Plan, directory: Path, progress: Callable[[int], object]) -> R
         progress: Called with the number of launches, often.
     """
     begin = time.monotonic()
-    with world(directory) as opened:
+    with world(directory, claims=plan.claims) as opened:
         conductor = Conductor(plan, opened, progress)
         conductor.run()
         return read(conductor, time.monotonic() - begin)

@@ -127,6 +127,8 @@ def main() -> None:
 
         return execute
 
+    if bodies.NO_CLAIM in os.environ:
+        vars(worker)["claim"] = lambda *_: None
     for name, resumes in _BODIES.items():
         setattr(worker, name, body(resumes=resumes))
     command.main([], prog_name="run-isolation run")

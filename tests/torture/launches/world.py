@@ -154,8 +154,13 @@ def _op_config(launch: Launch) -> dict[str, Any]:
 
 
 @contextmanager
-def world(directory: Path) -> Iterator[World]:
-    """Opens it; this process's environment is that of the account meanwhile."""
+def world(directory: Path, *, claims: bool) -> Iterator[World]:
+    """Opens it; this process's environment is that of the account meanwhile.
+
+    Args:
+        directory: For logs and data; empty.
+        claims: Whether stub workers claim their runs.
+    """
     images = directory / "images"
     shutil.copytree(PROBE, images / LOCATION)
     (directory / "bodies").mkdir()
@@ -176,7 +181,7 @@ def world(directory: Path) -> Iterator[World]:
         target = GrpcServerTarget(stack.address(standing_task), PORT, None, LOCATION)
         context = exits.enter_context(WorkspaceProcessContext(instance, target))
         launches = Launches(instance, context)
-        definition = _stub_definition(stack, directory)
+        definition = _stub_definition(stack, directory, claims=claims)
         yield World(stack, directory, launches, definition, standing_task)
 
 
@@ -194,7 +199,7 @@ def _write_home(home: Path, stack: Stack, standing_task: str) -> None:
     serve_at(home, stack, standing_task)
 
 
-def _stub_definition(stack: Stack, directory: Path) -> str:
+def _stub_definition(stack: Stack, directory: Path, *, claims: bool) -> str:
     """ARN of the task definition whose worker is the stub."""
     definition = stack.ecs.describe_task_definition(taskDefinition=stack.isolated_definition)[
         "taskDefinition"
@@ -204,6 +209,7 @@ def _stub_definition(stack: Stack, directory: Path) -> str:
     container["environment"] += [
         {"name": bodies.DIRECTORY, "value": str(directory)},
         {"name": "PYTHONPATH", "value": str(CHECKOUT)},
+        *([] if claims else [{"name": bodies.NO_CLAIM, "value": "1"}]),
     ]
     registered = stack.ecs.register_task_definition(
         family=f"{definition['family']}-stub",
