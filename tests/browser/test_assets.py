@@ -119,6 +119,28 @@ def test_a_re_execution_asks_as_its_parent_did(
     run = deployment.run(person.launches(again.first.click))
     assert (run.kind, run.reason) == ("non-isolated", FREE)
 
+
+@pytest.mark.parametrize("which", ["All steps in root run", "Selected step", "From failure"])
+def test_so_does_each_part_of_a_run_that_can_be_chosen(
+    deployment: DagsterDeployment, person: Person, which: str
+) -> None:
+    parent = deployment.launch(held=False, fail=True)
+    parent.wait_for("FAILURE")
+    deployment.wait_for_free_slots()
+    person.goes_to(f"/runs/{parent.id}")
+    again = person.page.get_by_role("button", name="Re-execute")
+    expect(again.first).to_be_enabled()
+    person.page.get_by_text("work", exact=True).first.click()  # in the Gantt chart
+    again.last.locator("xpath=following::button[1]").click()
+    choice = person.page.get_by_role("menuitem", name=which)
+    run = deployment.run(person.launches(choice.first.click))
+    assert (run.kind, run.reason) == ("non-isolated", FREE)
+
+
+def test_a_re_execution_of_an_isolated_run_is_isolated(
+    deployment: DagsterDeployment, person: Person
+) -> None:
+    again = person.page.get_by_role("button", name="Re-execute")
     isolated = deployment.launch(held=False, fail=True, asked=False)
     isolated.wait_for("FAILURE")
     person.goes_to(f"/runs/{isolated.id}")
