@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -19,6 +20,7 @@ from run_isolation.dagster.standing_server import (
     ServerReplacedError,
     ServerSilentError,
     StandingServer,
+    is_there,
 )
 from run_isolation.errors import TableError
 from run_isolation.server_identity import ServerIdentity
@@ -37,7 +39,7 @@ class NonIsolatedRuns:
     def launch(self, instance: DagsterInstance, context: LaunchRunContext) -> None:
         """Starts the run's process, or sends the run back to the queue as isolated."""
         start = NonIsolatedStart(self._deployment, instance, context.dagster_run)
-        start.at_named_server(lambda: _named_server(context))
+        start.at_one_of(_servers(context))
 
     def go_on(self, instance: DagsterInstance, run: DagsterRun) -> bool:
         """Settles a STARTING run whose launcher is gone: started once, or sent back to the queue.
@@ -120,22 +122,43 @@ class NonIsolatedRuns:
         return describe(self._deployment.ecs, cluster, [task_arn])[task_arn]
 
 
-def _named_server(context: LaunchRunContext) -> ServerIdentity:
-    """The one server of the run's code location that is asked to take it. Starts nothing.
+def _servers(context: LaunchRunContext) -> Iterator[ServerIdentity]:
+    """The servers of the run's code location that are asked to take it. Asking starts nothing.
+
+    First the one that the location was loaded from, so that the code that the page shows is the
+    code that is executed: after a release, the name leads to either server for a while.
 
     Raises:
         RefusedError: There is none.
     """
+    location = _grpc_location(context)
+    loaded = ServerIdentity.from_server_id(location.server_id or "")
+    if loaded is not None and is_there(loaded):
+        yield loaded
+    while True:
+        yield _named_server(location)
+
+
+def _grpc_location(context: LaunchRunContext) -> GrpcServerCodeLocation:
     origin = context.dagster_run.remote_job_origin
     if context.workspace is None or origin is None:
         raise RefusedError("The launch came without a workspace.")
     try:
         location = context.workspace.get_code_location(origin.location_name)
-        if not isinstance(location, GrpcServerCodeLocation):
-            raise RefusedError(f"Code location {location.name} is not served by gRPC.")
-        identity = ServerIdentity.from_server_id(location.client.get_server_id(timeout=ASK_SECONDS))
     except DagsterError as error:
         raise RefusedError(str(error)) from error
+    if not isinstance(location, GrpcServerCodeLocation):
+        raise RefusedError(f"Code location {location.name} is not served by gRPC.")
+    return location
+
+
+def _named_server(location: GrpcServerCodeLocation) -> ServerIdentity:
+    """The server that the location's name leads to."""
+    try:
+        server_id = location.client.get_server_id(timeout=ASK_SECONDS)
+    except DagsterError as error:
+        raise RefusedError(str(error)) from error
+    identity = ServerIdentity.from_server_id(server_id)
     if identity is None:
         raise RefusedError(
             f"The server of {location.name} is not `run-isolation code-server` in an ECS task."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -51,15 +51,14 @@ class NonIsolatedStart:
         self._run = run
         self._attempt = run_tags.read(run).attempt
 
-    def at_named_server(self, find: Callable[[], ServerIdentity]) -> None:
-        """Starts it at the server that the location's name leads to, or sends it back to the queue.
+    def at_one_of(self, servers: Iterator[ServerIdentity]) -> None:
+        """Starts it at the first server that is not draining, or sends it back to the queue.
 
         Args:
-            find: Asks the name who it is.
+            servers: Endless; each is looked for when it is needed. May raise RefusedError.
         """
         try:
-            for ask in range(1, MOST_SERVERS + 1):
-                server = find()
+            for ask, server in enumerate(servers, start=1):
                 if not self._is_wanted():
                     return
                 run_tags.write(

@@ -93,6 +93,16 @@ class StandingServer:
         result = deserialize_value(reply.serialized_cancel_execution_result, CancelExecutionResult)
         return bool(result.success)
 
+    def identity(self) -> ServerIdentity | None:
+        """Who answers at the address. None for a server that is not ours, or not in a task.
+
+        Raises:
+            ServerSilentError: Nobody.
+        """
+        with self._calling() as stub:
+            reply = stub.GetServerId(dagster_api_pb2.Empty(), timeout=ASK_SECONDS)
+        return ServerIdentity.from_server_id(reply.server_id)
+
     def current_runs(self, task_arn: str) -> frozenset[str]:
         """The runs whose processes the server of this task has.
 
@@ -122,3 +132,11 @@ class StandingServer:
                 raise ServerSilentError(
                     f"{self._address}: {error.code().name}, {error.details()}"
                 ) from error
+
+
+def is_there(server: ServerIdentity) -> bool:
+    """Whether this very server answers at its address."""
+    try:
+        return StandingServer(server.address).identity() == server
+    except ServerSilentError:
+        return False

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
+import dagster._api.list_repositories
+import dagster._grpc.client
 import dagster._grpc.server_watcher
 import dagster_webserver.app
 from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
@@ -21,6 +23,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import BaseRoute
 
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.one_server_client import OneServerClient, load_from_one_server
 from run_isolation.dagster.patient_launch import patient
 from run_isolation.dagster.seam import replaced
 from run_isolation.dagster.settled_watch import create_watch_thread
@@ -78,6 +81,10 @@ def run(options: Sequence[str]) -> None:
     plan = patient(DagsterGrpcClient.execution_plan_snapshot)
     with (
         replaced(dagster_webserver.app, "DagsterWebserver", webserver),
+        replaced(dagster._grpc.client, "DagsterGrpcClient", OneServerClient),
+        replaced(
+            dagster._api.list_repositories, "sync_list_repositories_grpc", load_from_one_server
+        ),
         replaced(DagsterGrpcClient, "execution_plan_snapshot", plan),
         replaced(dagster._grpc.server_watcher, "create_grpc_watch_thread", create_watch_thread),
     ):

@@ -12,10 +12,12 @@ import grpc
 import pytest
 from dagster import DagsterRun, DagsterRunStatus
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
+from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import GrpcServerTarget
 from dagster._grpc.__generated__ import dagster_api_pb2
 from dagster._grpc.__generated__.dagster_api_pb2_grpc import DagsterApiStub
+from dagster._grpc.client import DagsterGrpcClient
 
 from run_isolation import Acquired, Holder, tags
 from run_isolation.dagster import non_isolated_start, run_tags
@@ -52,6 +54,27 @@ def test_it_runs_in_the_standing_task_and_the_run_says_where(
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
     assert json.loads(place.read_text())["task_arn"] == standing_task
     no_holder(stack)
+
+
+def test_it_goes_to_the_server_that_the_page_shows_whatever_the_name_leads_to(
+    own_server: tuple[str, Launches], standing_task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_arn, launches = own_server
+    run = launches.create(tags=NON_ISOLATED)
+    other = ServerIdentity(standing_task, NOBODY).to_server_id()
+    monkeypatch.setattr(DagsterGrpcClient, "get_server_id", lambda *_, **__: other)
+    assert run_tags.read(launches.submit(run)).task_arn == task_arn
+    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+
+
+def test_where_the_server_that_the_page_shows_is_gone_the_name_leads_to_the_next(
+    launches: Launches, standing_task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = ServerIdentity(standing_task + "0", NOBODY).to_server_id()
+    monkeypatch.setattr(GrpcServerCodeLocation, "server_id", gone)
+    run = launches.launch()
+    assert run_tags.read(run).task_arn == standing_task
+    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
 
 
 def test_cancel_interrupts_it_and_frees_the_slot(
