@@ -38,6 +38,8 @@ unit: $(INSTALLED)  ## tests that need neither the engine nor a running deployme
 	$(PYTEST) -n 2 --dist loadfile -m "account and not (engine or e2e or browser)"
 
 engine: $(INSTALLED)  ## tests that drive the real Pulumi engine, Dagster's processes and its page
+	@# Before any test's time limit: a first build takes minutes.
+	$(BIN)/python -m tools.pulumi_cli
 	$(PYTEST) -m "(engine or e2e or browser) and not rival"
 
 browser: $(INSTALLED)  ## tests of Dagster's page alone, in Chromium where it is found
