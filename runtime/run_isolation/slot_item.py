@@ -11,7 +11,7 @@ from run_isolation.server_identity import ServerIdentity
 from run_isolation.table import HASH_KEY, SLOTS_KEY
 
 KEY: Final[Any] = {HASH_KEY: {"S": SLOTS_KEY}}
-LIMIT: Final = "limit"
+MAX_HOLDERS: Final = "max_holders"
 """How many may hold a slot. Not there while ``pulumi up`` changes the settings."""
 HOLDERS: Final = "holders"
 """A map, by run id."""
@@ -38,7 +38,7 @@ class Holder:
 
 def is_complete(item: Mapping[str, Any]) -> bool:
     """Whether the item alone says who may have a slot."""
-    return LIMIT in item and HOLDERS in item
+    return MAX_HOLDERS in item and HOLDERS in item
 
 
 def read_holders(item: Mapping[str, Any]) -> tuple[Holder, ...]:

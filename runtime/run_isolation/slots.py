@@ -2,7 +2,7 @@
 
 All holders of the deployment are one map in one DynamoDB item, by run id::
 
-    {"pk": "slots", "limit": 1,
+    {"pk": "slots", "max_holders": 1,
      "holders": {"<run id>": {"attempt": 1, "location": "sales", "since": "...",
                               "hosted_by": "<task ARN>@<ip:port>"}}}
 
@@ -36,7 +36,7 @@ from run_isolation.settings import NonIsolatedRuns, read_settings
 from run_isolation.slot_item import (
     HOLDERS,
     KEY,
-    LIMIT,
+    MAX_HOLDERS,
     Holder,
     is_complete,
     read_holders,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 _THERE_IS_ROOM: Final = "attribute_exists(holders) AND size(holders) < {limit}"
-"""``#limit`` is the item's own, ``:limit`` the settings' while the item has none."""
+"""The limit is the item's own ``max_holders``, or the settings' ``:limit`` while it has none."""
 _NOT_YET_A_HOLDER: Final = "attribute_not_exists(holders.#run)"
 _OLDER_ATTEMPT_HOLDS: Final = "holders.#run.attempt < :attempt"
 """It passes its slot on. This attempt's own entry stays as it is: a request that is repeated late
@@ -131,7 +131,7 @@ class Slots:
             TableError: It may be in force or not.
         """
         self._update(
-            "SET #limit = :limit, holders = if_not_exists(holders, :none)",
+            "SET max_holders = :limit, holders = if_not_exists(holders, :none)",
             {":limit": {"N": str(limit)}, ":none": {"M": {}}},
         )
 
@@ -144,7 +144,7 @@ class Slots:
         Raises:
             TableError: The limit may still be there.
         """
-        self._update("REMOVE #limit")
+        self._update("REMOVE max_holders")
 
     def host(self, run_id: str, attempt: int, server: ServerIdentity) -> bool:
         """Notes the server that is about to start the attempt's process.
@@ -211,13 +211,10 @@ class Slots:
         Returns:
             None when done, else the item as it is.
         """
-        names = {"#run": holder.run_id}
         values = {":holder": to_attribute(holder), ":attempt": {"N": str(holder.attempt)}}
-        if limit is None:
-            names["#limit"] = LIMIT
-        else:
+        if limit is not None:
             values[":limit"] = {"N": str(limit)}
-        which = "#limit" if limit is None else ":limit"
+        which = MAX_HOLDERS if limit is None else ":limit"
         with answering("dynamodb:UpdateItem", self.table):
             try:
                 self.client.update_item(
@@ -225,7 +222,7 @@ class Slots:
                     Key=KEY,
                     UpdateExpression="SET holders.#run = :holder",
                     ConditionExpression=_MAY_JOIN.format(limit=which),
-                    ExpressionAttributeNames=names,
+                    ExpressionAttributeNames={"#run": holder.run_id},
                     ExpressionAttributeValues=values,
                     # A denial says who holds the slots, for no further call.
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
@@ -242,7 +239,7 @@ class Slots:
             # Somebody has deleted the item, or `pulumi up` has never come to its end.
             self._update("SET holders = if_not_exists(holders, :none)", {":none": {"M": {}}})
             refusal = self._put(holder, limit)
-        return None if refusal is None else {LIMIT: {"N": str(limit)}, **refusal}
+        return None if refusal is None else {MAX_HOLDERS: {"N": str(limit)}, **refusal}
 
     def _change(self, update: str, condition: str, run_id: str, values: Mapping[str, Any]) -> bool:
         """One write to the run's entry; False where the condition failed."""
@@ -261,15 +258,9 @@ class Slots:
         return True
 
     def _update(self, update: str, values: Mapping[str, Any] | None = None) -> None:
-        names = {"#limit": LIMIT} if "#limit" in update else {}
-        more: Any = {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
+        more: Any = {"ExpressionAttributeValues": values} if values else {}
         with answering("dynamodb:UpdateItem", self.table):
-            self.client.update_item(
-                TableName=self.table,
-                Key=KEY,
-                UpdateExpression=update,
-                **{name: value for name, value in more.items() if value},
-            )
+            self.client.update_item(TableName=self.table, Key=KEY, UpdateExpression=update, **more)
 
 
 def _answer(holder: Holder, item: Mapping[str, Any]) -> Acquired | Denied | Disabled:
@@ -280,5 +271,5 @@ def _answer(holder: Holder, item: Mapping[str, Any]) -> Acquired | Denied | Disa
             raise SupersededError(holder.run_id, holder.attempt, newer_attempt=other.attempt)
         if other.run_id == holder.run_id:
             return Acquired(other)
-    limit = int(item[LIMIT]["N"])
+    limit = int(item[MAX_HOLDERS]["N"])
     return Denied(holders, limit) if limit else Disabled()
