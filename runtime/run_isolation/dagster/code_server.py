@@ -7,15 +7,24 @@ and a caller whose answer got lost can't help calling twice.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import dagster._grpc.server
 import grpc
+from dagster import DagsterInstance, DagsterRunStatus
 from dagster._cli.api import grpc_command
 from dagster._grpc.__generated__ import dagster_api_pb2
-from dagster._grpc.types import ExecuteExternalJobArgs, GetCurrentRunsResult, StartRunResult
+from dagster._grpc.types import (
+    CancelExecutionRequest,
+    CancelExecutionResult,
+    ExecuteExternalJobArgs,
+    GetCurrentRunsResult,
+    StartRunResult,
+)
 from dagster._serdes import deserialize_value, serialize_value
 
 from run_isolation.dagster.deployment import Deployment
@@ -81,6 +90,29 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
             context.abort(DRAINING, str(error))
             raise  # not reached: abort raises
 
+    def CancelExecution(  # noqa: N802  # gRPC's name
+        self, request: dagster_api_pb2.CancelExecutionRequest, context: grpc.ServicerContext
+    ) -> dagster_api_pb2.CancelExecutionReply:
+        """Interrupts the run's process.
+
+        Dagster's servicer waits until the process has noticed, with a lock held that all of its
+        calls need: for ever where the process is stopped, or was killed a moment ago.
+        """
+        asked = deserialize_value(
+            request.serialized_cancel_execution_request, CancelExecutionRequest
+        )
+        with self._execution_lock:
+            event = self._termination_events.get(asked.run_id)
+            if event is not None:
+                self._termination_times[asked.run_id] = time.time()
+                threading.Thread(target=event.set, daemon=True).start()
+        result = CancelExecutionResult(
+            success=event is not None, message=None, serializable_error_info=None
+        )
+        return dagster_api_pb2.CancelExecutionReply(
+            serialized_cancel_execution_result=serialize_value(result)
+        )
+
     def GetCurrentRuns(  # noqa: N802  # gRPC's name
         self, request: dagster_api_pb2.Empty, context: grpc.ServicerContext
     ) -> dagster_api_pb2.GetCurrentRunsReply:
@@ -104,9 +136,27 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
         # Called twice a second in a thread that an exception would end for good, and with it every
         # notice of a run's end.
         try:
+            self._end_canceled_runs()
             super()._check_for_orphaned_runs()
         except Exception:
             self._logger.exception("Could not look after ended runs; trying again.")
+
+    def _end_canceled_runs(self) -> None:
+        """A run is canceled that somebody cancels, also where its process could not say so.
+
+        An interrupt may strike a process before it has begun to watch for one. Dagster's servicer
+        would call such a run failed, with no word of the cancel.
+        """
+        with self._execution_lock:
+            for run_id in self._termination_times:
+                process, instance_ref = self._executions[run_id]
+                if process.is_alive():
+                    continue
+                with DagsterInstance.from_ref(instance_ref) as instance:
+                    run = instance.get_run_by_id(run_id)
+                    if run is not None and run.status is DagsterRunStatus.CANCELING:
+                        ended = "Its process ended before it could say so itself."
+                        instance.report_run_canceled(run, message=f"Canceled. {ended}")
 
     def _clear_run(self, run_id: str) -> None:
         """Dagster's own hook: the run's process is over, however it ended. Holds its lock."""

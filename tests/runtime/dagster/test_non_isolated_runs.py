@@ -89,6 +89,20 @@ def test_cancel_interrupts_it_and_frees_the_slot(
     no_holder(stack)
 
 
+def test_a_canceled_run_whose_process_dies_of_it_is_canceled(
+    launches: Launches, stack: Stack, tmp_path: Path
+) -> None:
+    place = tmp_path / "place.json"
+    run = launches.launch(config={"report_to": str(place), "wait_for": str(tmp_path / "never")})
+    eventually(place.exists)
+    pid = json.loads(place.read_text())["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    assert launches.instance.run_launcher.terminate(run.run_id)
+    os.kill(pid, signal.SIGKILL)
+    assert launches.ended(run).status is DagsterRunStatus.CANCELED
+    no_holder(stack)
+
+
 def test_a_lost_answer_is_asked_for_again_and_the_run_starts_once(
     launches: Launches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
