@@ -30,9 +30,10 @@ from dagster._grpc.types import (
 )
 from dagster._serdes import deserialize_value
 
+from tests.locations.warm.warm_probe import defs
 from tests.runtime.dagster.account import eventually
 
-PROBE = Path(__file__).parents[3] / "locations" / "probe"
+LOCATION = Path(__file__).parents[3] / "locations" / "warm"
 COMMAND = (str(Path(sys.executable).with_name("run-isolation")), "code-server")
 
 
@@ -53,13 +54,13 @@ class CodeServer:
         instance: DagsterInstance,
         *options: str,
         command: Sequence[str] = COMMAND,
-        code: Path = PROBE,
+        code: Path = LOCATION,
         **environment: str,
     ) -> Iterator[CodeServer]:
-        """Serves ``probe.definitions`` unless ``options`` name something else."""
+        """Serves ``warm_probe`` unless ``options`` name something else."""
         port = _free_port()
         log = directory / "server.log"
-        target = options or ("--module-name", "probe.definitions")
+        target = options or ("--module-name", "warm_probe")
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [*command, "--port", str(port), "--host", "127.0.0.1", *target],
@@ -97,11 +98,19 @@ class CodeServer:
         return next((c for c in children if c.name() == "run-template"), None)
 
     def start(
-        self, job: str = "work_job", *, run_config: dict[str, Any] | None = None, **work: Any
+        self,
+        job: str = "look_job",
+        *,
+        execution: dict[str, Any] | None = None,
+        too: dict[str, Any] | None = None,
+        **look: Any,
     ) -> DagsterRun:
-        """Starts a run; ``work`` is the config of op ``work``."""
-        config = run_config or ({"ops": {"work": {"config": work}}} if work else {})
-        run = self.instance.create_run_for_job(_definitions().get_job_def(job), run_config=config)
+        """Starts a run; ``look`` is the config of its op of that name, ``too`` of the other."""
+        ops = {"look": {"config": look}, **({"look_too": {"config": too}} if too else {})}
+        run = self.instance.create_run_for_job(
+            defs.get_job_def(job),
+            run_config={"ops": ops, **({"execution": execution} if execution else {})},
+        )
         result = self._start(run, job)
         assert result.success, result
         return run
@@ -138,18 +147,10 @@ class CodeServer:
         return stored
 
 
-def place(file: Path) -> dict[str, Any]:
-    """What a run of the probe wrote about where it is."""
+def report(file: Path) -> dict[str, Any]:
+    """What a run wrote about its process."""
     eventually(file.exists)
     return dict(json.loads(file.read_text()))
-
-
-def _definitions() -> Any:
-    if str(PROBE) not in sys.path:
-        sys.path.insert(0, str(PROBE))
-    from probe.definitions import defs  # type: ignore[import-not-found]
-
-    return defs
 
 
 def _free_port() -> int:
