@@ -1,7 +1,6 @@
 """Brings a process to where a run is fast: imports and first uses of what each run needs.
 
-Found by comparing the modules of a run's process at its end with those of the template
-(``sys.modules``); tests/runtime/dagster/warm/test_warming.py repeats that.
+Found by comparing ``sys.modules`` before and after a run in a process that was warm.
 """
 
 from __future__ import annotations
@@ -30,6 +29,9 @@ _MODULES: Final = (
     "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
     "dagster._core.storage.legacy_storage",
     "dagster._core.storage.sqlite_storage",
+    # Of the default I/O manager.
+    "fsspec.implementations.local",
+    "upath.implementations.local",
     "run_isolation.dagster.coordinator",
     "run_isolation.dagster.launcher",
 )

@@ -53,8 +53,8 @@ def test_code_that_a_fork_would_break_is_named_and_runs_are_spawned(
 ) -> None:
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "threaded.py").write_text(SLEEPS_IN_A_THREAD)
-    path = {"PYTHONPATH": f"{tmp_path / 'code'}:{LOCATION}"}
-    with CodeServer.running(tmp_path, instance, "-m", "threaded", **path) as server:
+    path = f"{tmp_path / 'code'}:{LOCATION}"
+    with CodeServer.running(tmp_path, instance, "-m", "threaded", PYTHONPATH=path) as server:
         assert server.template() is None
         assert "a thread (stays)" in server.said()
         assert "warmStart: false" in server.said()

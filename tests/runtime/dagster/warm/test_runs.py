@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import psutil
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
@@ -12,7 +13,7 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from tests.runtime.dagster.account import eventually
 from tests.runtime.dagster.warm.server import CodeServer, report
 
-SPAWN = {"config": {"multiprocess": {"start_method": {"spawn": {}}}}}
+SPAWN: dict[str, Any] = {"config": {"multiprocess": {"start_method": {"spawn": {}}}}}
 
 
 def keeper_of(server: CodeServer) -> psutil.Process:
