@@ -31,6 +31,7 @@ from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.listeners import TwoPortServer
 from run_isolation.dagster.seam import replaced
 from run_isolation.dagster.standing_server import DRAINING
+from run_isolation.dagster.warm.start import WarmStart, installed
 from run_isolation.errors import DrainingError
 from run_isolation.hosting import Hosting
 from run_isolation.protection import TaskProtection
@@ -45,13 +46,18 @@ StartRunReply = dagster_api_pb2.StartRunReply
 class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
     """Dagster's servicer, with StartRun once per run and the slot given back when a run is over.
 
-    ``_mp_ctx``, which Dagster's servicer makes its run processes with, is where warm starts go.
+    Args:
+        warm: What run processes are forked by, put in the place of ``_mp_ctx``, which Dagster's
+            servicer makes them with; None where they are spawned, as there.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, warm: WarmStart | None = None, **kwargs: Any) -> None:
         self._hosting: Hosting[StartRunReply] | None = None
         self._task: StandingTask | None = None
+        self._warm = warm
         super().__init__(*args, **kwargs)
+        if warm is not None and warm.context is not None:
+            self._mp_ctx = warm.context  # type: ignore[assignment]
         self._identity = ServerIdentity.from_server_id(self._server_id)
         self._deployment = Deployment()
         if self._identity is not None:
@@ -137,6 +143,8 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
         # notice of a run's end.
         try:
             self._end_canceled_runs()
+            if self._warm is not None and self._warm.context is not None:
+                self._warm.context.check()
             super()._check_for_orphaned_runs()
         except Exception:
             self._logger.exception("Could not look after ended runs; trying again.")
@@ -192,7 +200,13 @@ def _refusal(why: str) -> StartRunReply:
     return StartRunReply(serialized_start_run_result=serialize_value(result))
 
 
-def serve(options: Sequence[str], task: TaskMetadata | None, control_port: int | None) -> None:
+def serve(
+    options: Sequence[str],
+    task: TaskMetadata | None,
+    control_port: int | None,
+    *,
+    warm_start: bool,
+) -> None:
     """Runs ``dagster api grpc`` with our servicer; ends the process when the server ends.
 
     Args:
@@ -201,23 +215,32 @@ def serve(options: Sequence[str], task: TaskMetadata | None, control_port: int |
             and one port, and takes no non-isolated runs.
         control_port: Where it answers until its end, for whoever asks this very task. None: the
             port after the public one.
+        warm_start: Whether runs are forked from a process that has imported everything.
     """
+    warm = WarmStart() if warm_start else None
     asked = grpc_command.make_context("code-server", list(options), resilient_parsing=True)
     port = asked.params["port"]
     if task is None or port is None:
         # No task, no address to prefer.
-        _run(["--host", "0.0.0.0", *options], dagster._grpc.server.DagsterGrpcServer)  # noqa: S104
+        here = ["--host", "0.0.0.0", *options]  # noqa: S104
+        _run(here, dagster._grpc.server.DagsterGrpcServer, warm)
         return
     control_port = port + 1 if control_port is None else control_port
     identity = ServerIdentity(task.task_arn, f"{task.address}:{control_port}")
     # The last of an option given twice counts, so the caller's wins.
     mine = ["--host", task.address, "--fixed-server-id", identity.to_server_id()]
-    _run([*mine, *options], partial(TwoPortServer, control_port=control_port))
+    _run([*mine, *options], partial(TwoPortServer, control_port=control_port), warm)
 
 
-def _run(options: list[str], server: Callable[..., dagster._grpc.server.DagsterGrpcServer]) -> None:
+def _run(
+    options: list[str],
+    server: Callable[..., dagster._grpc.server.DagsterGrpcServer],
+    warm: WarmStart | None,
+) -> None:
+    servicer = partial(RunIsolationApiServer, warm=warm)
     with (
-        replaced(dagster._grpc.server, "DagsterApiServer", RunIsolationApiServer),
+        installed(warm),
+        replaced(dagster._grpc.server, "DagsterApiServer", servicer),
         replaced(dagster._grpc.server, "DagsterGrpcServer", server),
     ):
         grpc_command.main(options, prog_name="run-isolation code-server")

@@ -1,0 +1,86 @@
+"""Steps of Dagster's multiprocess executor, forked where the run config names no start method."""
+
+from __future__ import annotations
+
+import multiprocessing.context
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+
+import dagster._core.executor.multiprocess
+import dagster._grpc.impl
+from dagster._core.executor.multiprocess import MultiprocessExecutor
+from dagster._utils import _termination_handler
+
+from run_isolation.dagster.seam import SeamError, replaced
+from run_isolation.dagster.warm.context import ForkedPopen, WarmContext
+
+METHOD: Final = ForkedPopen.method
+"""Name of the start method."""
+
+
+class ForkingExecutor(MultiprocessExecutor):
+    """Dagster's own, with another start method where none is named."""
+
+    def __init__(self, *, start_method: str | None = None, **options: Any) -> None:
+        super().__init__(start_method=start_method, **options)
+        if start_method is None and METHOD in _contexts():
+            self._start_method = METHOD
+
+
+def check() -> None:
+    """Puts it all in place, and away again.
+
+    Raises:
+        SeamError: This version of Dagster or Python is not built as we know it.
+    """
+    with installed():
+        pass
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """In the template: what runs and steps find."""
+    _contexts()
+    executor = dagster._core.executor.multiprocess
+    with ExitStack() as seams:
+        seams.enter_context(replaced(executor, "MultiprocessExecutor", ForkingExecutor))
+        for module in (executor, dagster._grpc.impl):
+            seams.enter_context(
+                replaced(module, "start_termination_thread", start_termination_thread)
+            )
+        yield
+
+
+def serve_from(control: socket.socket) -> None:
+    """In a run: its steps are asked for at this socket."""
+    _contexts()[METHOD] = WarmContext(control, _say_spawned)
+
+
+def start_termination_thread(
+    should_stop_event: threading.Event, is_done_event: threading.Event
+) -> None:
+    """Dagster's own, but that it makes no ``multiprocessing.Event`` to learn its type.
+
+    That would start a resource tracker in every run and step: an interpreter, and 10 MiB.
+    """
+    threading.Thread(
+        target=_termination_handler,
+        args=(should_stop_event, is_done_event),
+        name="termination-handler",
+        daemon=True,
+    ).start()
+
+
+def _say_spawned(why: str) -> None:
+    print(f"Steps are spawned from now on. {why}", flush=True)
+
+
+def _contexts() -> dict[str, Any]:
+    try:
+        contexts: dict[str, Any] = multiprocessing.context._concrete_contexts  # type: ignore[attr-defined]
+    except AttributeError as error:
+        raise SeamError("multiprocessing.context has no _concrete_contexts.") from error
+    return contexts
