@@ -17,7 +17,7 @@ from dagster._core.storage.dagster_run import RunRecord
 
 from run_isolation import Size, tags
 from run_isolation.dagster import run_tags
-from run_isolation.dagster.toggle.history import History, read_history, summarize
+from run_isolation.dagster.history import History, read_history, summarize
 
 STANDING = Size(cpu=256, memory=1024)
 
