@@ -12,6 +12,7 @@ Run config of every job, all of it optional:
           wait_for: /path/go             # goes on when this file exists
           seconds: 0.5                   # then sleeps
           ignore_signals: true           # SIGINT and SIGTERM do nothing
+          take_mib: 300                  # before it waits, takes and uses so much memory
           fill_memory: true              # takes memory until the task has none left
           exit_code: 0                   # ends the process at once with this code
           fail: true                     # ends with an exception
@@ -62,6 +63,7 @@ class Work(Config):
         wait_for: File to wait for, at most WAIT_LIMIT_SECONDS; none when empty.
         seconds: How long to sleep, in seconds.
         ignore_signals: Whether SIGINT and SIGTERM are ignored while the op runs.
+        take_mib: How much memory to take, and use, before it waits; MiB. Kept until the op ends.
         fill_memory: Whether to take memory until the process is killed for it.
         exit_code: Exit code to end the process with, at once; it goes on when negative.
         fail: Whether to end with an exception.
@@ -73,6 +75,7 @@ class Work(Config):
     wait_for: str = ""
     seconds: float = 0.0
     ignore_signals: bool = False
+    take_mib: int = 0
     fill_memory: bool = False
     exit_code: int = -1
     fail: bool = False
@@ -89,6 +92,7 @@ class Work(Config):
         self._append("began", run_id)
         if self.report_to:
             _write_at_once(Path(self.report_to), place.as_json())
+        taken = [bytearray(b"x" * MIB) for _ in range(self.take_mib)]
         if self.wait_for:
             _wait_for(Path(self.wait_for))
         time.sleep(self.seconds)
@@ -98,6 +102,7 @@ class Work(Config):
             os._exit(self.exit_code)
         if self.fail:
             raise RuntimeError("probe: the run config asked for a failure")
+        del taken
         self._append("ended", run_id)
         return place
 
