@@ -77,8 +77,14 @@ class ExecuteAgain:
             updated_after=datetime.now(UTC) - LOOKBACK,
         )
         found = self._instance.get_runs(wanted, limit=MOST_AT_ONCE, ascending=True)
-        # Copied by a re-execution that was not submitted yet: not its own.
-        return [run for run in found if run.tags.get(run_tags.OWNER) == run.run_id]
+        return [run for run in found if self._is_settled(run)]
+
+    def _is_settled(self, run: DagsterRun) -> bool:
+        if run.tags.get(run_tags.OWNER) != run.run_id:
+            # Copied by a re-execution that was not submitted yet: not its own.
+            return False
+        # Dagster decides about its own retry just after it has stored the failure.
+        return WILL_RETRY_TAG in run.tags or not self._instance.run_retries_enabled
 
     def _execute_again(self, run: DagsterRun) -> None:
         again = again_id(run.run_id)

@@ -10,9 +10,9 @@ Run config of every job, all of it optional:
         config:
           report_to: /path/place.json    # written when the op has started
           wait_for: /path/go             # goes on when this file exists
+          take_mib: 300                  # then takes and uses so much memory
           seconds: 0.5                   # then sleeps
           ignore_signals: true           # SIGINT and SIGTERM do nothing
-          take_mib: 300                  # before it waits, takes and uses so much memory
           fill_memory: true              # takes memory until the task has none left
           exit_code: 0                   # ends the process at once with this code
           fail: true                     # ends with an exception
@@ -64,7 +64,7 @@ class Work(Config):
         wait_for: File to wait for, at most WAIT_LIMIT_SECONDS; none when empty.
         seconds: How long to sleep, in seconds.
         ignore_signals: Whether SIGINT and SIGTERM are ignored while the op runs.
-        take_mib: How much memory to take, and use, before it waits; MiB. Kept until the op ends.
+        take_mib: How much memory to take, and use, before it sleeps; MiB. Kept until the op ends.
         fill_memory: Whether to take memory until the process is killed for it.
         exit_code: Exit code to end the process with, at once; it goes on when negative.
         fail: Whether to end with an exception.
@@ -93,9 +93,9 @@ class Work(Config):
         self._append("began", run_id)
         if self.report_to:
             _write_at_once(Path(self.report_to), place.as_json())
-        taken = _take(self.take_mib)
         if self.wait_for:
             _wait_for(Path(self.wait_for))
+        taken = _take(self.take_mib)
         time.sleep(self.seconds)
         if self.fill_memory:
             _fill_memory()

@@ -115,8 +115,9 @@ def test_of_two_daemons_one_makes_the_run(
 
 
 def test_where_dagster_retries_it_is_left_to_dagster(
-    launches: Launches, again: ExecuteAgain
+    launches: Launches, again: ExecuteAgain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(DagsterInstance, "run_retries_enabled", True)
     run = ended(launches, **{"dagster/max_retries": "1"})
     assert run.tags[WILL_RETRY_TAG] == "true"
     assert look(again) == []

@@ -14,7 +14,6 @@ from dagster._core.events import EngineEventData
 from dagster._core.test_utils import create_run_for_test
 
 from run_isolation import tags
-from run_isolation.container_memory import MIB
 from run_isolation.dagster.memory.endings import Ended
 from run_isolation.dagster.memory.standing import StandingMemory
 from tests.runtime.dagster.account import eventually
@@ -45,7 +44,9 @@ class Server:
 
     def run(self, pid: int) -> DagsterRun:
         """A STARTED run with this process, which has been measured."""
-        run = create_run_for_test(self.instance, job_name="job", status=DagsterRunStatus.STARTED)
+        run: DagsterRun = create_run_for_test(
+            self.instance, job_name="job", status=DagsterRunStatus.STARTED
+        )
         self.pids[run.run_id] = pid
         self.memory.run_starts()
         eventually(
@@ -181,4 +182,4 @@ def test_room_is_refused_by_what_is_free(server: Server) -> None:
     assert server.memory.why_no_room("run", None) is None
     why = server.memory.why_no_room("large", 1000)
     assert why is not None
-    assert f"container's {1024 * MIB // MIB} MiB" in why
+    assert "container's 1024 MiB" in why

@@ -86,7 +86,7 @@ def test_it_looks_more_often_where_little_is_left() -> None:
 def test_without_runs_it_looks_at_nothing() -> None:
     asked: list[str] = []
     runs = HostedRuns(dict)
-    dog = Watchdog(runs, lambda: asked.append("container"), LOG)  # type: ignore[func-returns-value]
+    dog = Watchdog(runs, lambda: asked.append("container"), LOG)
     assert dog.look() is None
     dog.run_starts()
     assert dog.look() == LOOK_SECONDS, "a process is to come"
