@@ -7,6 +7,7 @@ and a caller whose answer got lost can't help calling twice.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +30,8 @@ from dagster._serdes import deserialize_value, serialize_value
 
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.listeners import TwoPortServer
+from run_isolation.dagster.memory.endings import Ended
+from run_isolation.dagster.memory.standing import StandingMemory
 from run_isolation.dagster.seam import replaced
 from run_isolation.dagster.standing_server import DRAINING
 from run_isolation.dagster.warm.start import WarmStart, installed
@@ -36,7 +39,7 @@ from run_isolation.errors import DrainingError
 from run_isolation.hosting import Hosting
 from run_isolation.protection import TaskProtection
 from run_isolation.redeploys import Redeploys
-from run_isolation.server_identity import ATTEMPT_KEY, SERVER_KEY, ServerIdentity
+from run_isolation.server_identity import ATTEMPT_KEY, EXPECTED_KEY, SERVER_KEY, ServerIdentity
 from run_isolation.standing_task import Listener, StandingTask
 from run_isolation.task_metadata import TaskMetadata
 
@@ -55,9 +58,11 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
         self._hosting: Hosting[StartRunReply] | None = None
         self._task: StandingTask | None = None
         self._warm = warm
+        self._memory: StandingMemory | None = None
         super().__init__(*args, **kwargs)
         if warm is not None and warm.context is not None:
             self._mp_ctx = warm.context  # type: ignore[assignment]
+        self._memory = StandingMemory(self._pids, self._logger)
         self._identity = ServerIdentity.from_server_id(self._server_id)
         self._deployment = Deployment()
         if self._identity is not None:
@@ -91,7 +96,13 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
             return start()
         args = deserialize_value(request.serialized_execute_run_args, ExecuteExternalJobArgs)
         try:
-            return self._hosting.start(args.run_id, int(metadata[ATTEMPT_KEY]), start, _refusal)
+            return self._hosting.start(
+                args.run_id,
+                int(metadata[ATTEMPT_KEY]),
+                start,
+                _refusal,
+                partial(self._why_no_room, args.run_id, metadata.get(EXPECTED_KEY)),
+            )
         except DrainingError as error:
             context.abort(DRAINING, str(error))
             raise  # not reached: abort raises
@@ -133,6 +144,8 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
     def cleanup(self) -> None:
         """Waits for the runs to end, as Dagster's does, and for their slots to be free."""
         super().cleanup()
+        if self._memory is not None:
+            self._memory.close()
         if self._hosting is not None:
             self._hosting.close()
         if self._task is not None:
@@ -145,6 +158,9 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
             self._end_canceled_runs()
             if self._warm is not None and self._warm.context is not None:
                 self._warm.context.check()
+            if self._memory is not None:
+                # First: Dagster's forgets the process.
+                self._memory.before_forgotten(self._ended())
             super()._check_for_orphaned_runs()
         except Exception:
             self._logger.exception("Could not look after ended runs; trying again.")
@@ -168,7 +184,10 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
 
     def _clear_run(self, run_id: str) -> None:
         """Dagster's own hook: the run's process is over, however it ended. Holds its lock."""
+        process, instance = self._executions[run_id]
         super()._clear_run(run_id)
+        if self._memory is not None:
+            self._memory.ended(Ended(run_id, process.exitcode, instance))
         if self._hosting is not None:
             self._hosting.ended(run_id)
         if self._task is not None:
@@ -182,7 +201,32 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
     ) -> StartRunReply:
         if self._task is not None:
             self._task.protect()
+        if self._memory is not None:
+            self._memory.run_starts()
         return start(request, context)
+
+    def _why_no_room(self, run_id: str, expected_mib: str | None) -> str | None:
+        if self._memory is None:
+            return None
+        return self._memory.why_no_room(run_id, float(expected_mib) if expected_mib else None)
+
+    def _pids(self) -> dict[str, int]:
+        with self._execution_lock:
+            processes = [(run_id, process) for run_id, (process, _) in self._executions.items()]
+        return {run_id: process.pid for run_id, process in processes if process.pid is not None}
+
+    def _ended(self) -> list[Ended]:
+        """The processes on record that have ended."""
+        ended = []
+        with self._execution_lock:
+            for run_id, (process, instance) in self._executions.items():
+                before = os.times()
+                if not process.is_alive():
+                    after = os.times()
+                    user = after.children_user - before.children_user
+                    system = after.children_system - before.children_system
+                    ended.append(Ended(run_id, process.exitcode, instance, user + system))
+        return ended
 
     def _hosts_runs(self) -> bool:
         # A run that is being started gets its process before it is no longer being started.

@@ -11,6 +11,7 @@ from dagster._core.storage.dagster_run import RunRecord
 from pydantic import BaseModel
 
 from run_isolation import tags
+from run_isolation.container_memory import MIB, reserve
 from run_isolation.dagster import run_tags
 from run_isolation.manifest import Size
 from run_isolation.policy import Kind
@@ -34,7 +35,7 @@ class History(BaseModel):
     peak_mib: float | None = None
     """The most memory that any of them had."""
     fits: bool | None = None
-    """Whether as much is there in the standing container."""
+    """Whether as much is there in the standing container, and none was ended for want of it."""
     shared_start_seconds: float | None = None
     """How long the non-isolated ones took to start, the median."""
 
@@ -85,13 +86,19 @@ def summarize(records: Sequence[RunRecord], standing: Size) -> History:
         and (start := _number(run.tags.get(tags.START_LATENCY_SECONDS))) is not None
     ]
     peak = max(peaks, default=None)
+    ended = any(run.tags.get(tags.OUT_OF_MEMORY) == "true" for run in own)
     return History(
         runs=len(records),
         seconds=median(times) if times else None,
         peak_mib=peak,
-        fits=None if peak is None else peak + SERVER_MIB <= standing.memory,
+        fits=False if ended else None if peak is None else peak <= room_mib(standing),
         shared_start_seconds=median(starts) if starts else None,
     )
+
+
+def room_mib(standing: Size) -> float:
+    """The most memory that a run can have in a standing container, in MiB."""
+    return standing.memory - SERVER_MIB - reserve(standing.memory * MIB) / MIB
 
 
 def _number(text: str | None) -> float | None:
