@@ -1,0 +1,8 @@
+"""What can't hold before the parts that it is about are there."""
+
+import pytest
+
+warm_start = pytest.mark.xfail(
+    strict=True, reason="run-isolation code-server has no --warm-start yet"
+)
+memory_watchdog = pytest.mark.xfail(strict=True, reason="no memory watchdog yet")
