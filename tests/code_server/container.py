@@ -111,10 +111,7 @@ class Container:
 def container(limits: Limits | None = None) -> Iterator[Container]:
     """A container; at the end nothing of it is left."""
     mark = uuid.uuid4().hex
-    if limits is None:
-        made = Container(mark, Limits(), "", (), None)
-    else:
-        made = _limited(mark, limits)
+    made = Container(mark, Limits(), "", (), None) if limits is None else _limited(mark, limits)
     try:
         yield made
     finally:

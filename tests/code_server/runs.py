@@ -15,10 +15,10 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
 from dagster._core.remote_representation.external import RemoteRepository
 from dagster._grpc.types import (
-    CancelExecutionRequest,
-    CancelExecutionResult,
     CanCancelExecutionRequest,
     CanCancelExecutionResult,
+    CancelExecutionRequest,
+    CancelExecutionResult,
     ExecuteExternalJobArgs,
     GetCurrentRunsResult,
     StartRunResult,

@@ -100,7 +100,11 @@ def _partition_tags(runs: Runs) -> Any:
 
 def _partition_set(runs: Runs) -> Any:
     return sync_get_external_partition_set_execution_param_data_grpc(
-        runs.server.client, runs.repository.handle, f"{JOB}_partition_set", ["a", "b"], runs.instance
+        runs.server.client,
+        runs.repository.handle,
+        f"{JOB}_partition_set",
+        ["a", "b"],
+        runs.instance,
     )
 
 

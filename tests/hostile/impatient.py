@@ -1,0 +1,23 @@
+"""``run-isolation code-server`` that waits only seconds before it kills a canceled run.
+
+`python -m tests.hostile.impatient ...` takes what it takes.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+CANCEL_SECONDS: Final = 5.0
+TERM_SECONDS: Final = 2.0
+
+if __name__ == "__main__":
+    from run_isolation.dagster.warm import start
+    from run_isolation.dagster.warm.keeper import Patience
+
+    from run_isolation.cli.code_server import command
+    from run_isolation.dagster.seam import replaced
+
+    quick = partial(Patience, cancel=CANCEL_SECONDS, term=TERM_SECONDS)
+    with replaced(start, "Patience", quick):
+        command(prog_name="run-isolation code-server")
