@@ -62,10 +62,10 @@ class Contender:
     directory: Path
 
     @contextmanager
-    def serving(self) -> Iterator[Runs]:
-        """Starts it."""
+    def serving(self, environment: Mapping[str, str] | None = None) -> Iterator[Runs]:
+        """Starts it, with more variables in its environment if need be."""
         log = self.directory / f"{self.kind.name.replace(' ', '-')}.log"
-        variables = {"DAGSTER_HOME": str(self.home)}
+        variables = {"DAGSTER_HOME": str(self.home), **(environment or {})}
         with (
             serving(
                 self.kind, LOCATION, TARGET, log, limits=self.limits, environment=variables

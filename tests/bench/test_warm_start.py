@@ -12,6 +12,8 @@ from bench.warm_start.contenders import PEER, contenders
 from bench.warm_start.held import most
 from bench.warm_start.measure import QUICK, measure
 
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
 
 @pytest.fixture(scope="module")
 def rows() -> dict[str, Row]:

@@ -11,6 +11,8 @@ from dagster import DagsterRunStatus
 from tests.code_server.pending import warm_start
 from tests.hostile.conftest import Serve, Victim
 
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
 SPAWNED = "Runs are spawned"
 
 

@@ -12,6 +12,8 @@ from tests.code_server.pending import memory_watchdog, warm_start
 from tests.e2e.waiting import eventually
 from tests.hostile.conftest import Victim
 
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
 CANCELED_SECONDS = 150
 
 

@@ -13,6 +13,8 @@ from tests.e2e.waiting import eventually
 from tests.parity.calls import CALLS
 from tests.parity.conftest import Pair
 
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
 
 @pytest.mark.parametrize("name", CALLS)
 def test_both_servers_answer_the_same(pair: Pair, name: str) -> None:

@@ -15,6 +15,8 @@ from tests.code_server.runs import Runs, Sequence_, new_home, runs_of
 from tests.code_server.servers import DAGSTER, SPAWNING, WARM, Kind, serving
 from tests.parity.conftest import PROBE, ROOT
 
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
 LOCATIONS: Final = {
     "sales": (ROOT / "examples" / "sales", "sales.definitions"),
     "research": (ROOT / "examples" / "research", "research.defs"),

@@ -32,6 +32,8 @@ REPOSITORY: Final = """
 from sales.definitions import counted, orders
 import dagster as dg
 
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
 @dg.repository
 def first():
     return [counted]
