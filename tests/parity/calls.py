@@ -51,7 +51,7 @@ def _streaming_ping(runs: Runs) -> Any:
 
 
 def _health(runs: Runs) -> Any:
-    return runs.server.client.health_check_query()
+    return runs.server.client.health_check_query()  # type: ignore[no-untyped-call]
 
 
 def _list_repositories(runs: Runs) -> Any:
@@ -62,7 +62,7 @@ def _repository(runs: Runs) -> Any:
     [(repository, _)] = sync_get_external_repositories_data_grpc(
         runs.server.client, runs.location, defer_snapshots=False
     ).values()
-    assert repository.has_job_data()
+    assert repository.has_job_data()  # type: ignore[no-untyped-call]
     return repository
 
 

@@ -1,7 +1,5 @@
 """Jobs that no container should have to bear. Each may be asked to leave a word in a file."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os
