@@ -40,7 +40,7 @@ class Limits:
     processes: int = 0
 
 
-SMALL: Final = Limits(cpu=CPU_UNITS // 4, memory=1024, processes=400)
+SMALL: Final = Limits(cpu=CPU_UNITS // 4, memory=1024, processes=200)
 """The standing container that the project's stacks have by default, and a bound for fork bombs."""
 
 

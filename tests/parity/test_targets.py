@@ -43,6 +43,13 @@ def shop():
     return [counted, orders]
 """
 
+PROJECT: Final = """
+[tool.dg]
+directory_type = "project"
+
+[tool.dg.project]
+root_module = "loaded"
+"""
 TARGETS: Final = {
     "module": ["-m", "sales.definitions"],
     "module and attribute": ["-m", "sales.definitions", "-a", "defs"],
@@ -68,6 +75,8 @@ def image(tmp_path: Path) -> Path:
     # What is autoloaded are the module's objects, not a Definitions object beside them.
     code, _, _ = CODE.format(package="loaded").partition("\ndefs = ")
     (directory / "loaded" / "defs" / "all.py").write_text(code)
+    # Dagster looks for the project that the components are in.
+    (directory / "pyproject.toml").write_text(PROJECT)
     return directory
 
 
