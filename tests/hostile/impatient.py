@@ -6,18 +6,17 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from typing import Final
+
+from run_isolation.cli.code_server import command
+from run_isolation.dagster.seam import replaced
 
 CANCEL_SECONDS: Final = 5.0
 TERM_SECONDS: Final = 2.0
 
 if __name__ == "__main__":
-    from run_isolation.dagster.warm import start
-    from run_isolation.dagster.warm.keeper import Patience
-
-    from run_isolation.cli.code_server import command
-    from run_isolation.dagster.seam import replaced
-
-    quick = partial(Patience, cancel=CANCEL_SECONDS, term=TERM_SECONDS)
+    start = import_module("run_isolation.dagster.warm.start")
+    quick = partial(start.Patience, cancel=CANCEL_SECONDS, term=TERM_SECONDS)
     with replaced(start, "Patience", quick):
         command(prog_name="run-isolation code-server")
