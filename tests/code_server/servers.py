@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -90,15 +89,6 @@ class CodeServer:
     def said(self) -> str:
         """All that its processes have written."""
         return self.log.read_text(errors="replace")
-
-    def says(self, text: str, seconds: float = 120) -> None:
-        """Waits until it has written a text."""
-        eventually(lambda: text in self.said(), lambda: f"{text!r} in\n{self.said()}", seconds)
-
-    def stop(self) -> int:
-        """Ends it as ECS does, and waits; its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(STOP_SECONDS)
 
     def is_healthy(self) -> bool:
         """What a container's health check learns (dagster/_cli/api.py, ``grpc-health-check``)."""
