@@ -9,7 +9,7 @@ import pytest
 from dagster import DagsterEventType, DagsterRunStatus
 
 from tests.code_server.container import SMALL
-from tests.code_server.pending import memory_watchdog, warm_start
+from tests.code_server.pending import canceled, memory_watchdog, warm_start
 from tests.e2e.waiting import eventually
 from tests.hostile.conftest import Victim
 
@@ -76,7 +76,7 @@ def test_ten_thousand_lines_a_second_are_borne(shared: Victim) -> None:
     bears(shared)
 
 
-@warm_start
+@canceled
 def test_a_run_that_ignores_signals_is_canceled(shared: Victim, tmp_path: Path) -> None:
     report = tmp_path / "pid"
     run = shared.runs.launch("ignores_signals", reporting("ignore_signals", report))
