@@ -9,7 +9,6 @@ import pytest
 from dagster import DagsterEventType, DagsterRunStatus
 
 from tests.code_server.container import SMALL
-from tests.code_server.pending import canceled, memory_watchdog, warm_start
 from tests.e2e.waiting import eventually
 from tests.hostile.conftest import Victim
 
@@ -28,7 +27,6 @@ def bears(victim: Victim) -> None:
     victim.still_works()
 
 
-@warm_start
 @pytest.mark.parametrize("job", ["exits", "segfaults", "exit_in_a_step"])
 def test_a_run_whose_process_ends_has_failed(shared: Victim, job: str) -> None:
     run = shared.runs.execute(job)
@@ -36,8 +34,6 @@ def test_a_run_whose_process_ends_has_failed(shared: Victim, job: str) -> None:
     bears(shared)
 
 
-@warm_start
-@memory_watchdog
 @pytest.mark.parametrize("job", ["allocates", "allocate_in_a_step"])
 def test_a_run_that_takes_two_gigabytes_is_ended_and_told_why(shared: Victim, job: str) -> None:
     if not shared.limited:
@@ -50,7 +46,6 @@ def test_a_run_that_takes_two_gigabytes_is_ended_and_told_why(shared: Victim, jo
     bears(shared)
 
 
-@warm_start
 def test_a_fork_bomb_is_bounded_and_swept_up(shared: Victim, tmp_path: Path) -> None:
     if not shared.limited:
         pytest.skip(shared.runs.server.container.why_unlimited)
@@ -62,7 +57,6 @@ def test_a_fork_bomb_is_bounded_and_swept_up(shared: Victim, tmp_path: Path) -> 
     bears(shared)
 
 
-@warm_start
 def test_ten_thousand_lines_a_second_are_borne(shared: Victim) -> None:
     run = shared.runs.execute("logs")
     assert run.status is DagsterRunStatus.SUCCESS, shared.runs.told(run)
@@ -76,7 +70,6 @@ def test_ten_thousand_lines_a_second_are_borne(shared: Victim) -> None:
     bears(shared)
 
 
-@canceled
 def test_a_run_that_ignores_signals_is_canceled(shared: Victim, tmp_path: Path) -> None:
     report = tmp_path / "pid"
     run = shared.runs.launch("ignores_signals", reporting("ignore_signals", report))
@@ -89,7 +82,6 @@ def test_a_run_that_ignores_signals_is_canceled(shared: Victim, tmp_path: Path) 
     bears(shared)
 
 
-@warm_start
 def test_a_run_that_leaks_processes_leaves_none(shared: Victim, tmp_path: Path) -> None:
     report = tmp_path / "pid"
     run = shared.runs.execute("leaks", reporting("leak_processes", report))
@@ -98,7 +90,6 @@ def test_a_run_that_leaks_processes_leaves_none(shared: Victim, tmp_path: Path) 
     bears(shared)
 
 
-@warm_start
 def test_a_run_s_temporary_files_go_with_it(shared: Victim, tmp_path: Path) -> None:
     report = tmp_path / "directory"
     run = shared.runs.execute("fills_disk", reporting("fill_disk", report))

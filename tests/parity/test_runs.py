@@ -10,7 +10,6 @@ from typing import Any, Final
 import pytest
 from dagster import DagsterEventType
 
-from tests.code_server.pending import warm_start
 from tests.code_server.runs import Runs, Sequence_, new_home, runs_of
 from tests.code_server.servers import DAGSTER, SPAWNING, WARM, Kind, serving
 from tests.parity.conftest import PROBE, ROOT
@@ -80,7 +79,6 @@ def servers(
         yield opened
 
 
-@warm_start
 @pytest.mark.parametrize(("servers", "job", "config"), CASES, indirect=["servers"])
 def test_the_same_events_warm_spawned_and_in_dagster_s_server(
     servers: dict[Kind, Runs], job: str, config: dict[str, Any]

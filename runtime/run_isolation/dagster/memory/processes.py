@@ -1,7 +1,8 @@
-"""The processes of a run: the one on record and all its descendants."""
+"""The processes of a run: the one on record, all its descendants, and its steps."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -19,11 +20,18 @@ _POLL_SECONDS: Final = 0.02
 
 
 def processes(pid: int) -> list[psutil.Process]:
-    """All processes of the run, the one on record first; none where that one has ended."""
+    """All processes of the run, the one on record first; none where that one has ended.
+
+    The steps of a run that was forked are its siblings: children of its keeper, which leads the
+    session of all of them. A run that was spawned is in the server's session.
+    """
     try:
         first = psutil.Process(pid)
-        return [first, *first.children(recursive=True)]
-    except psutil.NoSuchProcess:
+        session = os.getsid(pid)
+        top = first if session in (pid, os.getsid(0)) else psutil.Process(session)
+        others = [one for one in top.children(recursive=True) if one.pid != pid]
+        return [first, *others]
+    except (psutil.NoSuchProcess, ProcessLookupError):
         return []
 
 

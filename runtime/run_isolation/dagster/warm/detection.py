@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import threading
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,20 +48,19 @@ class Finding:
 class Before:
     """This process before user code was imported."""
 
-    threads: frozenset[int]
     descriptors: dict[int, str]
     modules: frozenset[str]
 
     @classmethod
     def look(cls) -> Before:
         """Looks at it."""
-        return cls(frozenset(linux.threads()), linux.descriptors(), frozenset(sys.modules))
+        return cls(linux.descriptors(), frozenset(sys.modules))
 
     def findings(self) -> list[Finding]:
         """What has come since."""
-        imported = owners.Owners(sys.modules.keys() - self.modules)
-        return [
-            *_threads(self.threads),
+        new = sys.modules.keys() - self.modules
+        imported = owners.Owners(new)
+        causes = [
             *_descriptors(self.descriptors, imported),
             *_channels(imported),
             *(
@@ -68,23 +68,35 @@ class Before:
                 for found in libraries.initialised()
             ),
         ]
+        if len(linux.threads()) > 1:
+            _let_libraries_end_theirs()
+        # A cause brings threads of its own, which would be no news.
+        return [*causes, *_threads(new), *([] if causes else _library_threads())]
 
 
-def _threads(before: frozenset[int]) -> list[Finding]:
-    if len(linux.threads()) > 1:
-        _let_libraries_end_theirs()
-    known = {thread.native_id: thread for thread in threading.enumerate()}
-    found = []
-    for number, name in linux.threads().items():
-        if number == os.getpid():
-            continue
-        thread = known.get(number)
-        target: Any = getattr(thread, "_target", None) or type(thread)
-        module = getattr(target, "__module__", None) if thread is not None else None
-        shown = thread.name if thread is not None else f"{name}, of a library"
-        when = "" if number not in before else ", which was there before"
-        found.append(Finding("thread", f"started a thread ({shown}{when})", module))
-    return found
+def _threads(imported: Set[str]) -> list[Finding]:
+    """Those that Python code has started."""
+    others = [thread for thread in threading.enumerate() if thread.native_id != os.getpid()]
+    return [
+        Finding("thread", f"started a thread ({thread.name})", _module(thread, imported))
+        for thread in others
+    ]
+
+
+def _module(thread: threading.Thread, imported: Set[str]) -> str | None:
+    target: Any = getattr(thread, "_target", None) or type(thread)
+    module = getattr(target, "__module__", None)
+    return module if module in imported else None
+
+
+def _library_threads() -> list[Finding]:
+    """Those that Python does not know."""
+    known = {thread.native_id for thread in threading.enumerate()}
+    return [
+        Finding("thread", f"started a thread ({name}, of a library)")
+        for number, name in linux.threads().items()
+        if number not in known
+    ]
 
 
 def _let_libraries_end_theirs() -> None:
