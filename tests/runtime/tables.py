@@ -1,6 +1,7 @@
 """The slot table as infra/ creates it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from types_boto3_dynamodb import DynamoDBClient
 
@@ -11,12 +12,14 @@ TABLE = "run-isolation-test-slots"
 
 
 def create_table(client: DynamoDBClient, table: str = TABLE) -> None:
-    client.create_table(
-        TableName=table,
-        KeySchema=[{"AttributeName": HASH_KEY, "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": HASH_KEY, "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    # The SDK repeats a request whose answer is late, such as the first one of a cold emulator.
+    with suppress(client.exceptions.ResourceInUseException):
+        client.create_table(
+            TableName=table,
+            KeySchema=[{"AttributeName": HASH_KEY, "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": HASH_KEY, "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
 
 
 UP_STEPS = 3
