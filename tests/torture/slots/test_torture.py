@@ -36,7 +36,11 @@ def test_slots_stand_it() -> None:
 
 @pytest.mark.parametrize("twin", ["no count", "storage is believed"])
 def test_a_twin_without_its_guard_does_not(twin: str) -> None:
-    options = ["--most-seconds", "12", "--pause", "0.2", "--limit", "3", "--run-seconds", "0.5"]
-    code, report = torture("--twin", twin, *options)
+    options = ["--twin", twin, "--pause", "0.2", "--limit", "3", "--run-seconds", "0.5"]
+    # On a busy machine little happens in twelve seconds.
+    for seconds in ("12", "30", "60"):
+        code, report = torture(*options, "--most-seconds", seconds)
+        if code == 1:
+            break
     assert code == 1, json.dumps(report)
     assert report["over_the_limit"] + report["alive_without_slot"] > 0, json.dumps(report)
