@@ -9,6 +9,7 @@ from typing import Final
 
 from dagster import DagsterError, DagsterInstance, DagsterRun
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
 
 from run_isolation.dagster import run_tags
@@ -153,9 +154,16 @@ def _grpc_location(context: LaunchRunContext) -> GrpcServerCodeLocation:
 
 
 def _named_server(location: GrpcServerCodeLocation) -> ServerIdentity:
-    """The server that the location's name leads to."""
+    """The server that the location's name leads to.
+
+    Not by the location's own client, which may stay with the server that it was loaded from.
+    """
+    origin = location.origin
+    client = location.client
+    if isinstance(origin, GrpcServerCodeLocationOrigin):
+        client = origin.create_client()
     try:
-        server_id = location.client.get_server_id(timeout=ASK_SECONDS)
+        server_id = client.get_server_id(timeout=ASK_SECONDS)
     except DagsterError as error:
         raise RefusedError(str(error)) from error
     identity = ServerIdentity.from_server_id(server_id)

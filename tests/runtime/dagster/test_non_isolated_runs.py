@@ -77,6 +77,16 @@ def test_where_the_server_that_the_page_shows_is_gone_the_name_leads_to_the_next
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
 
 
+def test_the_name_is_asked_also_where_the_page_stays_with_the_server_that_is_gone(
+    launches: Launches, standing_task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = ServerIdentity(standing_task + "0", NOBODY).to_server_id()
+    location: Any = launches.workspace().get_code_location(LOCATION)
+    monkeypatch.setattr(GrpcServerCodeLocation, "server_id", gone)
+    monkeypatch.setattr(location.client, "get_server_id", lambda *_, **__: gone)
+    assert run_tags.read(launches.launch()).task_arn == standing_task
+
+
 def test_cancel_interrupts_it_and_frees_the_slot(
     launches: Launches, stack: Stack, tmp_path: Path
 ) -> None:
