@@ -28,9 +28,10 @@ OURS: Final = "ours"
 ECS_RUN_LAUNCHER: Final = "EcsRunLauncher"
 """dagster-aws's, as pinned in requirements.txt."""
 
-START_TIMEOUT_SECONDS: Final = LAUNCH_SECONDS + 40
+START_TIMEOUT_SECONDS: Final = LAUNCH_SECONDS + 90
 """How long a run may be STARTING. Short, so that what only this timeout ends, ends in a test; but
-long enough for a daemon to wait until a launcher must be dead, and to go on with its launch."""
+long enough for a daemon to wait until a launcher must be dead, and to go on with its launches: a
+dozen of them at once, where the launcher was killed at each step."""
 
 _SETTINGS: Final[Mapping[str, Any]] = {
     "run_monitoring": {
