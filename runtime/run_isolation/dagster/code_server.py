@@ -7,6 +7,7 @@ and a caller whose answer got lost can't help calling twice.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -29,13 +30,16 @@ from dagster._serdes import deserialize_value, serialize_value
 
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.listeners import TwoPortServer
+from run_isolation.dagster.memory.endings import Ended
+from run_isolation.dagster.memory.standing import StandingMemory
 from run_isolation.dagster.seam import replaced
 from run_isolation.dagster.standing_server import DRAINING
+from run_isolation.dagster.warm.start import WarmStart, installed
 from run_isolation.errors import DrainingError
 from run_isolation.hosting import Hosting
 from run_isolation.protection import TaskProtection
 from run_isolation.redeploys import Redeploys
-from run_isolation.server_identity import ATTEMPT_KEY, SERVER_KEY, ServerIdentity
+from run_isolation.server_identity import ATTEMPT_KEY, EXPECTED_KEY, SERVER_KEY, ServerIdentity
 from run_isolation.standing_task import Listener, StandingTask
 from run_isolation.task_metadata import TaskMetadata
 
@@ -45,13 +49,20 @@ StartRunReply = dagster_api_pb2.StartRunReply
 class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
     """Dagster's servicer, with StartRun once per run and the slot given back when a run is over.
 
-    ``_mp_ctx``, which Dagster's servicer makes its run processes with, is where warm starts go.
+    Args:
+        warm: What run processes are forked by, put in the place of ``_mp_ctx``, which Dagster's
+            servicer makes them with; None where they are spawned, as there.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, warm: WarmStart | None = None, **kwargs: Any) -> None:
         self._hosting: Hosting[StartRunReply] | None = None
         self._task: StandingTask | None = None
+        self._warm = warm
+        self._memory: StandingMemory | None = None
         super().__init__(*args, **kwargs)
+        if warm is not None and warm.context is not None:
+            self._mp_ctx = warm.context  # type: ignore[assignment]
+        self._memory = StandingMemory(self._pids, self._logger)
         self._identity = ServerIdentity.from_server_id(self._server_id)
         self._deployment = Deployment()
         if self._identity is not None:
@@ -85,7 +96,13 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
             return start()
         args = deserialize_value(request.serialized_execute_run_args, ExecuteExternalJobArgs)
         try:
-            return self._hosting.start(args.run_id, int(metadata[ATTEMPT_KEY]), start, _refusal)
+            return self._hosting.start(
+                args.run_id,
+                int(metadata[ATTEMPT_KEY]),
+                start,
+                _refusal,
+                partial(self._why_no_room, args.run_id, metadata.get(EXPECTED_KEY)),
+            )
         except DrainingError as error:
             context.abort(DRAINING, str(error))
             raise  # not reached: abort raises
@@ -127,6 +144,8 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
     def cleanup(self) -> None:
         """Waits for the runs to end, as Dagster's does, and for their slots to be free."""
         super().cleanup()
+        if self._memory is not None:
+            self._memory.close()
         if self._hosting is not None:
             self._hosting.close()
         if self._task is not None:
@@ -137,6 +156,11 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
         # notice of a run's end.
         try:
             self._end_canceled_runs()
+            if self._warm is not None:
+                self._warm.look()
+            if self._memory is not None:
+                # First: Dagster's forgets the process.
+                self._memory.before_forgotten(self._ended())
             super()._check_for_orphaned_runs()
         except Exception:
             self._logger.exception("Could not look after ended runs; trying again.")
@@ -160,7 +184,10 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
 
     def _clear_run(self, run_id: str) -> None:
         """Dagster's own hook: the run's process is over, however it ended. Holds its lock."""
+        process, instance = self._executions[run_id]
         super()._clear_run(run_id)
+        if self._memory is not None:
+            self._memory.ended(Ended(run_id, process.exitcode, instance))
         if self._hosting is not None:
             self._hosting.ended(run_id)
         if self._task is not None:
@@ -174,7 +201,32 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
     ) -> StartRunReply:
         if self._task is not None:
             self._task.protect()
+        if self._memory is not None:
+            self._memory.run_starts()
         return start(request, context)
+
+    def _why_no_room(self, run_id: str, expected_mib: str | None) -> str | None:
+        if self._memory is None:
+            return None
+        return self._memory.why_no_room(run_id, float(expected_mib) if expected_mib else None)
+
+    def _pids(self) -> dict[str, int]:
+        with self._execution_lock:
+            processes = [(run_id, process) for run_id, (process, _) in self._executions.items()]
+        return {run_id: process.pid for run_id, process in processes if process.pid is not None}
+
+    def _ended(self) -> list[Ended]:
+        """The processes on record that have ended."""
+        ended = []
+        with self._execution_lock:
+            for run_id, (process, instance) in self._executions.items():
+                before = os.times()
+                if not process.is_alive():
+                    after = os.times()
+                    user = after.children_user - before.children_user
+                    system = after.children_system - before.children_system
+                    ended.append(Ended(run_id, process.exitcode, instance, user + system))
+        return ended
 
     def _hosts_runs(self) -> bool:
         # A run that is being started gets its process before it is no longer being started.
@@ -192,7 +244,13 @@ def _refusal(why: str) -> StartRunReply:
     return StartRunReply(serialized_start_run_result=serialize_value(result))
 
 
-def serve(options: Sequence[str], task: TaskMetadata | None, control_port: int | None) -> None:
+def serve(
+    options: Sequence[str],
+    task: TaskMetadata | None,
+    control_port: int | None,
+    *,
+    warm_start: bool,
+) -> None:
     """Runs ``dagster api grpc`` with our servicer; ends the process when the server ends.
 
     Args:
@@ -201,23 +259,32 @@ def serve(options: Sequence[str], task: TaskMetadata | None, control_port: int |
             and one port, and takes no non-isolated runs.
         control_port: Where it answers until its end, for whoever asks this very task. None: the
             port after the public one.
+        warm_start: Whether runs are forked from a process that has imported everything.
     """
+    warm = WarmStart() if warm_start else None
     asked = grpc_command.make_context("code-server", list(options), resilient_parsing=True)
     port = asked.params["port"]
     if task is None or port is None:
         # No task, no address to prefer.
-        _run(["--host", "0.0.0.0", *options], dagster._grpc.server.DagsterGrpcServer)  # noqa: S104
+        here = ["--host", "0.0.0.0", *options]  # noqa: S104
+        _run(here, dagster._grpc.server.DagsterGrpcServer, warm)
         return
     control_port = port + 1 if control_port is None else control_port
     identity = ServerIdentity(task.task_arn, f"{task.address}:{control_port}")
     # The last of an option given twice counts, so the caller's wins.
     mine = ["--host", task.address, "--fixed-server-id", identity.to_server_id()]
-    _run([*mine, *options], partial(TwoPortServer, control_port=control_port))
+    _run([*mine, *options], partial(TwoPortServer, control_port=control_port), warm)
 
 
-def _run(options: list[str], server: Callable[..., dagster._grpc.server.DagsterGrpcServer]) -> None:
+def _run(
+    options: list[str],
+    server: Callable[..., dagster._grpc.server.DagsterGrpcServer],
+    warm: WarmStart | None,
+) -> None:
+    servicer = partial(RunIsolationApiServer, warm=warm)
     with (
-        replaced(dagster._grpc.server, "DagsterApiServer", RunIsolationApiServer),
+        installed(warm),
+        replaced(dagster._grpc.server, "DagsterApiServer", servicer),
         replaced(dagster._grpc.server, "DagsterGrpcServer", server),
     ):
         grpc_command.main(options, prog_name="run-isolation code-server")

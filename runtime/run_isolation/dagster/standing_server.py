@@ -20,8 +20,9 @@ from dagster._grpc.types import (
 )
 from dagster._serdes import deserialize_value, serialize_value
 
+from run_isolation import tags
 from run_isolation.errors import RunIsolationError
-from run_isolation.server_identity import ATTEMPT_KEY, SERVER_KEY, ServerIdentity
+from run_isolation.server_identity import ATTEMPT_KEY, EXPECTED_KEY, SERVER_KEY, ServerIdentity
 
 START_SECONDS: Final = 60
 """Deadline of one StartRun, as in Dagster's own client (dagster/_grpc/utils.py). Dagster's server
@@ -72,7 +73,9 @@ class StandingServer:
             job_origin=origin, run_id=run.run_id, instance_ref=instance.get_ref()
         )
         request = dagster_api_pb2.StartRunRequest(serialized_execute_run_args=serialize_value(args))
-        metadata = ((SERVER_KEY, identity.to_server_id()), (ATTEMPT_KEY, str(attempt)))
+        metadata = [(SERVER_KEY, identity.to_server_id()), (ATTEMPT_KEY, str(attempt))]
+        if expected := run.tags.get(tags.EXPECTED_MIB):
+            metadata.append((EXPECTED_KEY, expected))
         with self._calling() as stub:
             reply = stub.StartRun(request, timeout=START_SECONDS, metadata=metadata)
         return deserialize_value(reply.serialized_start_run_result, StartRunResult)
