@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NODE_MODULES := node_modules/.installed
 PYTEST := $(BIN)/python -m pytest
+ENGINE := (engine or e2e or browser) and not rival
 
-.PHONY: help up down env test lint types page unit engine engine-e2e engine-others browser screenshots torture bench format lock clean
+.PHONY: help up down env test lint types page unit engine browser screenshots torture bench format lock clean
 
 help:  ## what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -40,17 +41,11 @@ unit: $(INSTALLED)  ## tests that need neither the engine nor a running deployme
 engine: $(INSTALLED)  ## tests that drive the real Pulumi engine, Dagster's processes and its page
 	@# Before any test's time limit: a first build takes minutes.
 	$(BIN)/python -m tools.pulumi_cli
-	@# Two parts beside each other, each with its own account; what a part prints comes at its end.
-	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync engine-e2e engine-others
-	$(PYTEST) -m "$(ENGINE)" tests/faults
-
-ENGINE := (engine or e2e or browser) and not rival
-
-engine-e2e:
+	@# Part by part: a deployment that waits for others' tests to end takes their CPU.
+	$(PYTEST) -m "$(ENGINE)" tests/browser
 	$(PYTEST) -m "$(ENGINE)" tests/e2e
-
-engine-others:
-	$(PYTEST) -m "$(ENGINE)" --ignore tests/e2e --ignore tests/faults
+	$(PYTEST) -m "$(ENGINE)" tests/faults
+	$(PYTEST) -m "$(ENGINE)" --ignore tests/browser --ignore tests/e2e --ignore tests/faults
 
 browser: $(INSTALLED)  ## tests of Dagster's page alone, in Chromium where it is found
 	$(PYTEST) -m browser
