@@ -223,9 +223,14 @@ class DagsterDeployment:
         return run
 
     @property
+    def table(self) -> str:
+        """The name of the slot table."""
+        return f"run-isolation-{self.stack.name}-slots"
+
+    @property
     def slots(self) -> Slots:
         """The deployment's slot table."""
-        return Slots(self.account.client("dynamodb"), f"run-isolation-{self.stack.name}-slots")
+        return Slots(self.account.client("dynamodb"), self.table)
 
     @property
     def holders(self) -> tuple[Holder, ...]:

@@ -47,8 +47,7 @@ def test_every_run_is_isolated_by_dagsters_own_coordinator(switched_off: Dagster
     assert run.queued
     # Nobody decided, nobody looked at the settings, nobody took a slot.
     assert run.reason == ""
-    table = f"{deployment.cluster}-slots"
     for caller in ("webserver", "daemon"):
         calls = deployment.account.calls.all("dynamodb", caller)
         # Another deployment's processes may be in the same account.
-        assert [call for call in calls if call.params["TableName"] == table] == []
+        assert [call for call in calls if call.params["TableName"] == deployment.table] == []
