@@ -247,10 +247,18 @@ class DagsterDeployment:
         return f"run-isolation-{self.stack.name}"
 
     def serves(self, location: str = PROBE) -> bool:
-        """Whether the one task of a location's service is healthy."""
+        """Whether the one task of a location's service is healthy, and the page has loaded it.
+
+        While nobody answers for more than ten seconds, the page shows the location as an error.
+        """
         ecs = self.account.client("ecs")
         arns = ecs.list_tasks(cluster=self.cluster, serviceName=location)["taskArns"]
-        return [self.task(arn)["healthStatus"] for arn in arns] == ["HEALTHY"]
+        healthy = [self.task(arn)["healthStatus"] for arn in arns] == ["HEALTHY"]
+        return healthy and self.shows(location)
+
+    def shows(self, location: str = PROBE) -> bool:
+        """Whether the page has loaded a location's jobs."""
+        return self.page.job_tags("work_job", location=location) is not None
 
     def isolated_tasks(self, location: str = PROBE) -> set[str]:
         """ARNs of all isolated tasks that a code location ever had."""
@@ -300,6 +308,7 @@ class DagsterDeployment:
                 run.cancel(force=True)
         self.runs.clear()
         self.wait_for_free_slots()
+        eventually(self.shows, "the page has loaded the location")
 
 
 @contextmanager

@@ -62,6 +62,18 @@ class Page:
         except (OSError, PageError):
             return False
 
+    def job_tags(self, job: str, *, location: str) -> Mapping[str, str] | None:
+        """The tags of a job; None where its code location is not loaded, or as an error."""
+        selector = {
+            "repositoryLocationName": location,
+            "repositoryName": REPOSITORY,
+            "pipelineName": job,
+        }
+        found = self.ask(JOB, params=selector)["pipelineOrError"]
+        if found["__typename"] != "Pipeline":
+            return None
+        return {tag["key"]: tag["value"] for tag in found["tags"]}
+
     def launch(
         self,
         job: str,
@@ -189,6 +201,11 @@ def _pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 _ERROR = "__typename ... on Error { message }"
+
+JOB = """
+query Job($params: PipelineSelector!) {
+  pipelineOrError(params: $params) { __typename ... on Pipeline { tags { key value } } }
+}"""
 
 LAUNCH = f"""
 mutation LaunchPipelineExecution($params: ExecutionParams!) {{

@@ -10,13 +10,6 @@ from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
-JOB = """
-query Job($params: PipelineSelector!) {
-  pipelineOrError(params: $params) {
-    __typename ... on Pipeline { tags { key value } } ... on Error { message }
-  }
-}"""
-
 WORKSPACE = """
 { workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }
 """
@@ -24,14 +17,8 @@ WORKSPACE = """
 
 def shown_version(deployment: DagsterDeployment) -> str | None:
     """The release of the probe's code that the page shows."""
-    params = {
-        "pipelineName": "work_job",
-        "repositoryName": "__repository__",
-        "repositoryLocationName": PROBE,
-    }
-    found = deployment.page.ask(JOB, params=params)["pipelineOrError"]
-    shown = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
-    return shown.get("probe/code_version")
+    tags = deployment.page.job_tags("work_job", location=PROBE)
+    return None if tags is None else tags.get("probe/code_version")
 
 
 def shown_locations(deployment: DagsterDeployment) -> set[str]:
