@@ -16,6 +16,20 @@ __all__ = ["account", "cli", "make_stack", "provider_port"]
 """Fixtures of the stack, its engine and its account."""
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Runs a test to which the storage makes no difference on Postgres alone, if it is there."""
+    if storage.postgres_programs() is None:
+        return
+    twice = [item for item in items if item.get_closest_marker("one_storage") and _on_sqlite(item)]
+    config.hook.pytest_deselected(items=twice)
+    items[:] = [item for item in items if item not in twice]
+
+
+def _on_sqlite(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and callspec.params.get("shared_deployment") == "sqlite"
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def shared_deployment(
     request: pytest.FixtureRequest,

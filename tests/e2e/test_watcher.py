@@ -13,7 +13,7 @@ from run_isolation.watching import LAUNCH_SECONDS
 from tests.e2e.dagster_deployment import DagsterDeployment
 from tests.e2e.waiting import eventually
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
 NO_INTERFACE = "Timeout waiting for network interface provisioning to complete."
 

@@ -9,7 +9,7 @@ import pytest
 from run_isolation.dagster.deployment import SWITCH
 from tests.e2e.dagster_deployment import ON, DagsterDeployment
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
 
 @pytest.fixture
