@@ -45,7 +45,8 @@ engine: $(INSTALLED)  ## tests that drive the real Pulumi engine, Dagster's proc
 	$(PYTEST) -m "$(ENGINE)" tests/browser
 	$(PYTEST) -m "$(ENGINE)" tests/e2e
 	$(PYTEST) -m "$(ENGINE)" tests/faults
-	$(PYTEST) -m "$(ENGINE)" --ignore tests/browser --ignore tests/e2e --ignore tests/faults
+	$(PYTEST) -m "$(ENGINE)" -n 2 --dist loadfile \
+	  --ignore tests/browser --ignore tests/e2e --ignore tests/faults
 
 browser: $(INSTALLED)  ## tests of Dagster's page alone, in Chromium where it is found
 	$(PYTEST) -m browser
