@@ -64,12 +64,7 @@ class Page:
 
     def job_tags(self, job: str, *, location: str) -> Mapping[str, str] | None:
         """The tags of a job; None where its code location is not loaded, or as an error."""
-        selector = {
-            "repositoryLocationName": location,
-            "repositoryName": REPOSITORY,
-            "pipelineName": job,
-        }
-        found = self.ask(JOB, params=selector)["pipelineOrError"]
+        found = self.ask(JOB, params=_selector(job, location))["pipelineOrError"]
         if found["__typename"] != "Pipeline":
             return None
         return {tag["key"]: tag["value"] for tag in found["tags"]}
@@ -84,11 +79,7 @@ class Page:
         config: Mapping[str, Any] | None = None,
     ) -> str:
         """Press "Launch Run" in a job's Launchpad, or "Materialize". Returns the run's id."""
-        selector: dict[str, Any] = {
-            "repositoryLocationName": location,
-            "repositoryName": REPOSITORY,
-            "pipelineName": job,
-        }
+        selector = _selector(job, location)
         if assets:
             selector["assetSelection"] = [{"path": [asset]} for asset in assets]
         params = {
@@ -194,6 +185,14 @@ class Page:
             for event in found["events"]
             if "message" in event
         ]
+
+
+def _selector(job: str, location: str) -> dict[str, Any]:
+    return {
+        "repositoryLocationName": location,
+        "repositoryName": REPOSITORY,
+        "pipelineName": job,
+    }
 
 
 def _pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
