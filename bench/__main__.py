@@ -9,7 +9,7 @@ from typing import Final
 import click
 from rich.console import Console
 
-from bench import launch, launch_faults, slots, toggle
+from bench import launch, launch_faults, slots, toggle, warm_start
 from bench.harness import save, saved
 from bench.report import markdown, show, write_readme
 
@@ -18,6 +18,7 @@ BENCHMARKS: Final = {
     "launch": launch,
     "launch_faults": launch_faults,
     "toggle": toggle,
+    "warm_start": warm_start,
 }
 """Packages with a TITLE, a LEGEND and, in their module ``measure``, a ``measure()``."""
 

@@ -110,6 +110,8 @@ def _code_server(deployment: Deployment, location: str, isolated_revision: str) 
         command += ["--attribute", config.attribute]
     if config.working_directory is not None:
         command += ["--working-directory", config.working_directory]
+    if not config.warm_start:
+        command += ["--no-warm-start"]
     context = _json({"run_isolation": {"task_definition": isolated_revision}})
     return [*command, "--location-name", location, "--container-context", context]
 

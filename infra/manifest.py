@@ -75,6 +75,7 @@ def render(deployment: Deployment, subnets: Sequence[str], security_group: str) 
             compute_logs_bucket=deployment.compute_logs_bucket,
         ),
         propagate_tags=config.propagate_tags,
+        isolate_on_out_of_memory=config.isolate_on_out_of_memory,
         locations={name: _location(deployment, name) for name in config.code_locations},
     ).to_json()
 

@@ -122,6 +122,8 @@ class CodeLocation(Part):
     architecture: Annotated[Architecture, BeforeValidator(_architecture)] = "X86_64"
     standing: StandingSize = StandingSize()
     isolated: IsolatedSize = IsolatedSize()
+    warm_start: bool = True
+    """Whether non-isolated runs are forked from a process that has imported the code."""
     policy_arns: list[PolicyArn] = Field(default_factory=list)
     """Managed policies for the roles of both kinds of tasks."""
 

@@ -131,6 +131,8 @@ class Config(Part):
     """The whole ``run-isolation:`` namespace."""
 
     deployment_settings: DeploymentSettings = DeploymentSettings()
+    isolate_on_out_of_memory: bool = True
+    """Whether a non-isolated run that runs out of memory is executed again, isolated."""
     code_locations: dict[Annotated[str, AfterValidator(_location_name)], CodeLocation] = Field(
         description="a mapping of code locations by name"
     )

@@ -53,6 +53,7 @@ class Hosting(Generic[Answer]):
         attempt: int,
         start: Callable[[], Answer],
         refuse: Callable[[str], Answer],
+        why_not: Callable[[], str | None] = lambda: None,
     ) -> Answer:
         """Starts the run's process once. A repeated call waits for the first and gets its answer.
 
@@ -61,6 +62,7 @@ class Hosting(Generic[Answer]):
             attempt: Its attempt, which the caller says holds a slot.
             start: Starts the process.
             refuse: Makes the answer of a run that is not started, from the reason.
+            why_not: Says why the server can't take it, asked before it signs the slot.
 
         Raises:
             DrainingError: It was not started here before, and no more runs are.
@@ -75,7 +77,7 @@ class Hosting(Generic[Answer]):
                 self._answers.popitem(last=False)
         if first:
             try:
-                refusal = self._why_not(run_id, attempt)
+                refusal = why_not() or self._why_not(run_id, attempt)
                 answer.set_result(start() if refusal is None else refuse(refusal))
             except BaseException as error:
                 answer.set_exception(error)

@@ -90,6 +90,8 @@ class Manifest(_Part):
     locations: dict[str, Location]
     propagate_tags: list[str] = Field(default_factory=list, exclude_if=lambda keys: not keys)
     """Tags of a run that its task gets, too."""
+    isolate_on_out_of_memory: bool = Field(True, exclude_if=lambda on: on)
+    """Whether a run that its standing container has no memory for is executed again, isolated."""
 
     @classmethod
     def load(cls, parameter: str, client: SSMClient) -> Self:

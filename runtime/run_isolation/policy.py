@@ -50,6 +50,8 @@ class Request:
     launched_by: LaunchedBy
     queue_limit: str | None = None
     """Which limit of Dagster's own queue applies to this run, such as ``tag limit team=a``."""
+    out_of_memory: str | None = None
+    """The run that this one executes again, where that was ended for want of memory."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,26 @@ def after_denial(denial: Denied | Disabled) -> Decision:
     )
 
 
+def after_history(peak_mib: float | None, room_mib: float, standing: Size) -> Decision:
+    """What becomes of a run whose job's recent runs do not fit into the standing container.
+
+    Args:
+        peak_mib: The most memory that any of them had, where that is known.
+        room_mib: The most that one can have there.
+        standing: What the standing container has.
+    """
+    needed = (
+        "One of this job's recent runs was ended for want of memory"
+        if peak_mib is None or peak_mib <= room_mib
+        else f"This job's recent runs needed up to {peak_mib:.0f} MiB"
+    )
+    return Decision(
+        Kind.ISOLATED,
+        f"{needed}; in the standing container, which has {standing.memory} MiB, a run can have "
+        f"{room_mib:.0f}.",
+    )
+
+
 def after_error(error: TableError) -> Decision:
     """What becomes of a run when nobody knows whether a slot is free: isolated, and it says so."""
     return Decision(Kind.ISOLATED, f"Whether a slot was free is not known. {error}")
@@ -115,6 +137,11 @@ def _objection(request: Request, settings: NonIsolatedRuns, standing: Size) -> s
         )
     if not settings.enabled:
         return _DISABLED
+    if request.out_of_memory is not None:
+        return (
+            f"Run {request.out_of_memory}, which it executes again, was ended because its standing "
+            "container had no memory left."
+        )
     if request.launched_by is not LaunchedBy.HAND and not settings.allow_automated:
         return (
             f"Launched by: {request.launched_by}. Only runs launched by hand may go without their "

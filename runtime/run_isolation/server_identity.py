@@ -16,6 +16,9 @@ SERVER_KEY: Final = "run-isolation-server"
 ATTEMPT_KEY: Final = "run-isolation-attempt"
 """gRPC metadata of StartRun: the attempt that holds the run's slot, which the server gives back."""
 
+EXPECTED_KEY: Final = "run-isolation-expected-mib"
+"""gRPC metadata of StartRun: the most memory in MiB that the job's recent runs had, if known."""
+
 _SEPARATOR: Final = "@"
 
 

@@ -51,3 +51,19 @@ PEAK_MIB: Final = "run_isolation/peak_mib"
 
 START_LATENCY_SECONDS: Final = "run_isolation/start_latency_seconds"
 """Seconds from the launch to the run's start."""
+
+CPU_SECONDS: Final = "run_isolation/cpu_seconds"
+"""CPU seconds of the run's processes, all together."""
+
+OUT_OF_MEMORY: Final = "run_isolation/out_of_memory"
+"""``true`` on a run that was ended because its standing container had no memory left."""
+
+AGAIN: Final = "run_isolation/executed_again"
+"""What becomes of such a run: ``due``, then the id of the run that executes it again, isolated; or
+why it is not executed again."""
+
+DUE: Final = "due"
+"""The value of ``AGAIN`` while it is to be executed again."""
+
+EXPECTED_MIB: Final = "run_isolation/expected_mib"
+"""The most memory that the job's recent runs had, in MiB, when this one was launched."""

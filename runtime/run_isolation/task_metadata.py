@@ -26,6 +26,8 @@ class TaskMetadata:
     task_arn: str
     address: str
     """IPv4 address of the task's network interface."""
+    memory_mib: int | None = None
+    """The task's limit."""
 
 
 def read(environment: Mapping[str, str] = os.environ) -> TaskMetadata | None:
@@ -44,6 +46,7 @@ def read(environment: Mapping[str, str] = os.environ) -> TaskMetadata | None:
         return TaskMetadata(
             task_arn=task["TaskARN"],
             address=task["Containers"][0]["Networks"][0]["IPv4Addresses"][0],
+            memory_mib=task.get("Limits", {}).get("Memory"),
         )
     except (OSError, ValueError, LookupError) as error:
         raise TaskMetadataError(url, problem=f"{error!r}.") from error

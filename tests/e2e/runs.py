@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psutil
+
 from run_isolation import tags
 from tests.e2e.page import Page, PageError
 from tests.e2e.waiting import PATIENCE_SECONDS, eventually
@@ -17,6 +19,12 @@ NON_ISOLATED = {tags.ISOLATION: tags.DISABLED}
 """Asks for a run without a task of its own."""
 
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
+
+
+def code_server(process: psutil.Process) -> psutil.Process:
+    """The server of a non-isolated run: the outermost of the processes that led to the run's."""
+    *_, server = (parent for parent in process.parents() if "code-server" in parent.cmdline())
+    return server
 
 
 @dataclass(frozen=True)

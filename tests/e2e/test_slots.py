@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.dagster_deployment import ON, PROBE, DagsterDeployment
 from tests.e2e.page import PageError
-from tests.e2e.runs import NON_ISOLATED, Run
+from tests.e2e.runs import NON_ISOLATED, Run, code_server
 from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -39,14 +39,6 @@ def assert_room(deployment: DagsterDeployment) -> None:
 def assert_gone(process: psutil.Process) -> None:
     """The run's process is over too."""
     eventually(lambda: not process.is_running(), f"{process} ends")
-
-
-def kill_server(process: psutil.Process) -> None:
-    """SIGKILL for the code server whose child the run's process is."""
-    server = process.parent()
-    assert server is not None
-    assert "code-server" in server.cmdline()
-    server.kill()
 
 
 def test_after_a_failure(deployment: DagsterDeployment) -> None:
@@ -91,7 +83,7 @@ def test_after_a_delete(deployment: DagsterDeployment) -> None:
 def test_after_the_code_server_was_killed(deployment: DagsterDeployment) -> None:
     run, process = working(deployment)
     task = deployment.standing_task()
-    kill_server(process)
+    code_server(process).kill()
 
     assert deployment.wait_for_stopped(task)["containers"][0]["exitCode"] == 137
     run.wait_for("FAILURE")
@@ -114,7 +106,7 @@ def test_while_the_daemon_is_dead(deployment: DagsterDeployment) -> None:
 def test_after_daemon_and_code_server_were_killed(deployment: DagsterDeployment) -> None:
     run, process = working(deployment)
     deployment.daemon.kill()
-    kill_server(process)
+    code_server(process).kill()
     assert_gone(process)
     eventually(lambda: deployment.serves(PROBE), "a new standing task serves")
     # Nobody is left who knows: the slot waits for the daemon.

@@ -47,6 +47,7 @@ CONFIG: dict[str, Any] = {
                 "spot": True,
                 "largest": {"cpu": 8192, "memory": 61440},
             },
+            "warmStart": False,
             "policyArns": [POLICY],
         },
     },

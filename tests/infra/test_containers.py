@@ -81,7 +81,7 @@ def test_standing_container() -> None:
 def test_every_key_of_a_location_reaches_both_containers() -> None:
     assert standing("research_lab")["command"][2:-4] == [
         *("--port", "4000", "--control-port", "4001", "--python-file", "research/defs.py"),
-        *("--attribute", "defs", "--working-directory", "/srv"),
+        *("--attribute", "defs", "--working-directory", "/srv", "--no-warm-start"),
     ]
     for container in (standing("research_lab"), isolated("research_lab")):
         assert [one["name"] for one in container["environment"]] == [

@@ -27,6 +27,13 @@ def test_parameter() -> None:
     }
 
 
+def test_execution_again_can_be_turned_off() -> None:
+    on = Manifest.model_validate_json(default().outputs["manifest"])
+    off = run(changed(isolateOnOutOfMemory=False)).outputs["manifest"]
+    assert on.isolate_on_out_of_memory
+    assert not Manifest.model_validate_json(off).isolate_on_out_of_memory
+
+
 def test_the_runtime_reads_what_was_written() -> None:
     manifest = Manifest.model_validate_json(default().outputs["manifest"])
     assert manifest.model_dump() == {

@@ -94,6 +94,15 @@ def test_without_its_slot_nothing_is_started(
     assert starts.count == 0
 
 
+def test_a_run_that_the_server_has_no_room_for_is_refused_before_its_slot_is_signed(
+    hosting: Hosting[str], slots: Slots, starts: Starts
+) -> None:
+    for _ in range(2):
+        assert hosting.start(RUN, 1, starts, refused, lambda: "No room.") == "No room."
+    assert starts.count == 0
+    assert [holder.hosted_by for holder in slots.holders()] == [None]
+
+
 def test_without_an_answer_of_the_table_nothing_is_started(
     hosting: Hosting[str], network: Network, starts: Starts
 ) -> None:

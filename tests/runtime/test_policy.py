@@ -17,6 +17,7 @@ from run_isolation import (
     decide,
 )
 from run_isolation.errors import TableUnreachableError
+from run_isolation.policy import after_history
 
 STANDING = Size(cpu=256, memory=1024)
 OFF = NonIsolatedRuns()
@@ -122,6 +123,24 @@ def test_denied_names_holders_and_since_when() -> None:
     assert after_denial(Denied(holders, limit=5)).reason.endswith(
         "run run-2 of sales since 2026-01-01T00:00:02+00:00 and 2 more."
     )
+
+
+def test_what_ran_out_of_memory_is_isolated_whoever_launches_it_again() -> None:
+    for launcher in LaunchedBy:
+        decision = decide(Request(ASKED, launcher, out_of_memory="run-0"), ALL, STANDING)
+        assert decision.kind is Kind.ISOLATED
+        assert decision.reason.startswith("Run run-0, which it executes again, was ended because")
+
+
+def test_what_does_not_fit_is_isolated_and_says_the_numbers() -> None:
+    assert after_history(900, 686, STANDING) == Decision(
+        Kind.ISOLATED,
+        "This job's recent runs needed up to 900 MiB; in the standing container, which has 1024 "
+        "MiB, a run can have 686.",
+    )
+    for peak in (None, 500):
+        reason = after_history(peak, 686, STANDING).reason
+        assert reason.startswith("One of this job's recent runs was ended for want of memory;")
 
 
 def test_disabled_meanwhile() -> None:

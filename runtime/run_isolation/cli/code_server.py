@@ -5,16 +5,18 @@ from __future__ import annotations
 import click
 
 from run_isolation import task_metadata
+from run_isolation.imports import quick_imports
 
 
 @click.command(
-    # Every option but one is Dagster's, and so is --help.
+    # Every option but two is Dagster's, and so is --help.
     add_help_option=False,
     context_settings={"ignore_unknown_options": True},
 )
 @click.option("--control-port", type=click.IntRange(1, 65535))
+@click.option("--warm-start/--no-warm-start", default=True)
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def command(control_port: int | None, options: tuple[str, ...]) -> None:
+def command(control_port: int | None, warm_start: bool, options: tuple[str, ...]) -> None:
     """Serve a code location: `dagster api grpc` at the task's own address.
 
     Takes every option of `dagster api grpc`; --host defaults to the address of this ECS task, and
@@ -23,7 +25,11 @@ def command(control_port: int | None, options: tuple[str, ...]) -> None:
 
     In a task the same is served at --control-port, by default the port after --port. It stays open
     until the server ends; --port is closed when a redeploy has put another task in its place.
-    """
-    from run_isolation.dagster.code_server import serve
 
-    serve(options, task_metadata.read(), control_port)
+    Runs are forked from a process that has imported everything, unless --no-warm-start says
+    otherwise or user code does at import what a fork does not survive; the log says so then.
+    """
+    with quick_imports():
+        from run_isolation.dagster.standing.code_server import serve
+
+    serve(options, task_metadata.read(), control_port, warm_start=warm_start)

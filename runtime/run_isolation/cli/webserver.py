@@ -16,6 +16,6 @@ def command(options: tuple[str, ...]) -> None:
 
     Takes every option of `dagster-webserver`. Needs DAGSTER_HOME and RUN_ISOLATION_MANIFEST.
     """
-    from run_isolation.dagster.webserver import run
+    from run_isolation.dagster.web.webserver import run
 
     run(options)

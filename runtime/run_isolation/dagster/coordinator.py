@@ -17,6 +17,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from run_isolation import policy, tags
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment, switched_off
+from run_isolation.dagster.history import read_history, room_mib
 from run_isolation.dagster.launched_by import launched_by
 from run_isolation.dagster.queue_limits import queue_limit
 from run_isolation.dagster.run_tags import FIRST_ATTEMPT
@@ -54,7 +55,7 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
         run = context.dagster_run
         if switched_off() or run.status is not DagsterRunStatus.NOT_STARTED:
             return super().submit_run(context)
-        decision = self._decide(context)
+        decision, expected_mib = self._decide(context)
         isolated = decision.kind is Kind.ISOLATED
         try:
             run_tags.write(
@@ -64,6 +65,7 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
                 reason=decision.reason,
                 # Of either kind. So the launcher need not store it before its call.
                 attempt=FIRST_ATTEMPT,
+                expected_mib=expected_mib,
             )
             self._instance.report_engine_event(
                 f"This run is {decision.kind}. {decision.reason}", run
@@ -76,32 +78,43 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
             return super().submit_run(context)
         return self._instance.launch_run(run.run_id, context.workspace)
 
-    def _decide(self, context: SubmitRunContext) -> Decision:
+    def _decide(self, context: SubmitRunContext) -> tuple[Decision, float | None]:
+        """The decision, and for a non-isolated run the MiB that its job's recent runs had."""
         run = context.dagster_run
         asks = run.tags.get(tags.ISOLATION) == tags.DISABLED
         request = policy.Request(
             tags=run.tags,
             launched_by=launched_by(context),
             queue_limit=queue_limit(self._instance, run) if asks else None,
+            out_of_memory=run_tags.out_of_memory_before(run),
         )
         if not asks:
-            return policy.decide(request, _UNREAD_SETTINGS, _UNREAD_SIZE)
+            return policy.decide(request, _UNREAD_SETTINGS, _UNREAD_SIZE), None
         location = run.remote_job_origin.location_name if run.remote_job_origin else ""
         try:
             standing = self._deployment.location(location).standing
             decision = policy.decide(request, self._deployment.slots.settings(), standing)
         except ManifestError as error:
-            return Decision(Kind.ISOLATED, str(error))
+            return Decision(Kind.ISOLATED, str(error)), None
         except TableError as error:
-            return policy.after_error(error)
+            return policy.after_error(error), None
         if decision.kind is Kind.ISOLATED:
-            return decision
-        holder = Holder(run.run_id, FIRST_ATTEMPT, location)
+            return decision, None
+        history = read_history(
+            self._instance, location, run.job_name, run.asset_selection or (), standing
+        )
+        if history.fits is False:
+            return policy.after_history(history.peak_mib, room_mib(standing), standing), None
+        return self._with_slot(
+            decision, Holder(run.run_id, FIRST_ATTEMPT, location)
+        ), history.peak_mib
+
+    def _with_slot(self, decision: Decision, holder: Holder) -> Decision:
         try:
             answer = self._acquire(holder)
         except TableError as error:
             # The write may have been applied all the same.
-            self._release(run.run_id)
+            self._release(holder.run_id)
             return policy.after_error(error)
         return decision if isinstance(answer, Acquired) else policy.after_denial(answer)
 

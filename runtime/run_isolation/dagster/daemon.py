@@ -1,4 +1,4 @@
-"""The daemon: Dagster's own, with the reconciler and the watcher as two daemons more."""
+"""The daemon: Dagster's own, with three more: reconciler, watcher, and what ran out of memory."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from dagster._daemon.controller import create_daemons_from_instance, daemon_cont
 from dagster._daemon.daemon import DaemonIterator, DagsterDaemon, IntervalDaemon
 
 from run_isolation.dagster.deployment import Deployment, switched_off
-from run_isolation.dagster.isolated_launch import IsolatedLauncher
-from run_isolation.dagster.non_isolated_runs import NonIsolatedRuns
-from run_isolation.dagster.orphan_sweep import OrphanSweep
+from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
+from run_isolation.dagster.launch.non_isolated_runs import NonIsolatedRuns
+from run_isolation.dagster.memory.again import ExecuteAgain
 from run_isolation.dagster.seam import replaced
 from run_isolation.dagster.sources import make_reconciler
-from run_isolation.dagster.watcher import Watcher
+from run_isolation.dagster.watch.orphan_sweep import OrphanSweep
+from run_isolation.dagster.watch.watcher import Watcher
 from run_isolation.dagster.workspace_watch import workspace_watch
 from run_isolation.reconciler import Reconciler
 
@@ -28,6 +29,9 @@ RECONCILE_SECONDS: Final = 10
 
 WATCH_SECONDS: Final = 10
 """Between two looks at runs that wait. One without such runs costs two queries of the storage."""
+
+AGAIN_SECONDS: Final = 5
+"""Between two looks for runs that were ended for want of memory: a query of the storage each."""
 
 SWEEP_SECONDS: Final = 60
 """Between two looks at all tasks of the cluster: a call of ListTasks and one of DescribeTasks for
@@ -94,12 +98,36 @@ class WatcherDaemon(IntervalDaemon[IWorkspaceProcessContext[Any]]):
             yield from self._sweep.sweep()
 
 
+class OutOfMemoryDaemon(IntervalDaemon[IWorkspaceProcessContext[Any]]):
+    """Executes again what was ended for want of memory, as one of Dagster's daemons."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        super().__init__(interval_seconds=AGAIN_SECONDS)
+        self._deployment = deployment
+
+    @classmethod
+    def daemon_type(cls) -> str:
+        """Its name in heartbeats and logs."""
+        return "RUN_ISOLATION_OUT_OF_MEMORY"
+
+    def run_iteration(
+        self, workspace_process_context: IWorkspaceProcessContext[Any]
+    ) -> DaemonIterator:
+        """One look. What it raises is logged, and the next one comes."""
+        again = ExecuteAgain(self._deployment, workspace_process_context, self._logger)
+        yield from again.look()
+
+
 def generate_daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
     """Dagster's daemons and ours, unless RUN_ISOLATION_DISABLED=1."""
     yield from create_daemons_from_instance(instance)
     if switched_off():
         return
-    ours = [ReconcilerDaemon(Deployment()), WatcherDaemon(Deployment())]
+    ours = [
+        ReconcilerDaemon(Deployment()),
+        WatcherDaemon(Deployment()),
+        OutOfMemoryDaemon(Deployment()),
+    ]
     yield from ours
     # Dagster's controller takes a daemon that the instance does not require for one without a
     # heartbeat, and says so every minute (dagster/_daemon/controller.py, get_daemon_statuses).

@@ -19,10 +19,10 @@ from dagster._serdes.config_class import ConfigurableClassData
 
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.isolated_launch import IsolatedLauncher
-from run_isolation.dagster.isolated_runs import IsolatedRuns
-from run_isolation.dagster.non_isolated_runs import NonIsolatedRuns
-from run_isolation.dagster.post_mortem import output
+from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
+from run_isolation.dagster.launch.isolated_runs import IsolatedRuns
+from run_isolation.dagster.launch.non_isolated_runs import NonIsolatedRuns
+from run_isolation.dagster.launch.post_mortem import output
 from run_isolation.policy import Kind
 
 

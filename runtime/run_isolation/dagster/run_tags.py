@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 OWNER: Final = ".dagster/run_isolation_run_id"
 """The run that the others were written for. Dagster's page hides tags below ``.dagster/``."""
 
+_MEASURED: Final = (
+    tags.PEAK_MIB,
+    tags.CPU_SECONDS,
+    tags.START_LATENCY_SECONDS,
+    tags.OUT_OF_MEMORY,
+    tags.AGAIN,
+)
+"""Written when a run is over, so that a run that begins has none of its own."""
+
 FIRST_ATTEMPT: Final = 1
 """A run is non-isolated in its first attempt or never: whatever follows is isolated."""
 
@@ -47,6 +56,14 @@ def read(run: DagsterRun) -> RunTags:
     )
 
 
+def out_of_memory_before(run: DagsterRun) -> str | None:
+    """The run that this one executes again, where that was ended for want of memory."""
+    before = run.tags.get(OWNER)
+    if before in (None, run.run_id) or run.tags.get(tags.OUT_OF_MEMORY) != "true":
+        return None
+    return before
+
+
 def write(
     instance: DagsterInstance,
     run: DagsterRun,
@@ -56,6 +73,7 @@ def write(
     attempt: int | None = None,
     task_arn: str | None = None,
     address: str | None = None,
+    expected_mib: float | None = None,
 ) -> None:
     """Writes the given values in one call to the storage, and blanks what was inherited.
 
@@ -67,6 +85,7 @@ def write(
         attempt: The launch in charge.
         task_arn: The task that executes the run; empty while it is not known.
         address: ``ip:port`` of the standing task; empty for isolated runs.
+        expected_mib: The most memory that the job's recent runs had.
     """
     given = {
         tags.KIND: kind,
@@ -74,9 +93,10 @@ def write(
         tags.ATTEMPT: attempt,
         tags.TASK_ARN: task_arn,
         tags.ADDRESS: address,
+        tags.EXPECTED_MIB: None if expected_mib is None else f"{expected_mib:.0f}",
     }
     inherited = run.tags.get(OWNER) != run.run_id
-    blank = {key: "" for key in given if inherited}
+    blank = {key: "" for key in (*given, *_MEASURED) if inherited}
     new = blank | {key: str(value) for key, value in given.items() if value is not None}
     # A tag that is not there needs no blank: the page shows it.
     new = {key: value for key, value in new.items() if value or run.tags.get(key)}

@@ -11,7 +11,7 @@ from dagster import DagsterInstance, DagsterRun, RunsFilter
 
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.standing_server import (
+from run_isolation.dagster.standing.standing_server import (
     ServerReplacedError,
     ServerSilentError,
     StandingServer,

@@ -26,6 +26,7 @@ from run_isolation.claims import claim
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.home import write_task_home
+from run_isolation.dagster.memory.isolated import measured
 from run_isolation.errors import ClaimLostError, TableError
 from run_isolation.policy import Kind
 
@@ -142,7 +143,8 @@ class Worker:
                 # What is raised here ends Dagster's execution.
                 raise _UnwantedError
 
-        code = body(run.run_id, instance, watch, set_exit_code_on_failure=True)
+        with measured(self._run_id, instance):
+            code = body(run.run_id, instance, watch, set_exit_code_on_failure=True)
         if unwanted:
             return Exit.DONE, unwanted[0]
         if code != 0:

@@ -108,6 +108,32 @@ def test_by_hand_with_a_free_slot_is_not_isolated(launches: Launches, stack: Sta
     assert stack.tasks() == []
 
 
+def test_a_job_that_needs_more_than_there_can_be_is_isolated_and_takes_no_slot(
+    launches: Launches, stack: Stack
+) -> None:
+    ended_before(launches, {tags.PEAK_MIB: "1800"})
+    run = launches.launch()
+    assert run.status is DagsterRunStatus.QUEUED
+    assert "recent runs needed up to 1800 MiB" in run.tags[tags.REASON]
+    assert stack.slots.holders() == ()
+
+
+def test_what_the_recent_runs_needed_is_told_to_the_server(launches: Launches) -> None:
+    ended_before(launches, {tags.PEAK_MIB: "120"})
+    run = launches.launch()
+    assert run.tags[tags.KIND] == "non-isolated"
+    assert run.tags[tags.EXPECTED_MIB] == "120"
+    launches.ended(run)
+
+
+def ended_before(launches: Launches, measured: dict[str, str]) -> None:
+    """A run of the same job that is over."""
+    run = launches.started(launches.starting(launches.create()))
+    run_tags.write(launches.instance, run, kind=Kind.ISOLATED)
+    launches.instance.add_run_tags(run.run_id, measured)
+    launches.instance.report_run_failed(launches.read(run))
+
+
 def test_the_command_line_can_launch_by_hand(launches: Launches) -> None:
     with by_hand():
         run = launches.submit(launches.create(tags=NON_ISOLATED), source=None)

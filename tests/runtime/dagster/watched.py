@@ -9,9 +9,9 @@ from typing import Any
 from dagster import DagsterInstance, DagsterRun
 
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.isolated_launch import IsolatedLauncher
-from run_isolation.dagster.orphan_sweep import OrphanSweep
-from run_isolation.dagster.watcher import Watcher
+from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
+from run_isolation.dagster.watch.orphan_sweep import OrphanSweep
+from run_isolation.dagster.watch.watcher import Watcher
 
 
 @dataclass

@@ -27,8 +27,9 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
 )
 
 from run_isolation import aws, isolated
-from run_isolation.dagster import advertised, run_tags
+from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.launch import advertised
 from tests.faults.killed_launcher import steps_of_a_launch
 from tests.runtime.dagster.launches import NON_ISOLATED, WEB_REQUEST
 from tests.torture.launches import pace

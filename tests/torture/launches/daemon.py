@@ -16,11 +16,11 @@ from dagster import DagsterInstance
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.isolated_launch import IsolatedLauncher
-from run_isolation.dagster.non_isolated_runs import NonIsolatedRuns
-from run_isolation.dagster.orphan_sweep import OrphanSweep
+from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
+from run_isolation.dagster.launch.non_isolated_runs import NonIsolatedRuns
 from run_isolation.dagster.sources import make_reconciler
-from run_isolation.dagster.watcher import Watcher
+from run_isolation.dagster.watch.orphan_sweep import OrphanSweep
+from run_isolation.dagster.watch.watcher import Watcher
 from tests.torture.launches import pace
 
 LOGGER = logging.getLogger("torture.daemon")

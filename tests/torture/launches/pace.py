@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from run_isolation import orphans, watching
-from run_isolation.dagster import watcher
-from run_isolation.dagster.isolated_launch import IsolatedLauncher
+from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
+from run_isolation.dagster.watch import watcher
 
 LAUNCHER_SECONDS: Final = 8
 """How long a launcher repeats its call."""

@@ -10,6 +10,7 @@ Run config of every job, all of it optional:
         config:
           report_to: /path/place.json    # written when the op has started
           wait_for: /path/go             # goes on when this file exists
+          take_mib: 300                  # then takes and uses so much memory
           seconds: 0.5                   # then sleeps
           ignore_signals: true           # SIGINT and SIGTERM do nothing
           fill_memory: true              # takes memory until the task has none left
@@ -51,6 +52,7 @@ VERSION_TAG = "probe/code_version"
 WAIT_LIMIT_SECONDS = 120.0
 POLL_SECONDS = 0.02
 MIB = 2**20
+TAKE_SECONDS = 0.005
 FILL_LIMIT_MIB = 4096
 
 
@@ -62,6 +64,7 @@ class Work(Config):
         wait_for: File to wait for, at most WAIT_LIMIT_SECONDS; none when empty.
         seconds: How long to sleep, in seconds.
         ignore_signals: Whether SIGINT and SIGTERM are ignored while the op runs.
+        take_mib: How much memory to take, and use, before it sleeps; MiB. Kept until the op ends.
         fill_memory: Whether to take memory until the process is killed for it.
         exit_code: Exit code to end the process with, at once; it goes on when negative.
         fail: Whether to end with an exception.
@@ -73,6 +76,7 @@ class Work(Config):
     wait_for: str = ""
     seconds: float = 0.0
     ignore_signals: bool = False
+    take_mib: int = 0
     fill_memory: bool = False
     exit_code: int = -1
     fail: bool = False
@@ -91,6 +95,7 @@ class Work(Config):
             _write_at_once(Path(self.report_to), place.as_json())
         if self.wait_for:
             _wait_for(Path(self.wait_for))
+        taken = _take(self.take_mib)
         time.sleep(self.seconds)
         if self.fill_memory:
             _fill_memory()
@@ -98,6 +103,7 @@ class Work(Config):
             os._exit(self.exit_code)
         if self.fail:
             raise RuntimeError("probe: the run config asked for a failure")
+        del taken
         self._append("ended", run_id)
         return place
 
@@ -127,6 +133,15 @@ def _wait_for(path: Path) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"probe: {path} did not appear in {WAIT_LIMIT_SECONDS} s")
         time.sleep(POLL_SECONDS)
+
+
+def _take(mib: int) -> list[bytearray]:
+    """Take memory, and use it, about as fast as a quarter of a vCPU does."""
+    taken = []
+    for _ in range(mib):
+        taken.append(bytearray(b"x" * MIB))
+        time.sleep(TAKE_SECONDS)
+    return taken
 
 
 def _fill_memory() -> None:

@@ -19,10 +19,10 @@ from starlette.responses import Response
 from run_isolation import NonIsolatedRuns, Size
 from run_isolation.dagster.coordinator import RunIsolationCoordinator
 from run_isolation.dagster.deployment import SWITCH
+from run_isolation.dagster.history import History
 from run_isolation.dagster.toggle import endpoints as endpoints_module
 from run_isolation.dagster.toggle.board import Board, Reading
 from run_isolation.dagster.toggle.endpoints import Endpoints, slot_state
-from run_isolation.dagster.toggle.history import History
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slot_item import Holder
 

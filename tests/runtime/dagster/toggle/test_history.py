@@ -17,7 +17,7 @@ from dagster._core.storage.dagster_run import RunRecord
 
 from run_isolation import Size, tags
 from run_isolation.dagster import run_tags
-from run_isolation.dagster.toggle.history import History, read_history, summarize
+from run_isolation.dagster.history import History, read_history, summarize
 
 STANDING = Size(cpu=256, memory=1024)
 
@@ -61,8 +61,8 @@ def test_the_highest_peak_and_whether_it_fits_beside_the_server() -> None:
         "peak_mib": 212.4,
         "fits": True,
     }
-    assert summarize([record(run_isolation__peak_mib=768)], STANDING).fits is True
-    assert summarize([record(run_isolation__peak_mib=769)], STANDING).fits is False
+    assert summarize([record(run_isolation__peak_mib=750)], STANDING).fits is True
+    assert summarize([record(run_isolation__peak_mib=751)], STANDING).fits is False
 
 
 def test_start_times_are_those_of_non_isolated_runs() -> None:
@@ -141,3 +141,14 @@ def test_of_assets_those_of_the_same_selection(instance: DagsterInstance) -> Non
     asked = [AssetKey(["b", "c"]), AssetKey("a")]
     found = read_history(instance, "sales", "refresh", asked, STANDING)
     assert (found.runs, found.peak_mib) == (1, 1)
+
+
+def test_what_was_ended_for_want_of_memory_does_not_fit_whatever_was_measured() -> None:
+    runs = [
+        record(run_isolation__peak_mib=90, run_isolation__out_of_memory="true"),
+        record(2, run_isolation__peak_mib=80),
+    ]
+    assert summarize(runs, STANDING).fits is False
+    # Of another run.
+    inherited = record(owner="before", run_isolation__out_of_memory="true")
+    assert summarize([inherited], STANDING).fits is None

@@ -1,0 +1,1 @@
+"""Launching runs of either kind, and what becomes of them: what the launcher calls."""

@@ -1,0 +1,276 @@
+"""Launching an isolated run: an attempt is stored, then RunTask is called for it.
+
+Repeated as long as ECS's answers say that it may help: for half a minute by the launcher, and then
+by the daemon, attempt by attempt. Who comes to it later sends the same request again, and ECS
+answers with the same task.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.errors import DagsterRunNotFoundError
+
+from run_isolation import launch_retries
+from run_isolation.dagster import run_tags
+from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.launch.advertised import task_definition
+from run_isolation.errors import ManifestError
+from run_isolation.isolated import IsolatedLaunch, launch_isolated, stop
+from run_isolation.launch_retries import Outcome
+from run_isolation.policy import Kind
+
+LAUNCH_SECONDS: Final = 30
+"""How long a launch is repeated before it is left to the daemon. Dagster's queue waits meanwhile;
+a call that is under way may take longer (``aws.DEADLINES``)."""
+
+QUICK_SECONDS: Final = 10
+"""In so short a time nobody else goes on with the run (``watching.LAUNCH_SECONDS``)."""
+
+_log: Final = logging.getLogger("run_isolation.dagster")
+
+
+class _UnwantedError(Exception):
+    """Nobody wants this launch to go on: the run is over, or another process has gone further."""
+
+
+@dataclass(frozen=True)
+class _Making:
+    """The making of one run's task."""
+
+    deployment: Deployment
+    instance: DagsterInstance
+    run: DagsterRun
+    location: str
+    task_definition: str
+
+    def launch(self, attempt: int) -> str:
+        """Calls RunTask for an attempt. Returns the task's ARN."""
+        launch = IsolatedLaunch(
+            self.run.run_id,
+            attempt,
+            self.location,
+            self.task_definition,
+            tags=self.run.tags,
+            job=self.run.job_name,
+        )
+        return launch_isolated(self.deployment.ecs, self.deployment.manifest, launch)
+
+    def store(self, attempt: int) -> None:
+        """Puts an attempt in charge, which has no task so far."""
+        run_tags.write(
+            self.instance, self.run, kind=Kind.ISOLATED, attempt=attempt, task_arn="", address=""
+        )
+
+    def store_next(self, attempt: int) -> None:
+        """The same for one that follows a failed one, unless nobody wants it any more.
+
+        Never backwards: a launcher that stood still meanwhile would go on with attempts whose tasks
+        have died, beside a live one of a later attempt.
+        """
+        run = self.instance.get_run_by_id(self.run.run_id)
+        if run is None or run.is_finished:
+            raise _UnwantedError
+        if run.status is DagsterRunStatus.CANCELING:
+            self.instance.report_run_canceled(run, message="Canceled before it had a task.")
+            raise _UnwantedError
+        stored = run_tags.read(run).attempt
+        if stored > attempt:
+            raise _UnwantedError
+        if stored < attempt:
+            self.store(attempt)
+
+
+class IsolatedLauncher:
+    """Launches isolated runs. Keeps nothing: each attempt is stored on the run."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        *,
+        seconds: float = LAUNCH_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Args: ``seconds`` a launch is repeated for, and what waits between."""
+        self._deployment = deployment
+        self._seconds = seconds
+        self._sleep = sleep
+
+    def launch(self, instance: DagsterInstance, run: DagsterRun) -> bool:
+        """Starts a task for a run that has not begun.
+
+        As the attempt on record, which saves the storage a write; where there is none, as the
+        first one, which is stored before the call. A run that has a task already was launched by
+        another process at the same time, such as a daemon that is being replaced: it gets no other.
+
+        Returns:
+            True: there is a task. False: there is none yet, an event of the run says why, and
+            ``go_on`` is to be called later.
+
+        Raises:
+            RunNotLaunchableError: The run can't be launched as it is.
+            ManifestError: The deployment is not known, or lacks the code location.
+            LaunchError: The run can't be launched; repeating it won't help.
+        """
+        ours = run_tags.read(run)
+        decided = ours.kind is Kind.ISOLATED and ours.attempt > 0
+        if decided and ours.task_arn is not None:
+            return True
+        attempt = ours.attempt if decided else ours.attempt + 1
+        return self._repeat(instance, run, attempt, stored=decided)
+
+    def resume(self, instance: DagsterInstance, run: DagsterRun) -> bool:
+        """Starts another task for a run that has begun, as the next attempt.
+
+        Where its last launch has not got so far as to a task, that one goes on.
+
+        Returns and raises as ``launch`` does.
+        """
+        ours = run_tags.read(run)
+        waits = ours.kind is Kind.ISOLATED and ours.attempt > 0 and ours.task_arn is None
+        attempt = ours.attempt if waits else ours.attempt + 1
+        return self._repeat(instance, run, attempt, stored=waits)
+
+    def _repeat(
+        self, instance: DagsterInstance, run: DagsterRun, attempt: int, *, stored: bool
+    ) -> bool:
+        outcome = self._make(instance, run, attempt, stored=stored, seconds=self._seconds)
+        if outcome is None:
+            return False
+        if outcome.task_arn is None:
+            tries = len(outcome.troubles)
+            instance.report_engine_event(
+                f"There is no task for this run yet, after {tries} tries in about "
+                f"{self._seconds:.0f} s. {outcome.told()} `run-isolation daemon` goes on with it, "
+                f"with attempt {outcome.attempt}.",
+                run,
+            )
+        return outcome.task_arn is not None
+
+    def go_on(self, instance: DagsterInstance, run: DagsterRun) -> bool:
+        """Sends the request of the run's stored attempt again: ECS answers with its task, if any.
+
+        One call. A run without an attempt gets its first.
+
+        Returns:
+            True: there is a task. False: not yet, or nobody wants it any more.
+
+        Raises:
+            RunNotLaunchableError: The run must fail.
+            LaunchError: The run must fail.
+        """
+        attempt = run_tags.read(run).attempt
+        return self._once(instance, run, max(attempt, 1), stored=attempt > 0)
+
+    def relaunch(self, instance: DagsterInstance, run: DagsterRun, why: str) -> bool:
+        """Makes a new attempt, in one call, after the last one's task died before the run began.
+
+        Args:
+            instance: Where the run is stored.
+            run: The run, as it was read last.
+            why: What became of the last task, as a sentence.
+
+        Returns:
+            As ``go_on``, which repeats it.
+
+        Raises:
+            RunNotLaunchableError: The run must fail.
+            LaunchError: The run must fail.
+        """
+        attempt = run_tags.read(run).attempt + 1
+        instance.report_engine_event(f"{why} Attempt {attempt} follows.", run)
+        return self._once(instance, run, attempt, stored=False)
+
+    def _once(
+        self, instance: DagsterInstance, run: DagsterRun, attempt: int, *, stored: bool
+    ) -> bool:
+        try:
+            outcome = self._make(instance, run, attempt, stored=stored, seconds=0)
+        except ManifestError as error:
+            _log.warning("Run %s can't be launched now. %s", run.run_id, error)
+            return False
+        if outcome is None:
+            return False
+        for trouble in outcome.troubles:
+            _log.warning("%s", trouble)
+        return outcome.task_arn is not None
+
+    def _make(
+        self,
+        instance: DagsterInstance,
+        run: DagsterRun,
+        attempt: int,
+        *,
+        stored: bool,
+        seconds: float,
+    ) -> Outcome | None:
+        """Makes an attempt, and those that follow from it; None where nobody wants it any more."""
+        began = time.monotonic()
+        location = run.remote_job_origin.location_name if run.remote_job_origin else ""
+        making = _Making(self._deployment, instance, run, location, task_definition(run))
+        # One that the manifest lacks may have come since it was read.
+        self._deployment.location(location)
+        if not stored:
+            making.store(attempt)
+        try:
+            outcome = launch_retries.repeat(
+                attempt, making.launch, making.store_next, seconds=seconds, sleep=self._sleep
+            )
+        except _UnwantedError:
+            return None
+        if outcome.task_arn is not None:
+            # A look costs as much as all else that a launch asks of the storage. What befalls a run
+            # during one quick call, the watcher and the worker see.
+            quick = time.monotonic() - began < QUICK_SECONDS
+            at_once = stored and not outcome.troubles and quick
+            now = run if at_once else instance.get_run_by_id(run.run_id)
+            self._hand_over(making, now, outcome, outcome.task_arn)
+        return outcome
+
+    def _hand_over(
+        self, making: _Making, run: DagsterRun | None, outcome: Outcome, task_arn: str
+    ) -> None:
+        """Records the task on the run, or stops it if nobody wants the run any more."""
+        instance, run_id = making.instance, making.run.run_id
+        over = f"Run {run_id} was deleted or ended before its task started."
+        if run is None or run.is_finished:
+            self._stop(task_arn, over)
+            return
+        if run_tags.read(run).attempt != outcome.attempt:
+            # This process stood still, and another one has gone further. Noted on the run, a task
+            # that is dead by now would be replaced beside a live one; the sweep stops a live one.
+            return
+        if not _noted(instance, run, task_arn):
+            self._stop(task_arn, over)
+            return
+        before = f" Before that: {outcome.told()}" if outcome.troubles else ""
+        instance.report_engine_event(
+            f"Started ECS task {task_arn} of {making.task_definition}, attempt {outcome.attempt}."
+            f"{before}",
+            run,
+        )
+        if run.status is DagsterRunStatus.CANCELING:
+            self._stop(task_arn, f"Run {run_id} was canceled in Dagster.")
+            instance.report_run_canceled(run, message="Canceled before its task started.")
+
+    def _stop(self, task_arn: str, reason: str) -> None:
+        try:
+            stop(self._deployment.ecs, self._deployment.manifest, task_arn, reason)
+        except (BotoCoreError, ClientError) as error:
+            # Its worker looks at the run first, and then ends by itself.
+            _log.warning("ECS task %s could not be stopped: %s. %s", task_arn, error, reason)
+
+
+def _noted(instance: DagsterInstance, run: DagsterRun, task_arn: str) -> bool:
+    """Writes the task on the run. False: the run has been deleted."""
+    try:
+        run_tags.write(instance, run, task_arn=task_arn)
+    except DagsterRunNotFoundError:
+        return False
+    return True

@@ -1,0 +1,174 @@
+"""Non-isolated runs: each a process of its code location's standing server."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+from dagster import DagsterError, DagsterInstance, DagsterRun
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
+from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
+
+from run_isolation.dagster import run_tags
+from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.launch.non_isolated_start import NonIsolatedStart, RefusedError
+from run_isolation.dagster.sources import make_reconciler
+from run_isolation.dagster.standing.standing_server import (
+    ASK_SECONDS,
+    ServerReplacedError,
+    ServerSilentError,
+    StandingServer,
+    is_there,
+)
+from run_isolation.errors import TableError
+from run_isolation.server_identity import ServerIdentity
+from run_isolation.standing_end import why_gone
+from run_isolation.tasks import TaskState, describe
+
+_logger: Final = logging.getLogger("run_isolation.dagster")
+
+
+class NonIsolatedRuns:
+    """Starts, cancels and watches them."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+
+    def launch(self, instance: DagsterInstance, context: LaunchRunContext) -> None:
+        """Starts the run's process, or sends the run back to the queue as isolated."""
+        start = NonIsolatedStart(self._deployment, instance, context.dagster_run)
+        start.at_one_of(_servers(context))
+
+    def go_on(self, instance: DagsterInstance, run: DagsterRun) -> bool:
+        """Settles a STARTING run whose launcher is gone: started once, or sent back to the queue.
+
+        It is asked for at the server on record only, which knows whether it has begun.
+
+        Returns:
+            False while nobody knows whether it has begun: try again later.
+        """
+        ours = run_tags.read(run)
+        known = ours.task_arn is not None and ours.address is not None
+        server = ServerIdentity(ours.task_arn or "", ours.address or "") if known else None
+        return NonIsolatedStart(self._deployment, instance, run).at_recorded_server(server)
+
+    def terminate(self, instance: DagsterInstance, run: DagsterRun) -> bool:
+        """Interrupts the run's process at the task that has it.
+
+        Returns:
+            Whether the run ends, or has ended, by this.
+
+        Raises:
+            ServerSilentError: The server does not answer and its task is there: try again.
+        """
+        ours = run_tags.read(run)
+        if ours.address is None or ours.task_arn is None:
+            instance.report_engine_event(
+                "This run has no process yet; it ends before it gets one.", run
+            )
+            return True
+        try:
+            if StandingServer(ours.address).cancel_run(run.run_id):
+                return True
+            gone = f"The server at {ours.address} has no process of this run."
+        except ServerSilentError:
+            state = self._state(ours.task_arn)
+            if not state.stopped:
+                raise
+            gone = why_gone(state)
+        instance.report_run_canceled(run, message=gone)
+        # Not a release: a start may be on its way, which only the server can tell.
+        with suppress(TableError):
+            make_reconciler(self._deployment, instance, _logger).reconcile()
+        return True
+
+    def health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """Whether the process of a STARTED run is there. Doubt counts as running.
+
+        Raises:
+            botocore.exceptions.BotoCoreError: Neither server nor ECS answers, so nothing is known.
+        """
+        ours = run_tags.read(run)
+        if ours.address is None or ours.task_arn is None:
+            return CheckRunHealthResult(WorkerStatus.RUNNING, "Its server is not known yet.")
+        try:
+            if run.run_id in StandingServer(ours.address).current_runs(ours.task_arn):
+                return CheckRunHealthResult(WorkerStatus.RUNNING)
+            return CheckRunHealthResult(
+                WorkerStatus.FAILED,
+                f"The run's process has ended; its server, of task {ours.task_arn}, goes on.",
+            )
+        except ServerReplacedError as error:
+            gone = f"{error} The run's process ended with task {ours.task_arn}."
+            return CheckRunHealthResult(WorkerStatus.FAILED, gone)
+        except ServerSilentError as error:
+            state = self._state(ours.task_arn)
+            if state.stopped or state.missing:
+                return CheckRunHealthResult(WorkerStatus.FAILED, why_gone(state))
+            return CheckRunHealthResult(WorkerStatus.RUNNING, f"No answer: {error}")
+
+    def debug_info(self, run: DagsterRun) -> str | None:
+        """What ECS says about the standing task that has the run's process."""
+        ours = run_tags.read(run)
+        if ours.task_arn is None:
+            return None
+        state = self._state(ours.task_arn)
+        return f"Standing task {ours.task_arn} at {ours.address}: {state.status}. {state.reason}"
+
+    def _state(self, task_arn: str) -> TaskState:
+        cluster = self._deployment.manifest.cluster
+        return describe(self._deployment.ecs, cluster, [task_arn])[task_arn]
+
+
+def _servers(context: LaunchRunContext) -> Iterator[ServerIdentity]:
+    """The servers of the run's code location that are asked to take it. Asking starts nothing.
+
+    First the one that the location was loaded from, so that the code that the page shows is the
+    code that is executed: after a release, the name leads to either server for a while.
+
+    Raises:
+        RefusedError: There is none.
+    """
+    location = _grpc_location(context)
+    loaded = ServerIdentity.from_server_id(location.server_id or "")
+    if loaded is not None and is_there(loaded):
+        yield loaded
+    while True:
+        yield _named_server(location)
+
+
+def _grpc_location(context: LaunchRunContext) -> GrpcServerCodeLocation:
+    origin = context.dagster_run.remote_job_origin
+    if context.workspace is None or origin is None:
+        raise RefusedError("The launch came without a workspace.")
+    try:
+        location = context.workspace.get_code_location(origin.location_name)
+    except DagsterError as error:
+        raise RefusedError(str(error)) from error
+    if not isinstance(location, GrpcServerCodeLocation):
+        raise RefusedError(f"Code location {location.name} is not served by gRPC.")
+    return location
+
+
+def _named_server(location: GrpcServerCodeLocation) -> ServerIdentity:
+    """The server that the location's name leads to.
+
+    Not by the location's own client, which may stay with the server that it was loaded from.
+    """
+    origin = location.origin
+    client = location.client
+    if isinstance(origin, GrpcServerCodeLocationOrigin):
+        client = origin.create_client()
+    try:
+        server_id = client.get_server_id(timeout=ASK_SECONDS)
+    except DagsterError as error:
+        raise RefusedError(str(error)) from error
+    identity = ServerIdentity.from_server_id(server_id)
+    if identity is None:
+        raise RefusedError(
+            f"The server of {location.name} is not `run-isolation code-server` in an ECS task."
+        )
+    return identity

@@ -1,0 +1,86 @@
+"""Makes a forked process one like those that Dagster spawns, and lets it live."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import logging
+import os
+import pickle
+import socket
+import sys
+import tempfile
+import weakref
+from multiprocessing import process
+from typing import Any, Final, NoReturn
+
+from run_isolation.dagster.warm import channel, context, steps
+
+_FIRST_TO_GO: Final = "1000"
+"""Most that the kernel takes (https://man7.org/linux/man-pages/man5/proc_pid_oom_score_adj.5.html):
+when memory runs out, a run goes, not the server."""
+
+
+def live(request: channel.Request, directory: str, control: socket.socket | None) -> NoReturn:
+    """Runs the process object that was asked for, and ends this process.
+
+    Args:
+        request: What was asked for.
+        directory: For temporary files.
+        control: Where this process can ask for steps; None if it is one.
+    """
+    os.setpgid(0, 0)
+    request.channel.close()
+    _first_to_go()
+    _use_directory(directory)
+    _forget_exit_handlers()
+    gc.enable()
+    if control is not None:
+        steps.serve_from(control)
+    code = _bootstrap(request, control)
+    atexit._run_exitfuncs()
+    _flush()
+    os._exit(code)
+
+
+def _bootstrap(request: channel.Request, control: socket.socket | None) -> int:
+    context.inherited_fds[:] = request.inherited
+    current: Any = process.current_process()
+    current._inheriting = True
+    try:
+        with open(request.payload, "rb") as payload:
+            payload.seek(0)
+            process_object = pickle.load(payload)  # noqa: S301  # our own server wrote it
+    finally:
+        del current._inheriting
+    # Readable when the parent is gone; a step's parent is gone when it is.
+    sentinel = control.fileno() if control is not None else os.eventfd(0)
+    code: int = process_object._bootstrap(parent_sentinel=sentinel)
+    return code
+
+
+def _first_to_go() -> None:
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write(_FIRST_TO_GO)
+
+
+def _use_directory(directory: str) -> None:
+    os.environ["TMPDIR"] = directory
+    tempfile.tempdir = None
+
+
+def _forget_exit_handlers() -> None:
+    """What was registered at import belongs to the server; it would, say, delete its files."""
+    atexit._clear()
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False
+    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
+    atexit.register(logging.shutdown)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue

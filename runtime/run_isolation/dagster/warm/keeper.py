@@ -1,0 +1,150 @@
+"""The keeper of one run: parent of its process and of its steps, and what cleans up after it.
+
+It is forked from the template, has one thread, and imports nothing. Every process of the run is
+below it, whatever becomes of those in between, as it adopts orphans.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import socket
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from run_isolation.dagster.warm import channel, child, leftovers, linux
+from run_isolation.dagster.warm.children import Children
+
+CANCEL_SECONDS: Final = 120.0
+"""For a run that was canceled, as for a task that ECS stops
+(https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html)."""
+TERM_SECONDS: Final = 10.0
+"""Between SIGTERM and SIGKILL, for what a run has left behind."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a keeper waits, in seconds."""
+
+    cancel: float = CANCEL_SECONDS
+    term: float = TERM_SECONDS
+
+
+@dataclass
+class Keeper:
+    """Keeps one run.
+
+    Args:
+        request: For the run's process.
+        patience: How long it waits.
+        settle: Makes a new process one like those that Dagster spawns; called in each.
+    """
+
+    request: channel.Request
+    patience: Patience
+    settle: Callable[[], None]
+    _steps: dict[int, socket.socket] = field(default_factory=dict)
+    _cancel_deadline: float | None = None
+    _exit_code: int | None = None
+
+    def keep(self) -> None:
+        """Starts the run; returns when nothing of it is left."""
+        linux.adopt_orphans()
+        linux.call_process("run-keeper")
+        self._children = Children()
+        self._directory = tempfile.mkdtemp(prefix="run-")
+        self._control, run_control = channel.control_pair()
+        try:
+            self._run = self._fork(self.request, run_control)
+        except OSError as error:
+            channel.answer(self.request.channel, error=f"No process for the run: {error}")
+            shutil.rmtree(self._directory, ignore_errors=True)
+            return
+        run_control.close()
+        channel.answer(self.request.channel, pid=self._run)
+        self._watch()
+        self._end(self.patience.term)
+        shutil.rmtree(self._directory, ignore_errors=True)
+        channel.answer(self.request.channel, exit_code=self._exit_code)
+
+    def _fork(self, request: channel.Request, control: socket.socket | None) -> int:
+        keeper = os.getpid()
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            linux.die_with_parent(keeper)
+            self._children.forget()
+            self._control.close()
+            for step in self._steps.values():
+                step.close()
+            self.request.channel.close()
+            self.settle()
+            child.live(request, self._directory, control)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)  # child.live has ended the process, or failed
+
+    def _watch(self) -> None:
+        """Returns when the run's process is over."""
+        poll = select.poll()
+        for source in (self.request.channel, self._control, self._children):
+            poll.register(source, select.POLLIN)
+        if self.request.cancel is not None:
+            poll.register(self.request.cancel, select.POLLIN)
+        while self._exit_code is None:
+            for fd, _ in poll.poll(self._poll_milliseconds()):
+                if fd != self._children.fileno() and not self._hear(fd):
+                    poll.unregister(fd)
+            self._reap()
+            if self._cancel_deadline is not None and time.monotonic() > self._cancel_deadline:
+                self._end(0)
+
+    def _hear(self, fd: int) -> bool:
+        """Does what is to be done; whether there may be more from there."""
+        if fd == self._control.fileno():
+            return self._start_step()
+        if fd == self.request.cancel:
+            self._cancel_deadline = time.monotonic() + self.patience.cancel
+        else:
+            self._end(self.patience.term)  # the server is gone
+        return False
+
+    def _poll_milliseconds(self) -> float | None:
+        if self._cancel_deadline is None:
+            return None
+        return max(0.0, self._cancel_deadline - time.monotonic()) * 1000 + 1
+
+    def _start_step(self) -> bool:
+        """Forks what the run asks for; whether it can ask again."""
+        request = channel.receive(self._control)
+        if request is None:
+            return False
+        try:
+            pid = self._fork(request, None)
+        except OSError as error:
+            channel.answer(request.channel, error=f"No process for a step: {error}")
+            channel.close(request)
+            return True
+        channel.answer(request.channel, pid=pid)
+        self._steps[pid] = request.channel.dup()
+        channel.close(request)
+        return True
+
+    def _reap(self) -> None:
+        for pid, exit_code in self._children.ended():
+            step = self._steps.pop(pid, None)
+            if pid == self._run:
+                self._exit_code = exit_code
+            elif step is not None:
+                channel.answer(step, exit_code=exit_code)
+                step.close()
+
+    def _end(self, term_seconds: float) -> None:
+        leftovers.end(self._children, self._reap, term_seconds)

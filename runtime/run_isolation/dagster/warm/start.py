@@ -1,0 +1,104 @@
+"""Puts warm starts into Dagster's server, between its import of user code and its first thread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import dagster._grpc.server
+
+from run_isolation.dagster.seam import SeamError, replaced
+from run_isolation.dagster.warm import detection, economies, steps, template, warming
+from run_isolation.dagster.warm.context import WarmContext
+from run_isolation.dagster.warm.keeper import Patience
+from run_isolation.dagster.warm.server_state import ServerState, Settler
+
+_log: Final = logging.getLogger("dagster.code_server")
+
+
+class WarmStart:
+    """The template of one server, from before its code is loaded.
+
+    Attributes:
+        context: What run processes are made with; None where they are spawned.
+    """
+
+    def __init__(self, patience: Patience | None = None) -> None:
+        self._patience = patience or Patience()
+        self.context: WarmContext | None = None
+
+    @contextmanager
+    def around_loading(self) -> Iterator[None]:
+        """Around Dagster's loading of user code in the server's main thread."""
+        before = detection.Before.look()
+        server = ServerState.take()
+        yield
+        findings = before.findings()
+        for finding in findings:
+            _log.warning("%s", finding)
+        if not findings:
+            self._fork(server.settler())
+
+    def _fork(self, settler: Settler) -> None:
+        try:
+            # Tried here, where it can still be said that runs are spawned.
+            with steps.installed(), economies.installed():
+                pass
+            warming.warm_up()
+        except (SeamError, warming.ThreadError) as error:
+            _log.warning("Runs are spawned, not forked from a warm process. %s", error)
+            return
+        self.context = WarmContext(template.fork(settler, self._patience), _say_lost)
+
+    def check(self) -> None:
+        """Called again and again: says so, once, when the template is gone."""
+        if self.context is not None:
+            self.context.check()
+
+
+def _say_lost(why: str) -> None:
+    _log.warning(
+        "The template of warm starts is gone, so runs are spawned from now on, which takes seconds "
+        "more. %s It was killed, or ended for want of memory; a new task has a new one.",
+        why,
+    )
+
+
+@contextmanager
+def installed(warm: WarmStart | None) -> Iterator[None]:
+    """Has Dagster's server fork a template when it has loaded user code.
+
+    Args:
+        warm: None: it does not.
+    """
+    if warm is None:
+        yield
+        return
+
+    around_loading = warm.around_loading
+    original: Any = getattr(dagster._grpc.server, "LoadedRepositories", None)
+    if original is None:
+        _log.warning(
+            "Runs are spawned, not forked from a warm process: this version of Dagster has no "
+            "dagster._grpc.server.LoadedRepositories."
+        )
+        yield
+        return
+
+    class Loaded(original):  # type: ignore[misc]  # a class, as far as mypy can't see
+        """Dagster's own. The first is the one that the server starts with."""
+
+        first = True
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            if not Loaded.first:
+                super().__init__(*args, **kwargs)
+                return
+            Loaded.first = False
+            with around_loading():
+                super().__init__(*args, **kwargs)
+
+    with replaced(dagster._grpc.server, "LoadedRepositories", Loaded):
+        yield

@@ -1,0 +1,157 @@
+"""The watcher: no run waits for a task that will not come, and no canceled one for its end.
+
+Dagster's monitor asks about STARTED runs only; one that waits for its task has its start timeout.
+The watcher looks every few seconds: a query of the storage, and one call of ECS for a hundred
+tasks. It remembers nothing that matters. What it does rests on what Dagster's storage, ECS and the
+run's claim say at that moment, and each launch has the token of its run and attempt. So there may
+be two watchers, or a launcher still at work, or nobody for a while.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster._daemon.daemon import DaemonIterator
+from dagster._daemon.utils import DaemonErrorCapture
+
+from run_isolation import tags, watching
+from run_isolation.dagster import run_tags
+from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.run_tags import RunTags
+from run_isolation.dagster.watch.patience import Patience
+from run_isolation.dagster.watch.remedies import IsolatedLaunches, Remedies
+from run_isolation.policy import Kind
+from run_isolation.tasks import TaskState, describe
+from run_isolation.watching import Step
+
+NON_ISOLATED_SECONDS: Final = 180
+"""When a non-isolated run that is STARTING, and that no server has, has lost its launcher: that
+asks its server for 150 seconds (``non_isolated_runs.RESOLVE_SECONDS``)."""
+
+LAUNCHING_SECONDS: Final = 20
+"""After so long a pass launches no more tasks: each may take its time where AWS has trouble, and
+dead tasks are to be seen within 30 seconds. The next pass goes on."""
+
+
+class NonIsolatedLaunches(Protocol):
+    """Non-isolated launches that were begun and not finished."""
+
+    def go_on(self, instance: DagsterInstance, run: DagsterRun) -> object:
+        """Repeats StartRun at the server on record, or sends the run back to the queue."""
+
+
+@dataclass
+class Watcher:
+    """Looks after runs that are STARTING or CANCELING, and STARTED ones that lost their task."""
+
+    deployment: Deployment
+    instance: DagsterInstance
+    launches: IsolatedLaunches
+    non_isolated: NonIsolatedLaunches
+    logger: logging.Logger
+    clock: Callable[[], float] = time.monotonic
+    _patience: Patience = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._patience = Patience(self.clock)
+        self._remedies = Remedies(self.deployment, self.instance, self.launches)
+
+    def watch(self) -> DaemonIterator:
+        """One pass. Trouble with one run is logged and given, and the next run comes.
+
+        Raises:
+            Exception: The storage or ECS does not answer, so nothing is known about any run.
+        """
+        runs = self._unsettled()
+        tasks = self._tasks(runs)
+        begun = self.clock()
+        with self._patience.one_pass():
+            # What is to be done about a known task takes no time, so these come first.
+            for run in sorted(runs, key=lambda run: run_tags.read(run).task_arn is None):
+                try:
+                    self._look_after(
+                        run, tasks, may_launch=self.clock() - begun < LAUNCHING_SECONDS
+                    )
+                except Exception:
+                    yield DaemonErrorCapture.process_exception(
+                        sys.exc_info(),
+                        logger=self.logger,
+                        log_message=f"Run {run.run_id} could not be looked after",
+                    )
+                else:
+                    yield None
+
+    def _unsettled(self) -> Sequence[DagsterRun]:
+        waiting = [DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
+        # A launcher that resumes a run blanks the task of before, then launches another.
+        resumed = RunsFilter(statuses=[DagsterRunStatus.STARTED], tags={tags.TASK_ARN: ""})
+        return [
+            *self.instance.get_runs(RunsFilter(statuses=waiting)),
+            *self.instance.get_runs(resumed),
+        ]
+
+    def _tasks(self, runs: Sequence[DagsterRun]) -> Mapping[str, TaskState]:
+        known = [run_tags.read(run) for run in runs]
+        arns = {ours.task_arn for ours in known if ours.task_arn and _has_own_task(ours)}
+        if not arns:
+            return {}
+        return describe(self.deployment.ecs, self.deployment.manifest.cluster, arns)
+
+    def _look_after(
+        self, run: DagsterRun, tasks: Mapping[str, TaskState], *, may_launch: bool
+    ) -> None:
+        ours = run_tags.read(run)
+        task = tasks.get(ours.task_arn or "")
+        seen = (run.run_id, run.status, ours, task is not None and task.missing)
+        waited = self._patience.waited(seen)
+        if not _has_own_task(ours) and not _was_never_hosted(run, ours):
+            self._look_after_non_isolated(run, waited)
+            return
+        step = self._step(run, task, waited)
+        if step is Step.WAIT or (step in (Step.GO_ON, Step.RELAUNCH) and not may_launch):
+            return
+        now = self._unchanged(run)
+        if now is not None:
+            self._remedies.take(step, now, task)
+            self._patience.begin_again(seen)
+
+    def _step(self, run: DagsterRun, task: TaskState | None, waited: float) -> Step:
+        if run.status is DagsterRunStatus.CANCELING:
+            return watching.of_canceling_run(task, waited)
+        lost = self._remedies.tasks_lost(run) if task and (task.stopped or task.missing) else 0
+        return watching.of_starting_run(task, waited, lost)
+
+    def _look_after_non_isolated(self, run: DagsterRun, waited: float) -> None:
+        """A launcher that dies before its server has the run leaves a slot without a server."""
+        if run.status is not DagsterRunStatus.STARTING or waited < NON_ISOLATED_SECONDS:
+            return
+        holders = {holder.run_id: holder for holder in self.deployment.slots.holders()}
+        holder = holders.get(run.run_id)
+        if holder is not None and holder.hosted_by is not None:
+            return
+        now = self._unchanged(run)
+        if now is not None:
+            self.non_isolated.go_on(self.instance, now)
+
+    def _unchanged(self, run: DagsterRun) -> DagsterRun | None:
+        """The run as it is now, unless it has gone on since it was judged."""
+        now = self.instance.get_run_by_id(run.run_id)
+        if now is None or now.status is not run.status or run_tags.read(now) != run_tags.read(run):
+            return None
+        return now
+
+
+def _has_own_task(ours: RunTags) -> bool:
+    """Whether it is isolated. One of which nobody says so comes from the queue, so it is."""
+    return ours.kind is not Kind.NON_ISOLATED
+
+
+def _was_never_hosted(run: DagsterRun, ours: RunTags) -> bool:
+    """Whether it is to end, and no server was ever asked to take it."""
+    return run.status is DagsterRunStatus.CANCELING and ours.task_arn is None

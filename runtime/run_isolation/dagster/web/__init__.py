@@ -1,0 +1,1 @@
+"""Dagster's webserver as we run it; the toggle in its page is in ``toggle``."""

@@ -1,0 +1,399 @@
+"""Launches of isolated runs, against the faults of ECS and of those who want the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import DagsterRun, DagsterRunStatus
+
+from run_isolation import LaunchFailedError, LaunchTagsError, tags
+from run_isolation.dagster import launcher, run_tags
+from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.launch.advertised import RunNotLaunchableError, task_definition
+from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
+from run_isolation.isolated import IsolatedLaunch, request, started_by
+from run_isolation.policy import Kind
+from tests.runtime.dagster.account import LOCATION, PARAMETER, Stack
+from tests.runtime.dagster.launches import Launches
+
+NO_CAPACITY = "Capacity is unavailable at this time"
+VCPUS = "You've reached the limit on the number of vCPUs you can run concurrently"
+ALWAYS = None
+
+
+def at_once(seconds: float) -> None:
+    """Passes the time between two tries."""
+
+
+@pytest.fixture
+def deployment(stack: Stack) -> Deployment:
+    return Deployment()
+
+
+@pytest.fixture
+def patient(deployment: Deployment) -> IsolatedLauncher:
+    """Repeats for as long as any test may take, without waiting."""
+    return IsolatedLauncher(deployment, seconds=1000, sleep=at_once)
+
+
+@pytest.fixture
+def hasty(deployment: Deployment) -> IsolatedLauncher:
+    """Tries once."""
+    return IsolatedLauncher(deployment, seconds=0, sleep=at_once)
+
+
+@pytest.fixture
+def run(launches: Launches) -> DagsterRun:
+    return launches.create()
+
+
+def asked(launches: Launches, **values: str) -> DagsterRun:
+    return launches.create(tags={f"ecs/{name}": value for name, value in values.items()})
+
+
+def tasks(stack: Stack, run: DagsterRun) -> list[str]:
+    """ARNs of the run's tasks, running and stopped."""
+    return stack.tasks_of(started_by(run.run_id))
+
+
+def forget_task(launches: Launches, run: DagsterRun) -> DagsterRun:
+    """As after a crash between RunTask and the note of its task."""
+    run_tags.write(launches.instance, launches.read(run), task_arn="")
+    return launches.read(run)
+
+
+def publish(stack: Stack, **changes: Any) -> None:
+    """A manifest that says something else about the location or, by ``network``, its network."""
+    network = stack.manifest.network.model_copy(update=changes.pop("network", {}))
+    location = stack.manifest.locations[LOCATION].model_copy(update=changes)
+    manifest = stack.manifest.model_copy(
+        update={"locations": {LOCATION: location}, "network": network}
+    )
+    stack.account.client("ssm").put_parameter(
+        Name=PARAMETER, Type="String", Value=manifest.to_json(), Overwrite=True
+    )
+
+
+def capacity(call: dict[str, Any]) -> Any:
+    return call.get("launchType") or call["capacityProviderStrategy"][0]["capacityProvider"]
+
+
+def test_a_launch_is_one_call_of_exactly_this_request(
+    launches: Launches, stack: Stack, patient: IsolatedLauncher
+) -> None:
+    first = launches.create()
+    second = asked(launches, cpu="2048", memory="4096", ephemeral_storage="30")
+    stack.account.forget()
+    assert patient.launch(launches.instance, first)
+    assert patient.launch(launches.instance, second)
+
+    assert stack.account.calls() == ["GetParameter", "RunTask", "RunTask"]
+    for run, sent in zip((first, second), stack.account.sent("RunTask"), strict=True):
+        launch = IsolatedLaunch(
+            run.run_id, 1, LOCATION, stack.isolated_definition, tags=run.tags, job="work_job"
+        )
+        assert sent == request(stack.manifest, launch)
+        stored = run_tags.read(launches.read(run))
+        assert (stored.kind, stored.attempt) == (Kind.ISOLATED, 1)
+        assert [stored.task_arn] == tasks(stack, run)
+    assert stack.account.sent("RunTask")[1]["overrides"]["cpu"] == "2048"
+    assert launches.ended(second).status is DagsterRunStatus.SUCCESS
+
+
+def test_without_capacity_a_new_attempt_is_stored_and_made(
+    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
+) -> None:
+    stack.account.fault("run_task_failures")
+
+    assert patient.launch(launches.instance, run)
+
+    assert stack.account.calls()[-2:] == ["RunTask", "RunTask"]
+    first, second = (call["clientToken"] for call in stack.account.sent("RunTask"))
+    assert first != second
+    assert run_tags.read(launches.read(run)).attempt == 2
+    assert any(NO_CAPACITY in event and "attempt 2" in event for event in launches.events(run))
+    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+
+
+def test_an_answer_with_neither_task_nor_failure_is_not_asked_for_again(
+    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
+) -> None:
+    stack.account.fault("run_task_failures", failures=[])
+
+    assert patient.launch(launches.instance, run)
+
+    first, second = (call["clientToken"] for call in stack.account.sent("RunTask"))
+    assert first != second
+    assert tasks(stack, run) == [run_tags.read(launches.read(run)).task_arn]
+
+
+def test_from_spot_to_on_demand_to_zone_by_zone(
+    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
+) -> None:
+    found = stack.account.client("ec2").describe_subnets()["Subnets"]
+    subnets = [subnet["SubnetId"] for subnet in found][:2]
+    publish(stack, spot=True, network={"subnets": subnets})
+    stack.ecs.put_cluster_capacity_providers(
+        cluster=stack.cluster,
+        capacityProviders=["FARGATE", "FARGATE_SPOT"],
+        defaultCapacityProviderStrategy=[],
+    )
+    stack.account.fault("run_task_failures", failures=[{"reason": "RESOURCE:CPU", "detail": "S"}])
+    stack.account.fault("run_task_failures", failures=[{"reason": VCPUS}], times=2)
+
+    assert patient.launch(launches.instance, run)
+
+    sent = stack.account.sent("RunTask")
+    assert [capacity(call) for call in sent] == ["FARGATE_SPOT", "FARGATE", "FARGATE", "FARGATE"]
+    used = [call["networkConfiguration"]["awsvpcConfiguration"]["subnets"] for call in sent]
+    assert used == [subnets, subnets, subnets[:1], subnets[1:]]
+    (told,) = [event for event in launches.events(run) if "Started ECS task" in event]
+    assert "The first answer, to attempt 1: RESOURCE:CPU S." in told
+    assert f"The last, to attempt 3: {VCPUS}." in told
+
+
+def test_answers_that_are_lost_do_not_make_two_tasks(
+    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
+) -> None:
+    stack.account.fault("lost_response", operation="RunTask", times=3)
+
+    assert patient.launch(launches.instance, run)
+
+    assert len(stack.account.sent("RunTask")) == 4
+    assert len({call["clientToken"] for call in stack.account.sent("RunTask")}) == 1
+    assert tasks(stack, run) == [run_tags.read(launches.read(run)).task_arn]
+    assert run_tags.read(launches.read(run)).attempt == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("ThrottlingException", "Rate exceeded"),
+        ("InvalidParameterException", "Error: Request limit exceeded. (RequestLimitExceeded)"),
+    ],
+)
+def test_a_storm_of_throttles_passes(
+    launches: Launches,
+    stack: Stack,
+    patient: IsolatedLauncher,
+    run: DagsterRun,
+    code: str,
+    message: str,
+) -> None:
+    stack.account.fault("error", operation="RunTask", code=code, message=message, times=4)
+
+    assert patient.launch(launches.instance, run)
+
+    assert len({call["clientToken"] for call in stack.account.sent("RunTask")}) == 1
+    assert len(stack.account.sent("RunTask")) == 5
+
+
+def test_when_the_time_is_up_the_run_stays_starting_and_says_what_ecs_answered(
+    launches: Launches, stack: Stack, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(deployment: Deployment) -> IsolatedLauncher:
+        return IsolatedLauncher(deployment, seconds=2, sleep=at_once)
+
+    monkeypatch.setattr(launcher, "IsolatedLauncher", short)
+    stack.account.fault("run_task_failures", failures=[{"reason": "AGENT"}])
+    stack.account.fault("run_task_failures", failures=[{"reason": VCPUS}], times=ALWAYS)
+
+    run = launches.dequeue(launches.create())
+
+    assert run.status is DagsterRunStatus.STARTING
+    stored = run_tags.read(run)
+    assert stored.task_arn is None
+    assert stored.attempt == len(stack.account.sent("RunTask")) + 1
+    (told,) = [event for event in launches.events(run) if "no task for this run yet" in event]
+    assert "AGENT" in told
+    assert stored.attempt == 2 or VCPUS in told
+    assert "`run-isolation daemon` goes on with it" in told
+
+    stack.account.forget()
+    assert IsolatedLauncher(deployment).go_on(launches.instance, run)
+    assert run_tags.read(launches.read(run)).attempt == stored.attempt
+    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+
+
+def test_what_is_final_fails_the_run_at_once_and_says_why(launches: Launches, stack: Stack) -> None:
+    denied = "User: u is not authorized to perform: iam:PassRole on resource: arn:role"
+    stack.account.fault(
+        "error", operation="RunTask", code="AccessDeniedException", message=denied, times=ALWAYS
+    )
+    run = launches.create()
+
+    with pytest.raises(LaunchFailedError, match="Allow iam:PassRole on arn:role"):
+        launches.dequeue(run)
+
+    assert len(stack.account.sent("RunTask")) == 1
+    assert launches.read(run).status is DagsterRunStatus.FAILURE
+    assert any("Allow iam:PassRole on arn:role" in message for message in launches.events(run))
+
+
+def test_tags_that_ask_for_too_much_fail_the_run_without_a_call(
+    launches: Launches, stack: Stack
+) -> None:
+    run = asked(launches, cpu="4 vCPU", memory="999", run_task_kwargs='{"count": 2}')
+
+    with pytest.raises(LaunchTagsError) as refused:
+        launches.dequeue(run)
+
+    assert [problem.key for problem in refused.value.problems] == [
+        "ecs/run_task_kwargs.count",
+        "ecs/cpu",
+        "ecs/memory",
+    ]
+    assert "RunTask" not in stack.account.calls()
+    assert launches.read(run).status is DagsterRunStatus.FAILURE
+
+
+def test_a_run_of_a_server_that_advertises_no_task_definition_is_refused(
+    launches: Launches,
+) -> None:
+    run = launches.create()
+    assert run.job_code_origin is not None
+    repository = run.job_code_origin.repository_origin._replace(container_context=None)
+    bare = run._replace(job_code_origin=run.job_code_origin._replace(repository_origin=repository))
+    with pytest.raises(RunNotLaunchableError, match="location probe"):
+        task_definition(bare)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_going_on_finds_the_task_that_was_started_and_not_noted(
+    launches: Launches, stack: Stack, hasty: IsolatedLauncher, tmp_path: Path, changed: bool
+) -> None:
+    run = launches.create(config={"wait_for": str(tmp_path / "never")})
+    assert hasty.launch(launches.instance, run)
+    task_arn = run_tags.read(launches.read(run)).task_arn
+    run = forget_task(launches, run)
+    if changed:
+        # The request is another one then, and ECS answers with a conflict.
+        publish(stack, network={"assign_public_ip": True})
+    stack.account.forget()
+
+    assert IsolatedLauncher(Deployment()).go_on(launches.instance, run)
+
+    assert stack.account.calls() == ["GetParameter", "RunTask"]
+    assert tasks(stack, run) == [task_arn]
+    stored = run_tags.read(launches.read(run))
+    assert (stored.task_arn, stored.attempt) == (task_arn, 1)
+
+
+def test_going_on_with_a_run_that_has_no_attempt_makes_the_first(
+    launches: Launches, hasty: IsolatedLauncher, run: DagsterRun
+) -> None:
+    assert hasty.go_on(launches.instance, run)
+    assert run_tags.read(launches.read(run)).attempt == 1
+    assert run_tags.read(launches.read(run)).task_arn is not None
+
+
+def test_going_on_in_vain_is_one_call_and_no_event(
+    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
+) -> None:
+    stack.account.fault("run_task_failures", times=ALWAYS)
+    for attempt in (2, 3):
+        assert not patient.go_on(launches.instance, launches.read(run))
+        assert run_tags.read(launches.read(run)).attempt == attempt
+    assert len(stack.account.sent("RunTask")) == 2
+    assert launches.events(run) == []
+
+
+def test_going_on_with_a_run_that_must_fail(
+    launches: Launches, stack: Stack, hasty: IsolatedLauncher
+) -> None:
+    with pytest.raises(LaunchTagsError):
+        hasty.go_on(launches.instance, asked(launches, cpu="1"))
+
+
+def test_going_on_without_a_manifest_waits(
+    launches: Launches, stack: Stack, hasty: IsolatedLauncher, run: DagsterRun
+) -> None:
+    stack.account.fault(
+        "error", service="ssm", operation="GetParameter", code="AccessDenied", times=ALWAYS
+    )
+    assert not hasty.go_on(launches.instance, run)
+    stack.account.forget()
+    assert hasty.go_on(launches.instance, run)
+
+
+def test_a_relaunch_is_a_new_attempt_that_says_why(
+    launches: Launches, stack: Stack, hasty: IsolatedLauncher, run: DagsterRun
+) -> None:
+    stack.account.fault("dead_task")
+    assert hasty.launch(launches.instance, run)
+    (dead,) = tasks(stack, run)
+
+    assert hasty.relaunch(launches.instance, launches.read(run), "Its task died of the flu.")
+
+    assert "Its task died of the flu. Attempt 2 follows." in launches.events(run)
+    stored = run_tags.read(launches.read(run))
+    assert stored.attempt == 2
+    assert sorted(tasks(stack, run)) == sorted([dead, str(stored.task_arn)])
+    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+
+
+def test_a_relaunch_in_vain_is_left_to_going_on(
+    launches: Launches, stack: Stack, hasty: IsolatedLauncher, run: DagsterRun
+) -> None:
+    assert hasty.launch(launches.instance, run)
+    stack.account.fault("error", operation="RunTask", times=3)
+
+    assert not hasty.relaunch(launches.instance, launches.read(run), "It died.")
+
+    stored = run_tags.read(launches.read(run))
+    assert (stored.attempt, stored.task_arn) == (2, None)
+    assert hasty.go_on(launches.instance, launches.read(run))
+    assert run_tags.read(launches.read(run)).attempt == 2
+
+
+def test_everything_that_a_run_may_ask_for_reaches_its_task(
+    launches: Launches, stack: Stack, patient: IsolatedLauncher
+) -> None:
+    run = launches.create(
+        tags={
+            tags.ECS_CPU: "512",
+            tags.ECS_TASK_OVERRIDES: '{"ephemeralStorage": {"sizeInGiB": 40}}',
+            tags.ECS_CONTAINER_OVERRIDES: '{"environment": [{"name": "A", "value": "1"}]}',
+            tags.ECS_RUN_TASK_KWARGS: '{"group": "night", "tags": [{"key": "t", "value": "v"}]}',
+        }
+    )
+    assert patient.launch(launches.instance, run)
+    (task_arn,) = tasks(stack, run)
+    task = stack.ecs.describe_tasks(cluster=stack.cluster, tasks=[task_arn], include=["TAGS"])
+    (task,) = task["tasks"]
+    # The probe's own 1024 and 2048: 512 CPU units go with 2048 MiB, too.
+    assert (task["cpu"], task["memory"], task["group"]) == ("512", "2048", "night")
+    assert task["ephemeralStorage"]["sizeInGiB"] == 40
+    assert {"key": "t", "value": "v"} in task["tags"]
+    assert {"key": "dagster/run_id", "value": run.run_id} in task["tags"]
+    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+
+
+def test_a_run_that_was_decided_on_is_launched_as_the_attempt_on_record(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launches.submit(launches.create())
+    assert run_tags.read(run) == run_tags.RunTags(kind=Kind.ISOLATED, attempt=1)
+    written: list[set[str]] = []
+    write = run_tags.write
+
+    def note(instance: Any, of: DagsterRun, **values: Any) -> None:
+        written.append(set(values))
+        write(instance, of, **values)
+
+    monkeypatch.setattr(run_tags, "write", note)
+    assert IsolatedLauncher(Deployment()).launch(launches.instance, run)
+    assert written == [{"task_arn"}]
+    assert len(tasks(stack, run)) == 1
+
+    # Another process has taken it from the queue at the same time.
+    assert IsolatedLauncher(Deployment()).launch(launches.instance, launches.read(run))
+    assert len(tasks(stack, run)) == 1
+    assert run_tags.read(launches.read(run)).attempt == 1
+
+    # One that is resumed needs another task.
+    assert IsolatedLauncher(Deployment()).resume(launches.instance, launches.read(run))
+    assert len(tasks(stack, run)) == 2
+    assert run_tags.read(launches.read(run)).attempt == 2

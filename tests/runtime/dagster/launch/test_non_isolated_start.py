@@ -1,0 +1,222 @@
+"""Starts whose launcher is gone, late or met by a cancel: once, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import DagsterRun, DagsterRunStatus
+from dagster._core.launcher import LaunchRunContext
+
+from run_isolation import Acquired, Holder, tags
+from run_isolation.dagster import run_tags
+from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.launch.non_isolated_runs import NonIsolatedRuns
+from run_isolation.dagster.standing.standing_server import ServerSilentError, StandingServer
+from run_isolation.policy import Kind
+from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, Stack, eventually
+from tests.runtime.dagster.launches import Launches
+
+NOBODY = "127.0.0.1:9"
+
+
+@pytest.fixture
+def runs() -> NonIsolatedRuns:
+    return NonIsolatedRuns(Deployment())
+
+
+@pytest.fixture
+def address(stack: Stack, standing_task: str) -> str:
+    return f"{stack.address(standing_task)}:{CONTROL_PORT}"
+
+
+def starting(
+    launches: Launches, stack: Stack, task_arn: str = "", address: str = "", **config: object
+) -> DagsterRun:
+    """A run that holds a slot, whose launcher has got as far as this server."""
+    run = launches.create(config=config)
+    answer = stack.slots.acquire(Holder(run.run_id, 1, LOCATION))
+    assert isinstance(answer, Acquired), answer
+    run_tags.write(
+        launches.instance,
+        run,
+        kind=Kind.NON_ISOLATED,
+        attempt=1,
+        task_arn=task_arn,
+        address=address,
+    )
+    return launches.starting(run)
+
+
+def processes(launches: Launches, run: DagsterRun) -> int:
+    return sum(text.startswith("Started process") for text in launches.events(run))
+
+
+def is_sent_back(launches: Launches, stack: Stack, run: DagsterRun) -> str:
+    """The reason."""
+    now = launches.read(run)
+    assert now.status is DagsterRunStatus.QUEUED
+    assert run_tags.read(now) == run_tags.RunTags(kind=Kind.ISOLATED, attempt=1)
+    assert stack.slots.holders() == ()
+    return now.tags[tags.REASON]
+
+
+class TestGoOn:
+    def test_without_a_server_on_record_it_is_isolated(
+        self, runs: NonIsolatedRuns, launches: Launches, stack: Stack
+    ) -> None:
+        run = starting(launches, stack)
+        assert runs.go_on(launches.instance, run)
+        assert "Its launcher ended before" in is_sent_back(launches, stack, run)
+
+    def test_a_start_that_was_not_sent_is_sent(
+        self,
+        runs: NonIsolatedRuns,
+        launches: Launches,
+        stack: Stack,
+        standing_task: str,
+        address: str,
+    ) -> None:
+        run = starting(launches, stack, standing_task, address)
+        assert runs.go_on(launches.instance, run)
+        assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+        eventually(lambda: stack.slots.holders() == ())
+
+    def test_one_that_was_sent_starts_nothing_again(
+        self,
+        runs: NonIsolatedRuns,
+        launches: Launches,
+        stack: Stack,
+        standing_task: str,
+        address: str,
+        tmp_path: Path,
+    ) -> None:
+        go = tmp_path / "go"
+        run = starting(launches, stack, standing_task, address, wait_for=str(go))
+        for _ in range(3):
+            assert runs.go_on(launches.instance, run)
+        go.touch()
+        assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+        assert processes(launches, run) == 1
+
+    def test_a_silent_server_is_asked_again_later(
+        self, runs: NonIsolatedRuns, launches: Launches, stack: Stack, standing_task: str
+    ) -> None:
+        run = starting(launches, stack, standing_task, NOBODY)
+        assert not runs.go_on(launches.instance, run)
+        assert launches.read(run).status is DagsterRunStatus.STARTING
+        assert [holder.run_id for holder in stack.slots.holders()] == [run.run_id]
+
+    def test_where_ecs_does_not_answer_either_nothing_is_known(
+        self, runs: NonIsolatedRuns, launches: Launches, stack: Stack, standing_task: str
+    ) -> None:
+        run = starting(launches, stack, standing_task, NOBODY)
+        stack.account.fault("error", operation="DescribeTasks", code="ServerException", times=None)
+        assert not runs.go_on(launches.instance, run)
+
+    def test_a_dead_task_s_is_isolated(
+        self, runs: NonIsolatedRuns, launches: Launches, stack: Stack
+    ) -> None:
+        task_arn = stack.run_task(stack.register("dead", ["false"]))
+        eventually(lambda: stack.describe(task_arn)["lastStatus"] == "STOPPED")
+        run = starting(launches, stack, task_arn, NOBODY)
+        assert runs.go_on(launches.instance, run)
+        reason = is_sent_back(launches, stack, run)
+        assert "its code server ended, and the run's process with it" in reason
+
+    def test_a_replaced_task_s_is_isolated(
+        self,
+        runs: NonIsolatedRuns,
+        launches: Launches,
+        stack: Stack,
+        standing_task: str,
+        address: str,
+    ) -> None:
+        run = starting(launches, stack, standing_task + "0", address)
+        assert runs.go_on(launches.instance, run)
+        assert "ended before the run began" in is_sent_back(launches, stack, run)
+
+    def test_a_run_that_is_not_waiting_is_left_alone(
+        self, runs: NonIsolatedRuns, launches: Launches, stack: Stack, standing_task: str
+    ) -> None:
+        run = launches.started(starting(launches, stack, standing_task, NOBODY))
+        assert runs.go_on(launches.instance, run)
+        assert launches.read(run) == run
+
+
+def test_a_launcher_that_comes_late_touches_nothing(
+    runs: NonIsolatedRuns, launches: Launches, stack: Stack
+) -> None:
+    run = starting(launches, stack)
+    runs.go_on(launches.instance, run)
+    # The queue has launched it meanwhile, as isolated.
+    run_tags.write(launches.instance, launches.read(run), attempt=2, task_arn="arn:task/isolated")
+    isolated = launches.starting(run)
+    runs.launch(launches.instance, LaunchRunContext(run, launches.workspace()))
+    assert launches.read(run) == isolated
+
+
+def test_a_cancel_before_the_start_is_sent_ends_the_run_and_the_start_executes_nothing(
+    runs: NonIsolatedRuns,
+    launches: Launches,
+    stack: Stack,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "place.json"
+    start_run = StandingServer.start_run
+
+    def after_a_cancel(self: StandingServer, *args: Any) -> Any:
+        assert launches.instance.run_launcher.terminate(run.run_id)
+        return start_run(self, *args)
+
+    run = starting(launches, stack, report_to=str(place))
+    monkeypatch.setattr(StandingServer, "start_run", after_a_cancel)
+    runs.launch(launches.instance, LaunchRunContext(run, launches.workspace()))
+    assert launches.read(run).status is DagsterRunStatus.CANCELED
+    eventually(lambda: stack.slots.holders() == ())
+    assert not place.exists()
+
+
+def test_a_cancel_while_the_answer_is_lost_reaches_the_process(
+    runs: NonIsolatedRuns,
+    launches: Launches,
+    stack: Stack,
+    standing_task: str,
+    address: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "place.json"
+    run = starting(
+        launches,
+        stack,
+        standing_task,
+        address,
+        report_to=str(place),
+        wait_for=str(tmp_path / "never"),
+    )
+    start_run = StandingServer.start_run
+
+    def lost(self: StandingServer, *args: Any) -> Any:
+        start_run(self, *args)
+        raise ServerSilentError("lost")
+
+    monkeypatch.setattr(StandingServer, "start_run", lost)
+    runs.go_on(launches.instance, run)
+    eventually(place.exists)
+    assert launches.instance.run_launcher.terminate(run.run_id)
+    assert launches.ended(run).status is DagsterRunStatus.CANCELED
+    eventually(lambda: stack.slots.holders() == ())
+
+
+def test_a_non_isolated_run_is_resumed_isolated(
+    launches: Launches, stack: Stack, standing_task: str, address: str
+) -> None:
+    run = launches.started(starting(launches, stack, standing_task, address))
+    launches.instance.resume_run(run.run_id, launches.workspace(), attempt_number=1)
+    now = run_tags.read(launches.read(run))
+    assert (now.kind, now.attempt, now.address) == (Kind.ISOLATED, 2, None)
+    assert stack.tasks() == [now.task_arn]
+    stack.stop(str(now.task_arn))

@@ -1,0 +1,185 @@
+"""What is written on runs that are over: what they took, and whether memory was the reason."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.events import EngineEventData
+from dagster._core.test_utils import create_run_for_test
+
+from run_isolation import tags
+from run_isolation.dagster.memory.endings import Ended
+from run_isolation.dagster.memory.standing import StandingMemory
+from tests.runtime.dagster.account import eventually
+from tests.runtime.dagster.memory.takers import Container, taker
+
+KILLED = -signal.SIGKILL
+KERNEL = "The kernel ended a process of this run for want of memory"
+
+
+@dataclass(frozen=True)
+class Killing(Container):
+    """A container in which the kernel has killed as many processes as the file says."""
+
+    kills: Path = Path("kills")
+
+    def oom_kills(self) -> int:
+        return int(self.kills.read_text())
+
+
+@dataclass
+class Server:
+    """What the code server tells."""
+
+    instance: DagsterInstance
+    memory: StandingMemory
+    pids: dict[str, int]
+    kills: Path
+
+    def run(self, pid: int) -> DagsterRun:
+        """A STARTED run with this process, which has been measured."""
+        run: DagsterRun = create_run_for_test(
+            self.instance, job_name="job", status=DagsterRunStatus.STARTED
+        )
+        self.pids[run.run_id] = pid
+        self.memory.run_starts()
+        eventually(
+            lambda: (
+                (seen := self.memory._runs.get(run.run_id)) is not None
+                and seen.usage.peak_bytes is not None
+            )
+        )
+        return run
+
+    def ended(self, run: DagsterRun, exit_code: int, cpu_seconds: float = 0.0) -> Ended:
+        return Ended(run.run_id, exit_code, self.instance.get_ref(), cpu_seconds)
+
+    def over(self, *ended: Ended) -> None:
+        """As Dagster's servicer: looks, fails what has not ended, forgets."""
+        self.memory.before_forgotten(ended)
+        for one in ended:
+            run = self.instance.get_run_by_id(one.run_id)
+            if run is not None and not run.is_finished:
+                self.instance.report_run_failed(run)
+            del self.pids[one.run_id]
+            self.memory.ended(one)
+
+    def read(self, run: DagsterRun) -> DagsterRun:
+        stored = self.instance.get_run_by_id(run.run_id)
+        assert stored is not None
+        return stored
+
+    def failures(self, run: DagsterRun) -> list[str]:
+        logs = self.instance.all_logs(run.run_id, of_type=DagsterEventType.RUN_FAILURE)
+        return [entry.message for entry in logs]
+
+    def events(self, run: DagsterRun) -> list[str]:
+        logs = self.instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT)
+        return [entry.message for entry in logs]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    kills = tmp_path / "kills"
+    kills.write_text("2")
+    pids: dict[str, int] = {}
+    (tmp_path / "home").mkdir()
+    with DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
+        memory = StandingMemory(
+            lambda: dict(pids), logging.getLogger(), lambda: Killing(kills=kills)
+        )
+        yield Server(instance, memory, pids, kills)
+        memory.close()
+
+
+def test_a_run_gets_what_it_took(server: Server) -> None:
+    with taker(40) as process:
+        run = server.run(process.pid)
+    server.instance.report_dagster_event(
+        DagsterEvent(DagsterEventType.RUN_SUCCESS.value, job_name="job"), run_id=run.run_id
+    )
+    server.over(server.ended(run, 0, cpu_seconds=1.5))
+    server.memory.close()
+    found = server.read(run).tags
+    assert 40 <= int(found[tags.PEAK_MIB]) < 100
+    assert found[tags.CPU_SECONDS] == "1.50"
+    assert tags.OUT_OF_MEMORY not in found
+
+
+def test_a_run_that_the_kernel_took_fails_with_our_words_alone(server: Server) -> None:
+    with taker(40) as process:
+        run = server.run(process.pid)
+    server.kills.write_text("3")
+    server.over(server.ended(run, KILLED))
+    server.memory.close()
+    [failure] = server.failures(run)
+    assert failure.startswith(KERNEL)
+    assert "1024 MiB" in failure
+    assert "standing.memory" in failure
+    found = server.read(run).tags
+    assert found[tags.OUT_OF_MEMORY] == "true"
+    assert found[tags.AGAIN] == tags.DUE
+    assert int(found[tags.PEAK_MIB]) >= 40
+
+
+@pytest.mark.parametrize(("kills", "exit_code"), [(2, KILLED), (3, 1)])
+def test_no_other_death_is_taken_for_it(server: Server, kills: int, exit_code: int) -> None:
+    with taker(1) as process:
+        run = server.run(process.pid)
+    server.kills.write_text(str(kills))
+    server.over(server.ended(run, exit_code))
+    server.memory.close()
+    assert server.read(run).status is DagsterRunStatus.FAILURE
+    assert tags.OUT_OF_MEMORY not in server.read(run).tags
+
+
+def test_one_kill_explains_one_death(server: Server) -> None:
+    with taker(1) as process:
+        first = server.run(process.pid)
+        second = server.run(process.pid)
+    server.kills.write_text("3")
+    server.over(server.ended(first, KILLED))
+    server.over(server.ended(second, KILLED))
+    server.memory.close()
+    assert server.read(first).tags[tags.OUT_OF_MEMORY] == "true"
+    assert tags.OUT_OF_MEMORY not in server.read(second).tags
+
+
+def test_a_run_whose_step_the_kernel_took_is_found(server: Server) -> None:
+    with taker(1) as process:
+        run = server.run(process.pid)
+    server.kills.write_text("3")
+    server.instance.report_engine_event(
+        "Multiprocess executor: child process for step more_work was terminated by signal 9 "
+        "(SIGKILL).",
+        run,
+        EngineEventData(),
+    )
+    server.instance.report_run_failed(run, "Steps failed.")
+    server.over(server.ended(run, 0))
+    server.memory.close()
+    assert server.failures(run) == ["Steps failed."]
+    assert server.events(run)[-1].startswith(KERNEL)
+    assert server.read(run).tags[tags.AGAIN] == tags.DUE
+
+
+def test_a_deleted_run_hinders_nobody(server: Server) -> None:
+    with taker(1) as process:
+        run, other = server.run(process.pid), server.run(process.pid)
+    server.instance.delete_run(run.run_id)
+    server.kills.write_text("3")
+    server.over(server.ended(run, KILLED), server.ended(other, KILLED))
+    assert server.failures(other)[0].startswith(KERNEL)
+
+
+def test_room_is_refused_by_what_is_free(server: Server) -> None:
+    assert server.memory.why_no_room("run", None) is None
+    why = server.memory.why_no_room("large", 1000)
+    assert why is not None
+    assert "container's 1024 MiB" in why

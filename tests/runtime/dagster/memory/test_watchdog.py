@@ -1,0 +1,146 @@
+"""The watchdog on real processes in a made up container: who goes, when, and who stays."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+
+from run_isolation.container_memory import MIB, Reading
+from run_isolation.dagster.memory.hosted import UNKNOWN_MIB, YOUNG_SECONDS, HostedRuns
+from run_isolation.dagster.memory.processes import processes
+from run_isolation.dagster.memory.usage import MOST_OF_A_CPU, Meter, Usage
+from run_isolation.dagster.memory.watchdog import CLOSE_LOOK_SECONDS, LOOK_SECONDS, Watchdog
+from tests.runtime.dagster.memory.takers import Container, taker
+
+LOG = logging.getLogger("test")
+ROOMY = Reading(1024 * MIB, 0)
+
+
+def watchdog(pids: dict[str, int], limit_mib: int) -> tuple[HostedRuns, Watchdog]:
+    runs = HostedRuns(lambda: pids)
+    container = Container(limit=limit_mib * MIB, pids=list(pids.values()))
+    return runs, Watchdog(runs, lambda: container, LOG)
+
+
+def lives(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_the_largest_run_goes_with_all_its_processes_and_only_it() -> None:
+    with taker(60) as small, taker(20, child_mib=90) as large:
+        pids = {"small": small.pid, "large": large.pid}
+        tree = processes(large.pid)
+        runs, dog = watchdog(pids, limit_mib=230)
+        dog.look()
+        verdict = runs.look()["large"].verdict
+        assert verdict is not None
+        assert not verdict.by_kernel
+        assert verdict.used is not None
+        assert 110 * MIB <= verdict.used < 200 * MIB
+        assert len(tree) == 2
+        assert not any(lives(process.pid) for process in tree)
+        assert lives(small.pid)
+        assert runs.look()["small"].verdict is None
+        assert "230 MiB" in str(verdict)
+        # The next look finds memory enough.
+        dog.look()
+        assert lives(small.pid)
+
+
+def test_one_run_at_a_time_until_there_is_enough() -> None:
+    with ExitStack() as stack:
+        pids = {f"{mib}": stack.enter_context(taker(mib)).pid for mib in (40, 60, 80)}
+        runs, dog = watchdog(pids, limit_mib=140)
+        dog.look()
+        assert [name for name, run in runs.look().items() if run.verdict] == ["80"]
+        dog.look()
+        assert [name for name, run in runs.look().items() if run.verdict] == ["60", "80"]
+        dog.look()
+        assert lives(pids["40"])
+
+
+def test_nobody_goes_while_the_reserve_is_free() -> None:
+    with taker(60) as run:
+        runs, dog = watchdog({"run": run.pid}, limit_mib=1024)
+        assert dog.look() == LOOK_SECONDS
+        assert lives(run.pid)
+        usage = runs.look()["run"].usage
+        assert usage.peak_bytes is not None
+        assert usage.peak_bytes >= 60 * MIB
+
+
+def test_it_looks_more_often_where_little_is_left() -> None:
+    with taker(60) as run:
+        _, dog = watchdog({"run": run.pid}, limit_mib=230)
+        assert dog.look() == CLOSE_LOOK_SECONDS
+        assert lives(run.pid)
+
+
+def test_without_runs_it_looks_at_nothing() -> None:
+    asked: list[str] = []
+    runs = HostedRuns(dict)
+    dog = Watchdog(runs, lambda: asked.append("container"), LOG)
+    assert dog.look() is None
+    dog.run_starts()
+    assert dog.look() == LOOK_SECONDS, "a process is to come"
+    assert asked == []
+
+
+def test_runs_are_the_first_that_the_kernel_takes() -> None:
+    with taker(1) as run:
+        HostedRuns(lambda: {"run": run.pid}).look()
+        assert Path(f"/proc/{run.pid}/oom_score_adj").read_text() == "1000\n"
+
+
+def test_a_run_needs_what_is_free_beside_the_reserve() -> None:
+    runs = HostedRuns(dict)
+    why = runs.expect("run", 900, Reading(1024 * MIB, 200 * MIB))
+    assert why == (
+        "Too little memory is free: it needs 900 MiB (by its recent runs), and of the container's "
+        "1024 MiB 824 are free, of which 0 are kept for other runs and 82 in reserve."
+    )
+    assert runs.expect("run", 740, Reading(1024 * MIB, 200 * MIB)) is None
+
+
+def test_what_runs_are_expected_to_take_is_kept_for_them() -> None:
+    now = [0.0]
+    runs = HostedRuns(dict, clock=lambda: now[0])
+    assert runs.expect("known", 500, ROOMY) is None
+    why = runs.expect("another", 500, ROOMY)
+    assert why is not None
+    assert "500 are kept for other runs" in why
+    assert runs.expect("unknown", None, ROOMY) is None
+    # A run of which nothing is known soon has what it needs, a known one gets what it needs.
+    taken = str(500 + UNKNOWN_MIB)
+    assert f" {taken} are kept" in str(runs.expect("another", 900, ROOMY))
+    now[0] = YOUNG_SECONDS + 1
+    assert " 500 are kept" in str(runs.expect("another", 900, ROOMY))
+    runs.forget("known")
+    assert runs.expect("another", 900, ROOMY) is None
+
+
+def test_measuring_takes_a_small_part_of_the_time() -> None:
+    now = [0.0]
+
+    def clock() -> float:
+        # Each question takes a tenth of a second.
+        now[0] += 0.1
+        return now[0]
+
+    meter, usage = Meter(clock), Usage()
+    with taker(10) as run:
+        meter.measure({run.pid: usage})
+        assert usage.peak_bytes is not None
+        first, usage.peak_bytes = usage.peak_bytes, None
+        meter.measure({run.pid: usage})
+        assert usage.peak_bytes is None, "not so soon"
+        now[0] += 0.1 / MOST_OF_A_CPU
+        meter.measure({run.pid: usage})
+        assert usage.peak_bytes == pytest.approx(first, rel=0.1)

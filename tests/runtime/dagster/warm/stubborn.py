@@ -1,0 +1,76 @@
+"""A process of a template that does not want to end: ``stubborn.py <work> <seconds> <output>``."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from run_isolation.dagster.warm import template
+from run_isolation.dagster.warm.context import WarmContext
+from run_isolation.dagster.warm.keeper import Patience
+
+ROOT = Path(os.environ["TMPDIR"])
+
+
+def ignores_cancel(queue: Any, event: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    queue.put(None)
+    event.wait()
+    time.sleep(600)
+
+
+def leaves_stubborn_child(queue: Any, event: Any) -> None:
+    reads, writes = os.pipe()
+    code = "import os, signal, time; signal.signal(15, 1); os.write({}, b'x'); time.sleep(600)"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code.format(writes)], start_new_session=True, pass_fds=[writes]
+    )
+    os.read(reads, 1)
+    queue.put(child.pid)
+    sys.exit(3)
+
+
+def leaves_stopped_child(queue: Any, event: Any) -> None:
+    child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    child.send_signal(signal.SIGSTOP)
+    queue.put(child.pid)
+    sys.exit(3)
+
+
+def registers_exit(queue: Any, event: Any) -> None:
+    atexit.register((ROOT / "own").touch)
+    queue.put(None)
+
+
+def sets_event(queue: Any, event: Any) -> None:
+    event.set()
+    queue.put(None)
+
+
+def main(work: str, seconds: float, output: Path) -> None:
+    """Has the template make the process, cancels it, and writes down what became of it."""
+    atexit.register((ROOT / "template").touch)
+    control = template.fork(lambda: None, Patience(cancel=seconds, term=seconds))
+    context = WarmContext(control, lambda why: sys.exit(f"The template is gone: {why}"))
+    queue, event = context.Queue(), context.Event()
+    process = context.Process(target=globals()[work], args=(queue, event))
+    process.start()
+    child = queue.get(timeout=60)
+    began = time.monotonic()
+    if work == "ignores_cancel":
+        event.set()
+    process.join()
+    found = {"exit_code": process.exitcode, "child": child, "event": event.is_set()}
+    output.write_text(json.dumps({**found, "seconds": time.monotonic() - began}))
+    os._exit(0)  # "template" is for a process that runs what this one has registered
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]), Path(sys.argv[3]))

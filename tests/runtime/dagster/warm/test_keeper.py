@@ -1,0 +1,54 @@
+"""What a keeper ends, with a template of its own in a new interpreter; it waits less than ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+HERE = Path(__file__).parent
+SECONDS = 0.5
+"""Instead of 120 and of 10."""
+
+
+def outcome(directory: Path, work: str) -> dict[str, Any]:
+    """What became of a process that does some work; see stubborn.py."""
+    output = directory / "outcome.json"
+    subprocess.run(
+        [sys.executable, str(HERE / "stubborn.py"), work, str(SECONDS), str(output)],
+        env={**os.environ, "TMPDIR": str(directory)},
+        check=True,
+        timeout=120,
+    )
+    return dict(json.loads(output.read_text()))
+
+
+def test_a_canceled_process_that_does_not_end_is_killed(tmp_path: Path) -> None:
+    found = outcome(tmp_path, "ignores_cancel")
+    assert found["exit_code"] == -9
+    assert found["seconds"] >= SECONDS
+
+
+@pytest.mark.parametrize("work", ["leaves_stubborn_child", "leaves_stopped_child"])
+def test_what_ignores_sigterm_is_killed(tmp_path: Path, work: str) -> None:
+    found = outcome(tmp_path, work)
+    assert found["exit_code"] == 3
+    assert not psutil.pid_exists(found["child"])
+    assert list(tmp_path.glob("run-*")) == []
+
+
+def test_what_a_process_registers_for_its_exit_is_done_and_nothing_else(tmp_path: Path) -> None:
+    found = outcome(tmp_path, "registers_exit")
+    assert found["exit_code"] == 0
+    assert (tmp_path / "own").exists()
+    assert not (tmp_path / "template").exists()
+
+
+def test_an_event_that_is_set_in_one_process_is_seen_in_the_other(tmp_path: Path) -> None:
+    assert outcome(tmp_path, "sets_event")["event"] is True
