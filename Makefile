@@ -43,10 +43,9 @@ engine: $(INSTALLED)  ## tests that drive the real Pulumi engine, Dagster's proc
 	$(BIN)/python -m tools.pulumi_cli
 	@# Part by part: a deployment that waits for others' tests to end takes their CPU.
 	$(PYTEST) -m "$(ENGINE)" tests/browser
-	$(PYTEST) -m "$(ENGINE)" tests/e2e
-	$(PYTEST) -m "$(ENGINE)" tests/faults
+	$(PYTEST) -m "$(ENGINE)" -n 2 --dist loadgroup tests/e2e
 	$(PYTEST) -m "$(ENGINE)" -n 2 --dist loadfile \
-	  --ignore tests/browser --ignore tests/e2e --ignore tests/faults
+	  --ignore tests/browser --ignore tests/e2e
 
 browser: $(INSTALLED)  ## tests of Dagster's page alone, in Chromium where it is found
 	$(PYTEST) -m browser

@@ -125,7 +125,7 @@ def serving(
         environment: More variables.
         ready: Whether it is, asked again and again.
     """
-    port = free_port()
+    port = free_port(together=2)
     with ExitStack() as exits:
         inside = exits.enter_context(container(limits))
         variables = _environment(directory) | dict(inside.environment) | dict(environment or {})

@@ -30,7 +30,14 @@ def _on_sqlite(item: pytest.Item) -> bool:
     return callspec is not None and callspec.params.get("shared_deployment") == "sqlite"
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+@pytest.fixture(
+    scope="session",
+    params=[
+        # Each is a deployment of its own, so they can be tested side by side.
+        pytest.param(name, marks=pytest.mark.xdist_group(name))
+        for name in ("sqlite", "postgres")
+    ],
+)
 def shared_deployment(
     request: pytest.FixtureRequest,
     make_stack: MakeStack,

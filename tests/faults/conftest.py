@@ -9,7 +9,7 @@ import pytest
 from tests.faults.theatre import Theatre, theatre
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
     with theatre(tmp_path_factory.mktemp("faults")) as opened:
         yield opened

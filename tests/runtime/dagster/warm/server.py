@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -33,6 +32,7 @@ from dagster._serdes import deserialize_value
 from run_isolation.dagster.warm import template
 from tests.locations.warm.warm_probe import defs
 from tests.runtime.dagster.account import eventually
+from tools.ports import free_port
 
 LOCATION = Path(__file__).parents[3] / "locations" / "warm"
 COMMAND = (str(Path(sys.executable).with_name("run-isolation")), "code-server")
@@ -59,7 +59,7 @@ class CodeServer:
         **environment: str,
     ) -> Iterator[CodeServer]:
         """Serves ``warm_probe`` unless ``options`` name something else."""
-        port = _free_port()
+        port = free_port()
         log = directory / "server.log"
         target = options or ("--module-name", "warm_probe")
         with log.open("wb") as output:
@@ -153,9 +153,3 @@ def report(file: Path) -> dict[str, Any]:
     """What a run wrote about its process."""
     eventually(file.exists)
     return dict(json.loads(file.read_text()))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
