@@ -53,3 +53,10 @@ def test_a_module_that_forks_is_served(serve: Serve) -> None:
     assert warnings(victim) == []
     victim.still_works()
     victim.nothing_is_left()
+
+
+def test_libraries_with_threads_that_nobody_misses_are_forked(serve: Serve) -> None:
+    victim = serve("analytics")
+    assert warnings(victim) == []
+    victim.still_works()
+    victim.nothing_is_left()

@@ -6,20 +6,24 @@ released, and two processes talk over one connection.
 
 from __future__ import annotations
 
-import gc
 import os
 import socket
 import sys
 import threading
-from collections.abc import Set
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from run_isolation.dagster.warm import libraries, linux, owners
+from run_isolation.dagster.warm import libraries, linux
+from run_isolation.dagster.warm.blame import Blame
 
 _MAGIC: Final = {b"SQLite format 3\0": "SQLite", b"DUCK": "DuckDB"}
 """First bytes of database files (https://www.sqlite.org/fileformat.html), and from the ninth on
 (https://duckdb.org/docs/stable/internals/storage.html)."""
+_EPOLL: Final = "anon_inode:[eventpoll]"
+"""Two processes that share one get each other's events (epoll(7))."""
 _MEND: Final = (
     "Do it in a resource or at first use, not at import; or set warmStart: false for this code "
     "location, which silences this."
@@ -31,10 +35,10 @@ class Finding:
     """Something that must not be there before a fork."""
 
     kind: str
-    """``thread``, ``connection``, ``grpc``, ``database`` or ``library``."""
+    """``thread``, ``connection``, ``event loop``, ``grpc``, ``database`` or ``library``."""
     what: str
     module: str | None = None
-    """Where it was found, if it was."""
+    """With whose import it came, if that is known."""
 
     def __str__(self) -> str:
         where = f"Module {self.module}" if self.module else "The code location's code"
@@ -45,95 +49,110 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Before:
-    """This process before user code was imported."""
+class Import:
+    """An import of user code into this process."""
 
-    descriptors: dict[int, str]
-    modules: frozenset[str]
+    _before: dict[int, str]
+    _blame: Blame
 
     @classmethod
-    def look(cls) -> Before:
-        """Looks at it."""
-        return cls(linux.descriptors(), frozenset(sys.modules))
+    @contextmanager
+    def watched(cls) -> Iterator[Import]:
+        """The one that is made meanwhile."""
+        watched = cls(linux.descriptors(), Blame())
+        with watched._blame.imports():
+            yield watched
 
     def findings(self) -> list[Finding]:
-        """What has come since."""
-        new = sys.modules.keys() - self.modules
-        imported = owners.Owners(new)
-        threads = len(linux.threads()) > 1
-        causes = [
-            *_descriptors(self.descriptors, imported),
-            # A channel has threads from its first moment; the search for it looks at every object.
-            *(_channels(imported) if threads else []),
-            *(
-                Finding("library", f"{found.module} initialised ({found.why})")
-                for found in libraries.initialised()
-            ),
+        """What has come with it, and stays."""
+        if len(libraries.threads()) > 1:
+            libraries.end_threads()
+        if any(what.startswith("socket:") for what in self._opened().values()):
+            libraries.close_idle_connections()
+        found = [*self._channels(), *self._descriptors(), *_initialised()]
+        # What a cause brings with it would be no news.
+        brought = [] if found else [*self._event_loops(), *self._library_threads()]
+        return [*found, *brought, *self._threads()]
+
+    def _opened(self) -> dict[int, str]:
+        now = linux.descriptors().items()
+        return {number: what for number, what in now if self._before.get(number) != what}
+
+    def _channels(self) -> list[Finding]:
+        # A channel has threads from its first moment; the search for it looks at every object.
+        grpc = sys.modules.get("grpc")
+        if grpc is None or not _unknown_threads() or not libraries.objects(grpc.Channel):
+            return []
+        # Its threads end before a fork and start anew after it.
+        return [Finding("grpc", "opened a gRPC channel", name) for name in self._epolls()]
+
+    def _descriptors(self) -> list[Finding]:
+        found = []
+        opened = self._opened()
+        for number, what in opened.items():
+            module = self._blame.of_descriptor(number, what)
+            if what.startswith("socket:"):
+                address = _address(number)
+                # An event loop has a pair of nameless sockets to wake itself.
+                if address or _EPOLL not in opened.values():
+                    opener = f"opened a connection ({address or 'a local socket'})"
+                    found.append(Finding("connection", opener, module))
+            elif what.startswith("/") and (kind := _database(number)) is not None:
+                found.append(Finding("database", f"opened a {kind} file ({what})", module))
+        return found
+
+    def _event_loops(self) -> list[Finding]:
+        what = "opened an event loop (epoll)"
+        return [Finding("event loop", what, name) for name in self._epolls()]
+
+    def _epolls(self) -> set[str | None]:
+        """The modules that have opened one."""
+        opened = self._opened().items()
+        return {self._blame.of_descriptor(*entry) for entry in opened if entry[1] == _EPOLL}
+
+    def _threads(self) -> list[Finding]:
+        """Those that Python code has started."""
+        return [
+            Finding("thread", f"started a thread ({thread.name})", self._blame.of_thread(number))
+            for thread in threading.enumerate()
+            if (number := thread.native_id) is not None and number != os.getpid()
         ]
-        if threads:
-            _let_libraries_end_theirs()
-        # A cause brings threads of its own, which would be no news.
-        return [*causes, *_threads(new), *([] if causes else _library_threads())]
+
+    def _library_threads(self) -> list[Finding]:
+        """Those that Python does not know, a line for each module: there is one for each CPU."""
+        names: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
+        for number, name in _unknown_threads().items():
+            names[self._blame.of_thread(number)][name] += 1
+        return [
+            Finding("thread", f"started threads of a library ({_told(counted)})", module)
+            for module, counted in names.items()
+        ]
 
 
-def _threads(imported: Set[str]) -> list[Finding]:
-    """Those that Python code has started."""
-    others = [thread for thread in threading.enumerate() if thread.native_id != os.getpid()]
-    return [
-        Finding("thread", f"started a thread ({thread.name})", _module(thread, imported))
-        for thread in others
-    ]
-
-
-def _module(thread: threading.Thread, imported: Set[str]) -> str | None:
-    target: Any = getattr(thread, "_target", None) or type(thread)
-    module = getattr(target, "__module__", None)
-    return module if module in imported else None
-
-
-def _library_threads() -> list[Finding]:
-    """Those that Python does not know."""
+def _unknown_threads() -> dict[int, str]:
     known = {thread.native_id for thread in threading.enumerate()}
+    return {number: name for number, name in libraries.threads().items() if number not in known}
+
+
+def _told(counted: Counter[str]) -> str:
+    return ", ".join(f"{n} x {name}" if n > 1 else name for name, n in counted.items())
+
+
+def _initialised() -> list[Finding]:
     return [
-        Finding("thread", f"started a thread ({name}, of a library)")
-        for number, name in linux.threads().items()
-        if number not in known
+        Finding("library", f"{found.module} initialised ({found.why})")
+        for found in libraries.initialised()
     ]
 
 
-def _let_libraries_end_theirs() -> None:
-    """OpenBLAS, which NumPy brings, ends its threads before each fork (pthread_atfork(3))."""
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
-
-
-def _descriptors(before: dict[int, str], imported: owners.Owners) -> list[Finding]:
-    found = []
-    for number, what in linux.descriptors().items():
-        if before.get(number) == what:
-            continue
-        if what.startswith("socket:"):
-            found.append(_connection(number, imported))
-        elif what.startswith("/") and (kind := _database(number)) is not None:
-            found.append(Finding("database", f"opened a {kind} file ({what})"))
-    return found
-
-
-def _connection(number: int, imported: owners.Owners) -> Finding:
+def _address(number: int) -> str:
+    """The other end's, or its own; empty if it has no name."""
     with socket.socket(fileno=os.dup(number)) as connection:
         try:
             peer: object = connection.getpeername()
         except OSError:
             peer = connection.getsockname()
-    address = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) and len(peer) > 1 else str(peer)
-    module = imported.of(lambda: [s for s in _sockets() if s.fileno() == number])
-    return Finding("connection", f"opened a connection ({address or 'a local socket'})", module)
-
-
-def _sockets() -> list[socket.socket]:
-    return [thing for thing in gc.get_objects() if isinstance(thing, socket.socket)]
+    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) and len(peer) > 1 else str(peer)
 
 
 def _database(number: int) -> str | None:
@@ -142,14 +161,3 @@ def _database(number: int) -> str | None:
     except OSError:
         return None
     return _MAGIC.get(start) or _MAGIC.get(start[8:12])
-
-
-def _channels(imported: owners.Owners) -> list[Finding]:
-    grpc = sys.modules.get("grpc")
-    if grpc is None:
-        return []
-    channels = [thing for thing in gc.get_objects() if isinstance(thing, grpc.Channel)]
-    return [
-        Finding("grpc", "opened a gRPC channel", imported.of(lambda: [channel]))  # noqa: B023
-        for channel in channels
-    ]

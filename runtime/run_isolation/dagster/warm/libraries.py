@@ -1,11 +1,15 @@
-"""Libraries that must not be initialised in a process that forks, and how to tell that they are."""
+"""What libraries are known to do about forks: some must not be initialised, some make ready."""
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
+
+from run_isolation.dagster.warm import linux
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,52 @@ LIBRARIES: Final = (
     Library("jpype", lambda jpype: bool(jpype.isJVMStarted()), "a JVM does not survive a fork"),
 )
 
+HARMLESS_THREADS: Final = {
+    # Of pyarrow, so of pandas, and of polars. jemalloc takes its locks before a fork, and does
+    # without the thread in the child (background_thread_postfork_child in
+    # https://github.com/jemalloc/jemalloc/blob/5.3.0/src/background_thread.c).
+    "jemalloc_bg_thd",
+    # Polars starts it at import to delete what its queries have spilled, and waits for it nowhere
+    # (https://github.com/pola-rs/polars/blob/main/crates/polars-ooc/src/spill_file.rs).
+    "polars-ooc-clea",
+}
+"""Names, as Linux cuts them to 15 bytes, of threads that nobody misses in a fork."""
+
+
+def threads() -> dict[int, str]:
+    """Ids and names of this process's threads but the harmless ones."""
+    return {
+        number: name for number, name in linux.threads().items() if name not in HARMLESS_THREADS
+    }
+
+
+def objects(kind: type) -> list[Any]:
+    """All of a class that Python's garbage collector knows of."""
+    # An object may lie about its class, or compute it: type() asks nobody.
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), kind)]
+
+
+def end_threads() -> None:
+    """Has libraries end the threads that they end before a fork, by forking: NumPy's OpenBLAS."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def close_idle_connections() -> None:
+    """Closes what urllib3, which boto3 and requests bring, keeps for next time and opens again.
+
+    A boto3 client has one when it has got its credentials, which in a task it gets over HTTP.
+    """
+    urllib3 = sys.modules.get("urllib3")
+    if urllib3 is not None:
+        for manager in objects(urllib3.PoolManager):
+            manager.clear()
+
 
 def initialised() -> list[Library]:
-    """Those that user code has initialised."""
+    """Those of ``LIBRARIES`` that user code has initialised."""
     found = []
     for library in LIBRARIES:
         module = sys.modules.get(library.module)

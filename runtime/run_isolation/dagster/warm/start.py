@@ -32,10 +32,10 @@ class WarmStart:
     @contextmanager
     def around_loading(self) -> Iterator[None]:
         """Around Dagster's loading of user code in the server's main thread."""
-        before = detection.Before.look()
         server = ServerState.take()
-        yield
-        findings = before.findings()
+        with detection.Import.watched() as imported:
+            yield
+        findings = imported.findings()
         for finding in findings:
             _log.warning("%s", finding)
         if not findings:

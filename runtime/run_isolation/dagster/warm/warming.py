@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from run_isolation.dagster.home import DATABASE_URL
-from run_isolation.dagster.warm import linux
+from run_isolation.dagster.warm import libraries
 from run_isolation.imports import quick_imports
 
 _MODULES: Final = (
@@ -64,7 +64,7 @@ def warm_up() -> None:
         for name in (*_MODULES, *(_POSTGRES if _uses_postgres() else ())):
             with suppress(ImportError):
                 importlib.import_module(name)
-    if len(linux.threads()) > 1:
+    if len(libraries.threads()) > 1:
         raise ThreadError("Importing what each run needs has started a thread. Please report this.")
     # The garbage collectors of both processes would write to every object.
     gc.freeze()
