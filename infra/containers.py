@@ -69,6 +69,8 @@ def _container(deployment: Deployment, location: str, kind: Kind) -> dict[str, A
         "RUN_ISOLATION_LOCATION": location,
         "RUN_ISOLATION_MANIFEST": deployment.manifest_parameter,
     }
+    if kind is Kind.STANDING and deployment.compute_logs_bucket is not None:
+        environment["RUN_ISOLATION_COMPUTE_LOGS_BUCKET"] = deployment.compute_logs_bucket
     secrets = dict(config.secrets)
     if deployment.config.instance.database_url_secret_arn:
         secrets["RUN_ISOLATION_DATABASE_URL"] = deployment.config.instance.database_url_secret_arn

@@ -9,13 +9,16 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
+from unittest.mock import patch
 
 import boto3
 from botocore.config import Config
 from moto.core.base_backend import BackendDict
 from moto.ecs.models import EC2ContainerServiceBackend, ecs_backends
+from moto.s3.models import FakeBucket
 from moto.servicediscovery.models import ServiceDiscoveryBackend, servicediscovery_backends
 
+from localaws import s3
 from localaws.calls import Calls
 from localaws.cloudmap import LocalServiceDiscoveryBackend
 from localaws.dns import Dns
@@ -112,6 +115,8 @@ class LocalAccount:
         )
         ecs_backends.backend = partial(LocalEcsBackend, host)  # type: ignore[assignment]
         servicediscovery_backends.backend = LocalServiceDiscoveryBackend
+        self._over_tls = patch.object(FakeBucket, "get_permission", s3.get_permission)
+        self._over_tls.start()
         self._dns.start()
         self._server.start()
 
@@ -123,6 +128,7 @@ class LocalAccount:
         self._dns.close()
         ecs_backends.backend = EC2ContainerServiceBackend
         servicediscovery_backends.backend = ServiceDiscoveryBackend
+        self._over_tls.stop()
         BackendDict.reset()
         shutil.rmtree(self._scratch, ignore_errors=True)
         _ALIVE.release()

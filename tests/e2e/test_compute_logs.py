@@ -28,6 +28,15 @@ def stdout(deployment: DagsterDeployment, run: Run) -> str:
     return deployment.page.ask(STDOUT, key=key)["capturedLogs"]["stdout"] or ""
 
 
+def uploaded(deployment: DagsterDeployment, run: Run) -> bytes:
+    """What the deployment's bucket has of a run; the page would show this machine's files, too."""
+    s3 = deployment.account.client("s3")
+    [bucket] = [one for one in s3.list_buckets()["Buckets"] if deployment.cluster in one["Name"]]
+    objects = s3.list_objects_v2(Bucket=bucket["Name"]).get("Contents", ())
+    keys = [one["Key"] for one in objects if run.id in one["Key"]]
+    return b"".join(s3.get_object(Bucket=bucket["Name"], Key=key)["Body"].read() for key in keys)
+
+
 def test_an_isolated_runs_output_outlives_its_task(deployment: DagsterDeployment) -> None:
     deployment.up(ON)
     run = deployment.launch(asked=False, held=False)
@@ -36,6 +45,7 @@ def test_an_isolated_runs_output_outlives_its_task(deployment: DagsterDeployment
     deployment.wait_for_stopped(run.task)
 
     assert f"probe stdout of run {run.id}" in stdout(deployment, run)
+    assert f"probe stdout of run {run.id}".encode() in uploaded(deployment, run)
 
 
 def test_a_non_isolated_runs_output_outlives_the_standing_task(
@@ -50,3 +60,4 @@ def test_a_non_isolated_runs_output_outlives_the_standing_task(
     eventually(deployment.serves, "the service has another task")
 
     assert f"probe stdout of run {run.id}" in stdout(deployment, run)
+    assert f"probe stdout of run {run.id}".encode() in uploaded(deployment, run)

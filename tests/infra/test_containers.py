@@ -65,8 +65,14 @@ def test_standing_container() -> None:
     assert check == {"interval": 10, "timeout": 10, "retries": 6, "startPeriod": 300}
     context = container["command"].pop()
     assert json.loads(context) == {"run_isolation": {"task_definition": REVISION}}
+    bucket = {
+        "name": "RUN_ISOLATION_COMPUTE_LOGS_BUCKET",
+        "value": "run-isolation-prod-compute-logs-123456789012",
+    }
+    known = common("standing")
     assert container == {
-        **common("standing"),
+        **known,
+        "environment": sorted([*known["environment"], bucket], key=lambda one: one["name"]),
         "command": [
             *("run-isolation", "code-server", "--port", "4000", "--control-port", "4001"),
             *("--module-name", "sales.definitions"),
@@ -83,9 +89,11 @@ def test_every_key_of_a_location_reaches_both_containers() -> None:
         *("--port", "4000", "--control-port", "4001", "--python-file", "research/defs.py"),
         *("--attribute", "defs", "--working-directory", "/srv", "--no-warm-start"),
     ]
-    for container in (standing("research_lab"), isolated("research_lab")):
+    kinds = {"standing": standing("research_lab"), "isolated": isolated("research_lab")}
+    for kind, container in kinds.items():
         assert [one["name"] for one in container["environment"]] == [
             *("AWS_REGION", "COLOR", "DAGSTER_CURRENT_IMAGE"),
+            *(["RUN_ISOLATION_COMPUTE_LOGS_BUCKET"] if kind == "standing" else []),
             *("RUN_ISOLATION_LOCATION", "RUN_ISOLATION_MANIFEST", "ZONE"),
         ]
         assert container["secrets"] == [

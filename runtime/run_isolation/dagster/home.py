@@ -16,6 +16,10 @@ from run_isolation.manifest import Manifest
 DATABASE_URL: Final = "RUN_ISOLATION_DATABASE_URL"
 """Environment variable with the Postgres URL; in a task ECS fills it from Secrets Manager."""
 
+COMPUTE_LOGS_BUCKET: Final = "RUN_ISOLATION_COMPUTE_LOGS_BUCKET"
+"""Environment variable that tells a standing container of the bucket that runs will write to, so
+that what they need for it is there before they begin. The manifest says the same, a call later."""
+
 RESOLVER: Final = "RUN_ISOLATION_RESOLVER"
 """Environment variable with ``ip:port`` of a DNS server that knows the deployment's names, where
 the machine's own does not. gRPC's name syntax has a place for it:

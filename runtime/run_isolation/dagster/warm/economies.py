@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,12 +18,14 @@ from typing import Any, Final
 import dagster._core.execution.compute_logs
 import dagster._core.executor.multiprocess
 import dagster._grpc.impl
+import yaml
 from dagster import DagsterInstance
 from dagster._core.execution.compute_logs import _fileno
 from dagster._core.instance.ref import InstanceRef
 from dagster._utils import _termination_handler
 
 from run_isolation.dagster.seam import replaced
+from run_isolation.dagster.warm import aws_models
 
 CONNECTION_SECONDS: Final = 5
 """How old a connection may be to be used once more: for the burst of events of a step, but not one
@@ -49,6 +52,7 @@ def installed() -> Iterator[None]:
             seams.enter_context(
                 replaced(module, "start_termination_thread", start_termination_thread)
             )
+        seams.enter_context(aws_models.installed())
         yield
 
 
@@ -58,11 +62,23 @@ def open_instance(ref: InstanceRef) -> DagsterInstance:
     Dagster opens one for each query and each event, but in its webserver, whose way this is. It
     sets Postgres' ``statement_timeout`` for the connection; 0 is Postgres' own default.
     """
-    instance = _open_instance(ref)
+    instance = _open_instance(_with_own_log_files(ref))
     instance.optimize_for_webserver(
         statement_timeout=0, pool_recycle=CONNECTION_SECONDS, max_overflow=-1
     )
     return instance
+
+
+def _with_own_log_files(ref: InstanceRef) -> InstanceRef:
+    """Lets compute logs wait for their upload in the run's own directory, which goes with it.
+
+    Dagster has them in /tmp, where those of a run that is killed would stay.
+    """
+    logs = ref.compute_logs_data
+    if logs.class_name != "S3ComputeLogManager":
+        return ref
+    config = {"local_dir": tempfile.gettempdir(), **yaml.safe_load(logs.config_yaml)}
+    return ref._replace(compute_logs_data=logs._replace(config_yaml=yaml.safe_dump(config)))
 
 
 @contextmanager

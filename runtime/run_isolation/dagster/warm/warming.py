@@ -16,8 +16,8 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
-from run_isolation.dagster.home import DATABASE_URL
-from run_isolation.dagster.warm import libraries
+from run_isolation.dagster.home import COMPUTE_LOGS_BUCKET, DATABASE_URL
+from run_isolation.dagster.warm import aws_models, libraries
 from run_isolation.imports import quick_imports
 
 _MODULES: Final = (
@@ -48,6 +48,7 @@ _POSTGRES: Final = (
     "psycopg2",
     "sqlalchemy.dialects.postgresql.psycopg2",
 )
+_S3: Final = ("dagster_aws.s3.compute_log_manager",)
 
 
 class ThreadError(Exception):
@@ -61,14 +62,18 @@ def warm_up() -> None:
         ThreadError: It must not be.
     """
     with quick_imports():
-        for name in (*_MODULES, *(_POSTGRES if _uses_postgres() else ())):
+        for name in (*_MODULES, *_storage_modules()):
             with suppress(ImportError):
                 importlib.import_module(name)
+        if COMPUTE_LOGS_BUCKET in os.environ:
+            aws_models.parse()
     if len(libraries.threads()) > 1:
         raise ThreadError("Importing what each run needs has started a thread. Please report this.")
     # The garbage collectors of both processes would write to every object.
     gc.freeze()
 
 
-def _uses_postgres() -> bool:
-    return DATABASE_URL in os.environ and find_spec("dagster_postgres") is not None
+def _storage_modules() -> tuple[str, ...]:
+    postgres = DATABASE_URL in os.environ and find_spec("dagster_postgres") is not None
+    s3 = COMPUTE_LOGS_BUCKET in os.environ and find_spec("dagster_aws") is not None
+    return (*(_POSTGRES if postgres else ()), *(_S3 if s3 else ()))
