@@ -7,10 +7,11 @@ of that: a tenth of a CPU second and 11 MiB, in each process.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import boto3
+from botocore.exceptions import BotoCoreError
 from botocore.loaders import JSONFileLoader
 
 from run_isolation.dagster.seam import replaced
@@ -19,7 +20,10 @@ _parsed: Final[dict[str, Any]] = {}
 
 
 def parse() -> None:
-    """Parses it into this process, which is to be forked."""
+    """Parses it into this process, which is to be forked.
+
+    Where the SDK can't do so, say for want of a profile that it is told to use, runs do, or fail.
+    """
     original = JSONFileLoader.load_file
 
     def load_file(self: JSONFileLoader, file_path: str) -> Any:
@@ -28,7 +32,7 @@ def parse() -> None:
             _parsed[file_path] = content
         return content
 
-    with replaced(JSONFileLoader, "load_file", load_file):
+    with suppress(BotoCoreError), replaced(JSONFileLoader, "load_file", load_file):
         # A session of its own, as the default one reads files and variables that a run may change.
         # With credentials it asks nobody for some.
         session = boto3.Session("none", "none", region_name="us-east-1")

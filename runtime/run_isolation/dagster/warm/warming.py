@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from run_isolation.dagster.home import COMPUTE_LOGS_BUCKET, DATABASE_URL
-from run_isolation.dagster.warm import aws_models, libraries
+from run_isolation.dagster.warm import libraries
 from run_isolation.imports import quick_imports
 
 _MODULES: Final = (
@@ -65,8 +65,6 @@ def warm_up() -> None:
         for name in (*_MODULES, *_storage_modules()):
             with suppress(ImportError):
                 importlib.import_module(name)
-        if COMPUTE_LOGS_BUCKET in os.environ:
-            aws_models.parse()
     if len(libraries.threads()) > 1:
         raise ThreadError("Importing what each run needs has started a thread. Please report this.")
     # The garbage collectors of both processes would write to every object.

@@ -47,3 +47,8 @@ def test_a_session_is_its_own(read: list[str], monkeypatch: pytest.MonkeyPatch) 
     client: Any = boto3.Session().resource("s3").meta.client
     assert client.meta.region_name == "eu-central-1"
     assert client._request_signer._credentials.access_key == "of the run"
+
+
+def test_a_profile_that_is_not_there_yet_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "of nobody")
+    aws_models.parse()
