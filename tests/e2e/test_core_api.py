@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import run_isolation
-from run_isolation import Holder, Kind
+from run_isolation import Kind
 from tests.e2e.dagster_deployment import ON, PROBE, DagsterDeployment
 
 pytestmark = pytest.mark.e2e
@@ -49,12 +49,12 @@ def test_the_example_of_the_docstring(
     assert [holder.run_id for holder in free["held"]] == ["example-1"]
     assert deployment.holders == ()
 
-    deployment.slots.acquire(Holder("example-0", attempt=1, location=PROBE))
-    try:
-        taken = run_example(deployment, "example-2")
-    finally:
-        deployment.slots.release("example-0", attempt=1)
+    # A real run: the slot of one that Dagster does not know is freed by the daemon.
+    holder = deployment.launch()
+    holder.wait_for_place()
+    taken = run_example(deployment, "example-2")
+    holder.finish()
     assert taken["decision"].kind is Kind.ISOLATED
-    assert "example-0" in taken["decision"].reason
+    assert holder.id in taken["decision"].reason
     task = deployment.wait_for_stopped(taken["task_arn"])
     assert [container["exitCode"] for container in task["containers"]] == [EXECUTED]
