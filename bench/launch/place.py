@@ -118,11 +118,14 @@ def place(directory: Path) -> Iterator[Place]:
         stack.up()
         standing_task = serve(stack)
         uri = _metadata_uri(stack, directory / "uri")
-        yield Place(stack, standing_task, uri, exits.enter_context(_storage(directory)), directory)
+        yield Place(
+            stack, standing_task, uri, exits.enter_context(opened_storage(directory)), directory
+        )
 
 
 @contextmanager
-def _storage(directory: Path) -> Iterator[Storage]:
+def opened_storage(directory: Path) -> Iterator[Storage]:
+    """Postgres where its programs are found, else SQLite."""
     programs = postgres_programs()
     if programs is None:
         yield Storage("SQLite", "", directory)

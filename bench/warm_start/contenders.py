@@ -14,12 +14,11 @@ from typing import Any, Final
 import psutil
 from dagster._api.snapshot_sensor import sync_get_external_sensor_execution_data_grpc
 
-from bench.launch.place import Storage
+from bench.launch.place import Storage, opened_storage
 from run_isolation.dagster.warm import template
 from tests.code_server.container import Limits
 from tests.code_server.runs import Runs, new_home, runs_of
 from tests.code_server.servers import DAGSTER, WARM, CodeServer, Kind, serving
-from tests.e2e.storage import postgres_programs, server
 from tests.e2e.waiting import eventually
 
 LOCATION: Final = Path(__file__).parent / "location"
@@ -112,7 +111,7 @@ def _warm_after(started: CodeServer, ready: float) -> float | None:
 @contextmanager
 def contenders(directory: Path, limits: Limits | None) -> Iterator[tuple[list[Contender], str]]:
     """Both, on one database server, with a database each; and the storage's name."""
-    with _storage(directory) as storage:
+    with opened_storage(directory) as storage:
         numbers = count()
         make: Callable[[Kind], Contender] = partial(_contender, directory, limits, storage, numbers)
         yield [make(WARM), make(DAGSTER)], storage.name
@@ -124,16 +123,6 @@ def _contender(
     name = f"contender_{next(numbers)}"
     home = new_home(directory / name, storage.new(name))
     return Contender(kind, home, limits, directory)
-
-
-@contextmanager
-def _storage(directory: Path) -> Iterator[Storage]:
-    programs = postgres_programs()
-    if programs is None:
-        yield Storage("SQLite", "", directory)
-        return
-    with server(programs) as url:
-        yield Storage("Postgres", url, directory)
 
 
 def tick(runs: Runs) -> float:

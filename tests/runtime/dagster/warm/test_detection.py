@@ -147,15 +147,20 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def findings(directory: Path, code: str) -> list[list[str | None]]:
+    done = loaded(directory, code)
+    assert done.returncode == 0, done.stderr
+    return [list(finding) for finding in json.loads(done.stdout.splitlines()[-1])]
+
+
+def loaded(directory: Path, code: str) -> subprocess.CompletedProcess[str]:
     (directory / "loaded.py").write_text(code)
-    output = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", LOOK],
         env={**os.environ, "PYTHONPATH": str(directory)},
-        stdout=subprocess.PIPE,
-        check=True,
+        capture_output=True,
+        check=False,
         text=True,
-    ).stdout
-    return [list(finding) for finding in json.loads(output.splitlines()[-1])]
+    )
 
 
 @pytest.mark.parametrize(("code", "kind", "what", "module"), CASES.values(), ids=CASES.keys())
@@ -187,14 +192,7 @@ def test_the_module_is_the_one_that_was_being_imported(tmp_path: Path) -> None:
 
 
 def test_an_import_that_fails_is_told_as_ever(tmp_path: Path) -> None:
-    (tmp_path / "loaded.py").write_text("import broken")
     (tmp_path / "broken.py").write_text("1 / 0")
-    done = subprocess.run(
-        [sys.executable, "-c", LOOK],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        stderr=subprocess.PIPE,
-        check=False,
-        text=True,
-    )
+    done = loaded(tmp_path, "import broken")
     files = [line.split('"')[1] for line in done.stderr.splitlines() if line.startswith("  File")]
     assert files == ["<string>", str(tmp_path / "loaded.py"), str(tmp_path / "broken.py")]
