@@ -26,6 +26,30 @@ def automated(who: str) -> str:
     )
 
 
+def the_run(deployment: DagsterDeployment, seconds: float = 60, **by_tags: str) -> Run:
+    """The run with these tags, once there is one and it is decided."""
+    named = {key.replace("__", "/"): value for key, value in by_tags.items()}
+
+    def look() -> Run | None:
+        found = [Run(run_id, deployment.page) for run_id in deployment.page.run_ids(**named)]
+        return next((run for run in found if run.kind), None)
+
+    return deployment.run(
+        eventually(look, f"a run with {named}\n{deployment.daemon.said()}", seconds).id
+    )
+
+
+def test_allow_automated(deployment: DagsterDeployment) -> None:
+    """First, while neither schedule nor sensors are on: their runs would take the slot."""
+    deployment.up({**ON, "allow_automated": True})
+    run = deployment.launch(held=False, fail=True, tags={"dagster/max_retries": "1"})
+    assert (run.kind, run.reason) == ("non-isolated", FREE)
+    retry = the_run(deployment, dagster__parent_run_id=run.id)
+    assert (retry.kind, retry.reason) == ("non-isolated", FREE)
+    retry.wait_for("FAILURE")
+    assert retry.task == deployment.standing_task()
+
+
 @pytest.fixture(scope="module")
 def backfill(shared_deployment: DagsterDeployment) -> Iterator[str]:
     """The id of a backfill; schedule and sensors are on, too.
@@ -40,19 +64,6 @@ def backfill(shared_deployment: DagsterDeployment) -> Iterator[str]:
     yield page.backfill("partitioned_job", "a", location=PROBE)
     for kind, name in on:
         page.switch(kind, name, location=PROBE, on=False)
-
-
-def the_run(deployment: DagsterDeployment, seconds: float = 60, **by_tags: str) -> Run:
-    """The run with these tags, once there is one and it is decided."""
-    named = {key.replace("__", "/"): value for key, value in by_tags.items()}
-
-    def look() -> Run | None:
-        found = [Run(run_id, deployment.page) for run_id in deployment.page.run_ids(**named)]
-        return next((run for run in found if run.kind), None)
-
-    return deployment.run(
-        eventually(look, f"a run with {named}\n{deployment.daemon.said()}", seconds).id
-    )
 
 
 @pytest.mark.usefixtures("backfill")
@@ -152,13 +163,3 @@ def test_a_schedule(deployment: DagsterDeployment) -> None:
     again = deployment.run(deployment.page.reexecute(run.id))
     assert (again.kind, again.reason) == ("non-isolated", FREE)
     again.wait_for("SUCCESS")
-
-
-def test_allow_automated(deployment: DagsterDeployment) -> None:
-    deployment.up({**ON, "allow_automated": True})
-    run = deployment.launch(held=False, fail=True, tags={"dagster/max_retries": "1"})
-    assert (run.kind, run.reason) == ("non-isolated", FREE)
-    retry = the_run(deployment, dagster__parent_run_id=run.id)
-    assert (retry.kind, retry.reason) == ("non-isolated", FREE)
-    retry.wait_for("FAILURE")
-    assert retry.task == deployment.standing_task()
