@@ -35,7 +35,7 @@ class Start:
     Attributes:
         ready: Seconds from its command to a health check that says SERVING.
         warm: Seconds from then to its template; None without one.
-        idle_mib: Proportional set size of all its processes, when it serves and is asked nothing.
+        idle_mib: Memory of all its processes, when it serves and is asked nothing.
     """
 
     ready: float
@@ -91,7 +91,7 @@ class Contender:
         ) as started:
             warm = _warm_after(started, ready[0]) if self.kind is WARM else None
             started.client.list_repositories()
-            return Start(ready[0], warm, started.container.pss_mib())
+            return Start(ready[0], warm, started.container.memory_mib())
 
 
 def _warm_after(started: CodeServer, ready: float) -> float | None:

@@ -38,14 +38,14 @@ def works(runs: Runs, job: str, op: str, lock: Path) -> DagsterRun:
 
 
 def added_mib(runs: Runs, number: int, directory: Path) -> list[float]:
-    """Proportional set size that each of ``number`` runs adds to all processes there."""
+    """Memory that each of ``number`` runs adds to all processes there."""
     added = []
     with locked(directory) as lock:
-        before = runs.server.container.pss_mib()
+        before = runs.server.container.memory_mib()
         held = []
         for _ in range(number):
             held.append(works(runs, "held", "hold", lock))
-            now = runs.server.container.pss_mib()
+            now = runs.server.container.memory_mib()
             added.append(now - before)
             before = now
     for run in held:

@@ -74,7 +74,7 @@ def measure(progress: Console, plan: Plan = FULL) -> tuple[list[Row], list[Cell]
             rows.append(_ticks(runs, plan, directory, where))
             progress.print("warm_start: memory")
             added = {name: added_mib(one, plan.held, directory) for name, one in runs.items()}
-            note = f"Proportional set size of all processes, before and after each run. {where}"
+            note = f"Memory, each page counted once, before and after each run. {where}"
             rows.append(_row("added_run_mib", "MiB", added, note))
         if plan.limits and plan.most:
             progress.print("warm_start: how many")
@@ -105,7 +105,7 @@ def _starts(both: Sequence[Contender], plan: Plan, where: str) -> Iterator[Row]:
     ready = interleaved({one.kind.name: partial(start, one) for one in both}, plan.starts)
     yield _row("server_ready_s", "s", ready, f"From the command to a health check. {where}")
     idle = {name: [each.idle_mib for each in starts] for name, starts in seen.items()}
-    note = f"Proportional set size of all processes of a server without runs. {where}"
+    note = f"Memory of all processes of a server without runs, each page counted once. {where}"
     yield _row("idle_server_mib", "MiB", idle, note)
     warm = [each.warm for each in seen[OURS] if each.warm is not None]
     if warm:

@@ -44,7 +44,7 @@ def test_an_end_is_after_its_start_and_steps_take_longer_in_processes(
 
 
 def test_a_server_has_tens_of_mib_and_so_has_a_spawned_run(rows: dict[str, Row]) -> None:
-    """Proportional set sizes are in MiB: an interpreter with Dagster is neither 5 nor 500."""
+    """Memory is in MiB: an interpreter with Dagster is neither 5 nor 500."""
     for name in ("idle_server_mib", "added_run_mib"):
         assert 30 < (rows[name].peers[PEER] or 0.0) < 300
 

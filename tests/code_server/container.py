@@ -19,10 +19,10 @@ from typing import Final
 import psutil
 
 from localaws.ecs.cgroups import CPU_UNITS, Cgroups, Group, detect
+from tests.code_server.memory import memory_mib
 from tests.e2e.waiting import eventually
 
 MARK: Final = "RUN_ISOLATION_TEST_CONTAINER"
-MIB: Final = 2**20
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,9 @@ class Container:
         """All that are in it, zombies left out."""
         return [process for process in psutil.process_iter() if self._holds(process)]
 
-    def pss_mib(self) -> float:
-        """Proportional set size of all its processes: shared pages count once, in parts."""
-        total = 0
-        for process in self.processes():
-            with contextlib.suppress(OSError):
-                total += _pss(process.pid)
-        return total / MIB
+    def memory_mib(self) -> float:
+        """Memory of all its processes together."""
+        return memory_mib(self.processes())
 
     def kill(self) -> None:
         """Ends all that is left in it."""
@@ -162,11 +158,3 @@ def _pids_directories(mark: str) -> list[Path]:
     with contextlib.suppress(OSError):
         return list(_pids_root().glob(f"run-isolation-test-*-{mark}"))
     return []
-
-
-def _pss(pid: int) -> int:
-    """Bytes. https://www.kernel.org/doc/html/latest/filesystems/proc.html (smaps_rollup)."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0

@@ -28,7 +28,9 @@ class Ended:
     exit_code: int | None
     instance: InstanceRef
     cpu_seconds: float = 0.0
-    """Of it and its descendants, where the server itself has waited for it."""
+    """Of it and its descendants, where somebody has waited for them."""
+    memory_bytes: int = 0
+    """What it had at its end; 0 where nobody says so."""
 
 
 class Kills:

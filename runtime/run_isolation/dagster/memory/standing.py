@@ -83,7 +83,7 @@ class StandingMemory:
             run = self._runs.get(one.run_id)
             if run is None or run.told:
                 continue
-            run.usage.waited_for(one.cpu_seconds)
+            run.usage.ended(one.cpu_seconds, one.memory_bytes)
             if run.verdict is None and one.exit_code == -signal.SIGKILL:
                 run.verdict = self._by_kernel(run, kills)
             if run.verdict is None or run.tries >= MOST_TRIES:
@@ -97,6 +97,7 @@ class StandingMemory:
     def ended(self, one: Ended) -> None:
         """Writes what the run took, in the background: Dagster is done with it."""
         run = self._runs.forget(one.run_id)
+        run.usage.ended(one.cpu_seconds, one.memory_bytes)
         if not run.told:
             self._records.submit(self._record, one, run)
 

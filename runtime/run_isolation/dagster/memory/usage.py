@@ -38,10 +38,12 @@ class Usage:
         # Descendants that nobody waited for take their seconds with them.
         self.cpu_seconds = max(self.cpu_seconds or 0.0, cpu)
 
-    def waited_for(self, cpu: float) -> None:
-        """Takes into account what the kernel says once the run's processes are waited for."""
+    def ended(self, cpu: float, memory_bytes: int) -> None:
+        """Takes into account what is known at the run's end; 0 is nothing."""
         if cpu > 0:
             self.cpu_seconds = max(self.cpu_seconds or 0.0, cpu)
+        if memory_bytes > 0:
+            self.peak_bytes = max(self.peak_bytes or 0, memory_bytes)
 
     def as_tags(self, start_latency: float | None = None) -> dict[str, str]:
         """The tags that say so.

@@ -34,7 +34,7 @@ from run_isolation.dagster.memory.standing import StandingMemory
 from run_isolation.dagster.seam import replaced
 from run_isolation.dagster.standing.listeners import TwoPortServer
 from run_isolation.dagster.standing.standing_server import DRAINING
-from run_isolation.dagster.warm.context import WarmContext
+from run_isolation.dagster.warm.context import WarmContext, taken
 from run_isolation.dagster.warm.start import WarmStart, installed
 from run_isolation.errors import DrainingError
 from run_isolation.hosting import Hosting
@@ -197,7 +197,8 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
         process, instance = self._executions[run_id]
         super()._clear_run(run_id)
         if self._memory is not None:
-            self._memory.ended(Ended(run_id, process.exitcode, instance))
+            took = taken(process) or ()
+            self._memory.ended(Ended(run_id, process.exitcode, instance, *took))
         if self._hosting is not None:
             self._hosting.ended(run_id)
         if self._task is not None:
@@ -235,7 +236,8 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
                     after = os.times()
                     user = after.children_user - before.children_user
                     system = after.children_system - before.children_system
-                    ended.append(Ended(run_id, process.exitcode, instance, user + system))
+                    took = taken(process) or (user + system, 0)
+                    ended.append(Ended(run_id, process.exitcode, instance, *took))
         return ended
 
     def _hosts_runs(self) -> bool:

@@ -1,8 +1,8 @@
 """How a process asks another one to fork: one packet with descriptors, and a channel for answers.
 
 The packet goes over a SOCK_SEQPACKET socket pair, which several threads and processes may write to.
-The channel is a socket pair of its own for each process that is asked for: its number, then its
-exit code. Either end sees when the other one is gone.
+The channel is a socket pair of its own for each process that is asked for: its number, then how
+it ended. Either end sees when the other one is gone.
 """
 
 from __future__ import annotations

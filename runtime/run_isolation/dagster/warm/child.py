@@ -5,15 +5,20 @@ from __future__ import annotations
 import atexit
 import gc
 import logging
+import mmap
 import os
 import pickle
 import socket
+import struct
 import sys
 import tempfile
 import weakref
 from multiprocessing import process
 from typing import Any, Final, NoReturn
 
+import psutil
+
+from run_isolation.dagster.memory.processes import proportional
 from run_isolation.dagster.warm import channel, context, steps
 
 _FIRST_TO_GO: Final = "1000"
@@ -21,13 +26,21 @@ _FIRST_TO_GO: Final = "1000"
 when memory runs out, a run goes, not the server."""
 
 
-def live(request: channel.Request, directory: str, control: socket.socket | None) -> NoReturn:
+AT_END: Final = struct.Struct("Q")
+"""What a run says at its end: bytes of memory, as the watchdog measures them. It looks four times a
+second, and may not have seen a run that is shorter."""
+
+
+def live(
+    request: channel.Request, directory: str, control: socket.socket | None, at_end: mmap.mmap
+) -> NoReturn:
     """Runs the process object that was asked for, and ends this process.
 
     Args:
         request: What was asked for.
         directory: For temporary files.
         control: Where this process can ask for steps; None if it is one.
+        at_end: For AT_END.
     """
     os.setpgid(0, 0)
     request.channel.close()
@@ -38,6 +51,8 @@ def live(request: channel.Request, directory: str, control: socket.socket | None
     if control is not None:
         steps.serve_from(control)
     code = _bootstrap(request, control)
+    if control is not None:
+        AT_END.pack_into(at_end, 0, proportional(psutil.Process()))
     atexit._run_exitfuncs()
     _flush()
     os._exit(code)

@@ -45,6 +45,8 @@ class ForkedPopen(popen_fork.Popen):  # type: ignore[misc, unused-ignore]
 
     Attributes:
         sentinel: A descriptor that is readable when the process is over.
+        cpu_seconds: Of a run that is over, with all its processes.
+        memory_bytes: What a run's process had at its end; 0 where it could not say so.
     """
 
     method = "run-isolation"
@@ -55,6 +57,8 @@ class ForkedPopen(popen_fork.Popen):  # type: ignore[misc, unused-ignore]
         self._control = control
         self._reading = Lock()
         self._heard = b""
+        self.cpu_seconds = 0.0
+        self.memory_bytes = 0
         super().__init__(process_object)
 
     def duplicate_for_child(self, fd: int) -> int:
@@ -111,11 +115,14 @@ class ForkedPopen(popen_fork.Popen):  # type: ignore[misc, unused-ignore]
             if self.returncode is None:
                 self._channel.settimeout(0.0 if flag == os.WNOHANG else None)
                 try:
-                    self.returncode = self._hear(self._channel)["exit_code"]
+                    end = self._hear(self._channel)
                 except BlockingIOError:
                     return None
                 except (OSError, EOFError):
-                    self.returncode = _LOST
+                    end = {"exit_code": _LOST}
+                self.cpu_seconds = end.get("cpu_seconds", 0.0)
+                self.memory_bytes = end.get("memory_bytes", 0)
+                self.returncode = end["exit_code"]
             return self.returncode
 
     def close(self) -> None:
@@ -196,3 +203,9 @@ class WarmContext(BaseContext):
         if not self._lost:
             self._lost = True
             self._on_loss(why)
+
+
+def taken(ended: process.BaseProcess) -> tuple[float, int] | None:
+    """CPU seconds and bytes of memory of a run that is over; None where it was spawned."""
+    popen = getattr(ended, "_popen", None)
+    return (popen.cpu_seconds, popen.memory_bytes) if isinstance(popen, ForkedPopen) else None

@@ -1,11 +1,11 @@
 """What a run here does more cheaply than in an interpreter of its own, with the same outcome.
 
-In a profile of ten runs of two assets at 0.25 vCPU (``python -m bench.warm_start.profile``) a run
-took 540 ms, of which 148 went into connecting to Postgres. Each interpreter beside a run has 4 MiB.
+Found in profiles (``python -m bench.warm_start.profile``). Each interpreter beside a run has 4 MiB.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import tempfile
@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from typing import Any, Final
 
 import dagster._core.execution.compute_logs
@@ -24,17 +25,12 @@ from dagster._core.execution.compute_logs import _fileno
 from dagster._core.instance.ref import InstanceRef
 from dagster._utils import _termination_handler
 
+from run_isolation.dagster.home import COMPUTE_LOGS_BUCKET
 from run_isolation.dagster.seam import replaced
-from run_isolation.dagster.warm import aws_models
-
-CONNECTION_SECONDS: Final = 5
-"""How old a connection may be to be used once more: for the burst of events of a step, but not one
-that a proxy or a firewall may have dropped in the meantime."""
+from run_isolation.dagster.warm import storage
 
 _TAIL_SECONDS: Final = "DAGSTER_COMPUTE_LOG_TAIL_WAIT_AFTER_FINISH"
 """Dagster's variable: how long ``tail`` may go on after a step."""
-
-_open_instance: Final = DagsterInstance.from_ref
 
 
 @contextmanager
@@ -46,27 +42,27 @@ def installed() -> Iterator[None]:
     """
     compute_logs = dagster._core.execution.compute_logs
     with ExitStack() as seams:
-        seams.enter_context(replaced(DagsterInstance, "from_ref", staticmethod(open_instance)))
+        seams.enter_context(storage.opened_by(open_instance))
         seams.enter_context(replaced(compute_logs, "execute_posix_tail", tail))
         for module in (dagster._core.executor.multiprocess, dagster._grpc.impl):
             seams.enter_context(
                 replaced(module, "start_termination_thread", start_termination_thread)
             )
-        seams.enter_context(aws_models.installed())
+        if models := s3_models():
+            seams.enter_context(models.installed())
         yield
 
 
-def open_instance(ref: InstanceRef) -> DagsterInstance:
-    """Dagster's ``DagsterInstance.from_ref``, but that connections are used more than once.
+def s3_models() -> ModuleType | None:
+    """The module ``aws_models``, where compute logs go to S3: the AWS SDK has 8 MiB."""
+    if COMPUTE_LOGS_BUCKET not in os.environ:
+        return None
+    return importlib.import_module("run_isolation.dagster.warm.aws_models")
 
-    Dagster opens one for each query and each event, but in its webserver, whose way this is. It
-    sets Postgres' ``statement_timeout`` for the connection; 0 is Postgres' own default.
-    """
-    instance = _open_instance(_with_own_log_files(ref))
-    instance.optimize_for_webserver(
-        statement_timeout=0, pool_recycle=CONNECTION_SECONDS, max_overflow=-1
-    )
-    return instance
+
+def open_instance(ref: InstanceRef) -> DagsterInstance:
+    """Dagster's ``DagsterInstance.from_ref``, with known tables, connections and log files."""
+    return storage.open_in_run(_with_own_log_files(ref))
 
 
 def _with_own_log_files(ref: InstanceRef) -> InstanceRef:

@@ -6,7 +6,9 @@ below it, whatever becomes of those in between, as it adopts orphans.
 
 from __future__ import annotations
 
+import mmap
 import os
+import resource
 import select
 import shutil
 import socket
@@ -59,6 +61,7 @@ class Keeper:
         self._children = Children()
         self._directory = tempfile.mkdtemp(prefix="run-")
         self._control, run_control = channel.control_pair()
+        self._at_end = mmap.mmap(-1, child.AT_END.size)  # shared with the run
         try:
             self._run = self._fork(self.request, run_control)
         except OSError as error:
@@ -70,7 +73,7 @@ class Keeper:
         self._watch()
         self._end(self.patience.term)
         shutil.rmtree(self._directory, ignore_errors=True)
-        channel.answer(self.request.channel, exit_code=self._exit_code)
+        self._say_ended()
 
     def _fork(self, request: channel.Request, control: socket.socket | None) -> int:
         keeper = os.getpid()
@@ -85,11 +88,21 @@ class Keeper:
                 step.close()
             self.request.channel.close()
             self.settle()
-            child.live(request, self._directory, control)
+            child.live(request, self._directory, control, self._at_end)
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(1)  # child.live has ended the process, or failed
+
+    def _say_ended(self) -> None:
+        taken = resource.getrusage(resource.RUSAGE_CHILDREN)
+        [memory_bytes] = child.AT_END.unpack(self._at_end[:])
+        channel.answer(
+            self.request.channel,
+            exit_code=self._exit_code,
+            cpu_seconds=taken.ru_utime + taken.ru_stime,
+            memory_bytes=memory_bytes,
+        )
 
     def _watch(self) -> None:
         """Returns when the run's process is over."""

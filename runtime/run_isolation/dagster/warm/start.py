@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import dagster._grpc.server
 
 from run_isolation.dagster.seam import SeamError, replaced
-from run_isolation.dagster.warm import detection, economies, steps, template, warming
+from run_isolation.dagster.warm import detection, economies, steps, storage, template, warming
 from run_isolation.dagster.warm.context import WarmContext
 from run_isolation.dagster.warm.keeper import Patience
 from run_isolation.dagster.warm.server_state import ServerState, Settler
@@ -100,5 +100,10 @@ def installed(warm: WarmStart | None) -> Iterator[None]:
             with around_loading():
                 super().__init__(*args, **kwargs)
 
-    with replaced(dagster._grpc.server, "LoadedRepositories", Loaded):
+    with ExitStack() as seams:
+        seams.enter_context(replaced(dagster._grpc.server, "LoadedRepositories", Loaded))
+        try:
+            seams.enter_context(storage.opened_by(storage.open_in_server))
+        except SeamError as error:
+            _log.warning("The storage is opened in Dagster's own way. %s", error)
         yield

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from run_isolation.dagster.home import COMPUTE_LOGS_BUCKET
-from run_isolation.dagster.warm import aws_models, channel, economies, linux, steps
+from run_isolation.dagster.warm import channel, economies, linux, steps
 from run_isolation.dagster.warm.children import Children
 from run_isolation.dagster.warm.keeper import Keeper, Patience
 
@@ -46,8 +45,8 @@ def fork(settle: Callable[[], None], patience: Patience) -> socket.socket:
         # Each run collects its own garbage (child.py). Here it would make holes in shared pages.
         gc.disable()
         with steps.installed(), economies.installed():
-            if COMPUTE_LOGS_BUCKET in os.environ:
-                aws_models.parse()  # not before the fork: the server has no use for it
+            if models := economies.s3_models():
+                models.parse()  # not before the fork: the server has no use for it
             _serve(theirs, settle, patience)
     except BaseException:
         traceback.print_exc()

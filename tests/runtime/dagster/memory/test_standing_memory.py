@@ -14,6 +14,7 @@ from dagster._core.events import EngineEventData
 from dagster._core.test_utils import create_run_for_test
 
 from run_isolation import tags
+from run_isolation.container_memory import MIB
 from run_isolation.dagster.memory.endings import Ended
 from run_isolation.dagster.memory.standing import StandingMemory
 from tests.runtime.dagster.account import eventually
@@ -110,6 +111,15 @@ def test_a_run_gets_what_it_took(server: Server) -> None:
     assert 40 <= int(found[tags.PEAK_MIB]) < 100
     assert found[tags.CPU_SECONDS] == "1.50"
     assert tags.OUT_OF_MEMORY not in found
+
+
+def test_a_run_that_ended_before_anybody_looked_gets_what_it_says(server: Server) -> None:
+    run = create_run_for_test(server.instance, job_name="job", status=DagsterRunStatus.STARTED)
+    server.instance.report_run_failed(run)
+    server.memory.ended(Ended(run.run_id, 0, server.instance.get_ref(), 0.25, 50 * MIB))
+    server.memory.close()
+    found = server.read(run).tags
+    assert (found[tags.PEAK_MIB], found[tags.CPU_SECONDS]) == ("50", "0.25")
 
 
 def test_a_run_that_the_kernel_took_fails_with_our_words_alone(server: Server) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from run_isolation.dagster.warm import template
-from run_isolation.dagster.warm.context import WarmContext
+from run_isolation.dagster.warm.context import WarmContext, taken
 from run_isolation.dagster.warm.keeper import Patience
 
-ROOT = Path(os.environ["TMPDIR"])
+ROOT = Path(os.environ.get("TMPDIR", "/tmp"))
+BURNT_SECONDS = 0.3
 
 
 def ignores_cancel(queue: Any, event: Any) -> None:
@@ -54,6 +55,19 @@ def sets_event(queue: Any, event: Any) -> None:
     queue.put(None)
 
 
+def takes(queue: Any, event: Any) -> None:
+    """Has 48 MiB at its end, and CPU seconds of a process that it does not wait for."""
+    atexit.register(bytearray(b"x" * (48 * 2**20)).clear)
+    reads, writes = os.pipe()
+    if os.fork() == 0:
+        while time.process_time() < BURNT_SECONDS:
+            pass
+        os.write(writes, b"x")
+        os._exit(0)
+    os.read(reads, 1)
+    queue.put(None)
+
+
 def main(work: str, seconds: float, output: Path) -> None:
     """Has the template make the process, cancels it, and writes down what became of it."""
     atexit.register((ROOT / "template").touch)
@@ -67,8 +81,9 @@ def main(work: str, seconds: float, output: Path) -> None:
     if work == "ignores_cancel":
         event.set()
     process.join()
+    seconds = time.monotonic() - began
     found = {"exit_code": process.exitcode, "child": child, "event": event.is_set()}
-    output.write_text(json.dumps({**found, "seconds": time.monotonic() - began}))
+    output.write_text(json.dumps({**found, "seconds": seconds, "taken": taken(process)}))
     os._exit(0)  # "template" is for a process that runs what this one has registered
 
 

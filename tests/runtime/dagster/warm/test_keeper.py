@@ -12,6 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.runtime.dagster.warm.stubborn import BURNT_SECONDS
+
 HERE = Path(__file__).parent
 SECONDS = 0.5
 """Instead of 120 and of 10."""
@@ -48,6 +50,18 @@ def test_what_a_process_registers_for_its_exit_is_done_and_nothing_else(tmp_path
     assert found["exit_code"] == 0
     assert (tmp_path / "own").exists()
     assert not (tmp_path / "template").exists()
+
+
+def test_what_a_process_took_is_told_at_its_end(tmp_path: Path) -> None:
+    cpu_seconds, memory_bytes = outcome(tmp_path, "takes")["taken"]
+    assert BURNT_SECONDS <= cpu_seconds < 10
+    assert 48 <= memory_bytes / 2**20 < 200
+
+
+def test_of_a_process_that_is_killed_the_cpu_seconds_are_told(tmp_path: Path) -> None:
+    cpu_seconds, memory_bytes = outcome(tmp_path, "ignores_cancel")["taken"]
+    assert cpu_seconds > 0
+    assert memory_bytes == 0
 
 
 def test_an_event_that_is_set_in_one_process_is_seen_in_the_other(tmp_path: Path) -> None:
