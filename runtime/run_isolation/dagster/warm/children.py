@@ -36,6 +36,17 @@ class Children:
                 return
             yield pid, os.waitstatus_to_exitcode(status)
 
+    def any(self) -> bool:
+        """Whether there is one, alive or not waited for.
+
+        Without one there is no descendant at all where this process adopts orphans.
+        """
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return True
+
     def forget(self) -> None:
         """In a forked process: it has children of its own."""
         signal.set_wakeup_fd(-1)

@@ -19,7 +19,6 @@ from typing import Any, Final
 import dagster._core.execution.compute_logs
 import dagster._core.executor.multiprocess
 import dagster._grpc.impl
-import yaml
 from dagster import DagsterInstance
 from dagster._core.execution.compute_logs import _fileno
 from dagster._core.instance.ref import InstanceRef
@@ -73,8 +72,8 @@ def _with_own_log_files(ref: InstanceRef) -> InstanceRef:
     logs = ref.compute_logs_data
     if logs.class_name != "S3ComputeLogManager":
         return ref
-    config = {"local_dir": tempfile.gettempdir(), **yaml.safe_load(logs.config_yaml)}
-    return ref._replace(compute_logs_data=logs._replace(config_yaml=yaml.safe_dump(config)))
+    config = {"local_dir": tempfile.gettempdir(), **logs.config_dict}
+    return ref._replace(compute_logs_data=storage.with_config(logs, config))
 
 
 @contextmanager

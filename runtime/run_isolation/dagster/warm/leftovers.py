@@ -36,6 +36,8 @@ def end(children: Children, reap: Callable[[], None], term_seconds: float) -> No
         reap: Reaps them.
         term_seconds: Between SIGTERM and SIGKILL; 0 kills at once.
     """
+    if not children.any():
+        return
     os.setpriority(os.PRIO_PROCESS, 0, _NICEST)
     if term_seconds > 0:
         _signal(linux.descendants(os.getpid()), signal.SIGTERM)
