@@ -1,6 +1,7 @@
 """The code location that is measured: small, like most."""
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,6 +30,10 @@ def first() -> MaterializeResult[None]:
 def second() -> MaterializeResult[None]:
     """The other one."""
     return MaterializeResult(metadata={"rows": 2})
+
+
+TICK_SECONDS = 0.06
+"""CPU time of the sensor, as of one that looks through a listing."""
 
 
 class Until(Config):
@@ -79,6 +84,9 @@ def burning() -> None:
 @sensor(job=held, minimum_interval_seconds=3600)
 def tick(context: SensorEvaluationContext) -> SkipReason:
     """Evaluated while other things go on."""
+    end = time.thread_time() + TICK_SECONDS
+    while time.thread_time() < end:
+        pass
     return SkipReason("nothing is new")
 
 

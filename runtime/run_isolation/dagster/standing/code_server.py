@@ -34,6 +34,7 @@ from run_isolation.dagster.memory.standing import StandingMemory
 from run_isolation.dagster.seam import replaced
 from run_isolation.dagster.standing.listeners import TwoPortServer
 from run_isolation.dagster.standing.standing_server import DRAINING
+from run_isolation.dagster.standing.ticks import PromptTicks
 from run_isolation.dagster.warm.context import WarmContext, taken
 from run_isolation.dagster.warm.start import WarmStart, installed
 from run_isolation.errors import DrainingError
@@ -47,7 +48,7 @@ from run_isolation.task_metadata import TaskMetadata
 StartRunReply = dagster_api_pb2.StartRunReply
 
 
-class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
+class RunIsolationApiServer(PromptTicks):
     """Dagster's servicer, with StartRun once per run and the slot given back when a run is over.
 
     Args:
@@ -63,6 +64,7 @@ class RunIsolationApiServer(dagster._grpc.server.DagsterApiServer):
         super().__init__(*args, **kwargs)
         if warm is not None and warm.context is not None:
             self._fork_by(warm.context)
+            self._manners = warm.manners
         self._memory = StandingMemory(self._pids, self._logger)
         self._identity = ServerIdentity.from_server_id(self._server_id)
         self._deployment = Deployment()

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,6 +37,21 @@ class Manners:
         with suppress(OSError):
             os.sched_setaffinity(0, {self.cpu})
             os.setpriority(os.PRIO_PROCESS, 0, _NICEST)
+
+    @contextmanager
+    def before_runs(self) -> Iterator[None]:
+        """Keeps this thread on the runs' CPU, where it goes first, as they are nice.
+
+        On another one they would go on beside it, and take half of the container's time.
+        """
+        elsewhere = os.sched_getaffinity(0)
+        with suppress(OSError):
+            os.sched_setaffinity(0, {self.cpu})
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                os.sched_setaffinity(0, elsewhere)
 
 
 def manners() -> Manners | None:

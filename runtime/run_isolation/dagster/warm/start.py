@@ -12,6 +12,7 @@ import dagster._grpc.server
 from run_isolation.dagster.seam import SeamError, replaced
 from run_isolation.dagster.warm import detection, economies, steps, storage, template, warming
 from run_isolation.dagster.warm.context import WarmContext
+from run_isolation.dagster.warm.cpu import Manners
 from run_isolation.dagster.warm.keeper import Patience
 from run_isolation.dagster.warm.server_state import ServerState, Settler
 
@@ -23,11 +24,13 @@ class WarmStart:
 
     Attributes:
         context: What run processes are made with; None where they are spawned.
+        manners: How their processes share the CPU with the server; None where they need not.
     """
 
     def __init__(self, patience: Patience | None = None) -> None:
         self._patience = patience or Patience()
         self.context: WarmContext | None = None
+        self.manners: Manners | None = None
 
     @contextmanager
     def around_loading(self) -> Iterator[None]:
@@ -50,6 +53,7 @@ class WarmStart:
         except (SeamError, warming.ThreadError) as error:
             _log.warning("Runs are spawned, not forked from a warm process. %s", error)
             return
+        self.manners = settler.manners
         self.context = WarmContext(template.fork(settler, self._patience), _say_lost)
 
     def check(self) -> None:

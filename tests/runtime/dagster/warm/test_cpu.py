@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,10 @@ def test_below_one_cpu_a_run_keeps_to_one(
     monkeypatch.setattr(cpu, "task_share", lambda: None)
     monkeypatch.setattr(cpu, "cgroup_share", lambda: share)
     assert (cpu.manners() is not None) == pinned
+
+
+def test_a_thread_goes_before_runs_on_their_cpu_and_only_then() -> None:
+    everywhere = os.sched_getaffinity(0)
+    with cpu.Manners(max(everywhere)).before_runs():
+        assert os.sched_getaffinity(0) == {max(everywhere)}
+    assert os.sched_getaffinity(0) == everywhere
