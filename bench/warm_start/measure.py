@@ -167,8 +167,7 @@ def _ticks(servers: Mapping[str, Runs], plan: Plan, directory: Path, where: str)
         servers[name].ended(run)
     note = (
         "One evaluation, at any time, of a sensor that takes 60 ms of CPU time and skips, beside "
-        "one run that keeps a CPU busy. "
-        f"{where}"
+        f"one run that keeps a CPU busy. {where}"
     )
     return _row("sensor_tick_under_load_s", "s", values, note)
 

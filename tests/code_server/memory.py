@@ -10,6 +10,8 @@ from typing import Final
 
 import psutil
 
+from run_isolation.dagster.memory.processes import proportional
+
 MIB: Final = 2**20
 _PAGE: Final = 4096
 _ENTRY: Final = 8
@@ -26,16 +28,14 @@ def memory_mib(processes: Iterable[psutil.Process]) -> float:
     kernel's figure would leave out a part of what other processes map too: tests and benchmarks
     have the same libraries. Where the kernel tells only root which pages there are, it has to do.
     """
-    pids = [process.pid for process in processes]
     frames: set[int] = set()
-    proportional = 0
-    for pid in pids:
+    shares = 0
+    for process in processes:
         with suppress(OSError):
-            frames.update(_frames(pid))
-        with suppress(OSError):
-            proportional += _pss(pid)
+            frames.update(_frames(process.pid))
+        shares += proportional(process)
     known = len(frames) > 1  # each is 0 where they are kept secret
-    return (len(frames) * _PAGE if known else proportional) / MIB
+    return (len(frames) * _PAGE if known else shares) / MIB
 
 
 def _frames(pid: int) -> Iterator[int]:
@@ -49,11 +49,3 @@ def _frames(pid: int) -> Iterator[int]:
             pagemap.seek(begin // _PAGE * _ENTRY)
             entries = array.array("Q", pagemap.read((end - begin) // _PAGE * _ENTRY))
             yield from (entry & _FRAME for entry in entries if entry & _PRESENT)
-
-
-def _pss(pid: int) -> int:
-    """Bytes. https://www.kernel.org/doc/html/latest/filesystems/proc.html (smaps_rollup)."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0

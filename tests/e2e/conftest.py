@@ -53,9 +53,7 @@ def shared_deployment(
         else:
             programs = storage.postgres_programs()
             if programs is None:
-                pytest.skip(
-                    "no Postgres server here: neither `initdb` on PATH nor Debian's package"
-                )
+                pytest.skip(storage.NO_POSTGRES)
             place = stack.enter_context(storage.postgres(programs, account))
         yield stack.enter_context(deployed(make_stack(name), account, directory, place))
 

@@ -51,7 +51,6 @@ class Settler:
     server: ServerState
     user_signals: dict[int, Any]
     manners: cpu.Manners | None
-    """Of this process and the new ones."""
 
     def __call__(self) -> None:
         """In the new process."""

@@ -17,7 +17,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from run_isolation.dagster.warm.storage import open_in_run, open_in_server, opened_by
 from tests.code_server.runs import new_home
-from tests.e2e.storage import postgres_programs, server
+from tests.e2e.storage import NO_POSTGRES, postgres_programs, server
 
 EVENTS = 50
 """Of each process that writes."""
@@ -27,7 +27,7 @@ EVENTS = 50
 def url() -> Iterator[str]:
     programs = postgres_programs()
     if programs is None:
-        pytest.skip("no Postgres server here: neither `initdb` on PATH nor Debian's package")
+        pytest.skip(NO_POSTGRES)
     with server(programs) as url:
         yield url
 
