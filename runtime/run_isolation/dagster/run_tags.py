@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from run_isolation import tags
+from run_isolation.errors import RunIsolationError
 from run_isolation.policy import Kind
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ FIRST_ATTEMPT: Final = 1
 """A run is non-isolated in its first attempt or never: whatever follows is isolated."""
 
 
+class UnknownKindError(RunIsolationError):
+    """The run became something that this version does not know. Leave it alone."""
+
+
 @dataclass(frozen=True)
 class RunTags:
     """The run's own values; inherited ones are absent."""
@@ -44,16 +49,30 @@ class RunTags:
 
 
 def read(run: DagsterRun) -> RunTags:
-    """Reads the run's own values."""
+    """Reads the run's own values.
+
+    Raises:
+        UnknownKindError: A later version has written them.
+    """
     if run.tags.get(OWNER) != run.run_id:
         return RunTags()
-    kind = run.tags.get(tags.KIND)
     return RunTags(
-        kind=Kind(kind) if kind else None,
+        kind=_kind(run),
         attempt=int(run.tags.get(tags.ATTEMPT) or 0),
         task_arn=run.tags.get(tags.TASK_ARN) or None,
         address=run.tags.get(tags.ADDRESS) or None,
     )
+
+
+def _kind(run: DagsterRun) -> Kind | None:
+    kind = run.tags.get(tags.KIND)
+    if kind and kind not in tuple(Kind):
+        raise UnknownKindError(
+            f"Run {run.run_id}: its tag {tags.KIND} is {kind!r}; this version knows "
+            f"{' and '.join(Kind)}. Use the release of run-isolation that launched the run, or "
+            "let it end first."
+        )
+    return Kind(kind) if kind else None
 
 
 def out_of_memory_before(run: DagsterRun) -> str | None:
