@@ -50,11 +50,9 @@ DAGSTER_YAML: Mapping[str, Any] = {
     # What a user's own dagster.yaml may have. The limits are what tests are about.
     "run_queue": {
         "max_concurrent_runs": 6,
-        "dequeue_interval_seconds": 1,
         "tag_concurrency_limits": [{"key": "probe/group", "value": "limited", "limit": 1}],
     },
     "concurrency": {"pools": {"granularity": "run"}},
-    "run_retries": {"enabled": True},
     "run_monitoring": {"poll_interval_seconds": 2},
     "telemetry": {"enabled": False},
 }

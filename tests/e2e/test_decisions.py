@@ -95,6 +95,11 @@ def test_a_failed_run_is_executed_again(deployment: DagsterDeployment) -> None:
     eventually(lambda: retry.kind == "isolated", "it is decided")
     assert (retry.kind, retry.reason) == ("isolated", automated("retry"))
     assert retry.tags[tags.TASK_ARN] != run.task
+    # It fails, too, in a task that does not know how often it may be retried: the daemon does.
+    retry.wait_for("FAILURE")
+    decided = eventually(lambda: retry.tags.get("dagster/will_retry"), "the daemon has decided")
+    assert (run.tags["dagster/will_retry"], decided) == ("true", "false")
+    assert deployment.page.run_ids(**{"dagster/root_run_id": run.id}) == [retry.id]
 
     deployment.wait_for_free_slots()
     again = deployment.run(deployment.page.reexecute(run.id))

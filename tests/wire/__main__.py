@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from tests.wire.formats import FORMATS
+from tests.wire.formats import FORMATS, ours
 from tests.wire.recorded import ROOT, as_text, newest, parsed
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -20,7 +20,7 @@ def main() -> None:
     directory = ROOT / tomllib.loads(PROJECT.read_text())["project"]["version"]
     for name, write in FORMATS.items():
         value, last = write(), newest(name)
-        if last is not None and parsed(last) == value:
+        if last is not None and ours(name, parsed(last)) == ours(name, value):
             continue
         file = directory / name
         directory.mkdir(parents=True, exist_ok=True)

@@ -99,5 +99,8 @@ def start_run() -> Any:
 def ours(call: Any) -> Any:
     """What of the call is ours to keep; the rest is Dagster's, which changes with its versions."""
     ref = call["args"]["instance_ref"]
-    classes = {key: ref[key] for key in ("run_coordinator_data", "run_launcher_data")}
+    classes = {
+        key: [ref[key]["module_name"], ref[key]["class_name"]]
+        for key in ("run_coordinator_data", "run_launcher_data")
+    }
     return {"metadata": call["metadata"], "run_id": call["args"]["pipeline_run_id"], **classes}

@@ -5,25 +5,17 @@ Where a change is meant, CONTRIBUTING.md ("Formats on the wire") says how it may
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
-
 import pytest
 
-from tests.wire import calls
-from tests.wire.formats import FORMATS
+from tests.wire.formats import FORMATS, ours
 from tests.wire.recorded import ROOT, newest, parsed
-
-OURS: Final[dict[str, Callable[[Any], Any]]] = {"start_run.json": calls.ours}
-"""What of a format is compared, where the rest is Dagster's."""
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_it_is_what_was_recorded(name: str) -> None:
     file = newest(name)
     assert file is not None, f"{name} is not recorded: python -m tests.wire"
-    ours = OURS.get(name, lambda value: value)
-    assert ours(FORMATS[name]()) == ours(parsed(file))
+    assert ours(name, FORMATS[name]()) == ours(name, parsed(file))
 
 
 def test_nothing_is_recorded_that_is_not_written() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from run_isolation.ticks import allow_long_ticks
+
 
 @click.command(
     # Every option is Dagster's, and so is --help.
@@ -16,6 +18,7 @@ def command(options: tuple[str, ...]) -> None:
 
     Takes every option of `dagster-webserver`. Needs DAGSTER_HOME and RUN_ISOLATION_MANIFEST.
     """
+    allow_long_ticks()
     from run_isolation.dagster.web.webserver import run
 
     run(options)

@@ -11,47 +11,23 @@ from typing import Any, Final
 
 import yaml
 
+from run_isolation.dagster.instance_config import (
+    COORDINATOR,
+    LAUNCHER,
+    Config,
+    instance_config,
+)
 from run_isolation.manifest import Manifest
-
-DATABASE_URL: Final = "RUN_ISOLATION_DATABASE_URL"
-"""Environment variable with the Postgres URL; in a task ECS fills it from Secrets Manager."""
-
-COMPUTE_LOGS_BUCKET: Final = "RUN_ISOLATION_COMPUTE_LOGS_BUCKET"
-"""Environment variable that tells a standing container of the bucket that runs will write to, so
-that what they need for it is there before they begin. The manifest says the same, a call later."""
 
 RESOLVER: Final = "RUN_ISOLATION_RESOLVER"
 """Environment variable with ``ip:port`` of a DNS server that knows the deployment's names, where
 the machine's own does not. gRPC's name syntax has a place for it:
 https://github.com/grpc/grpc/blob/master/doc/naming.md"""
 
-COORDINATOR: Final = {
-    "module": "run_isolation.dagster.coordinator",
-    "class": "RunIsolationCoordinator",
-}
-LAUNCHER: Final = {"module": "run_isolation.dagster.launcher", "class": "RunIsolationLauncher"}
-
-START_TIMEOUT_SECONDS: Final = 1200
-"""How long a run may be STARTING. Dagster's own default of 180 s is the slowest documented start of
-a Fargate task; Dagster+ uses 1200 s
-(https://docs.dagster.io/deployment/dagster-plus/full-deployments/full-deployment-settings-reference)."""
-
-CANCEL_TIMEOUT_SECONDS: Final = 300
-"""How long a run may be CANCELING. ECS gives a task 120 s between SIGTERM and SIGKILL at most."""
-
-POLL_INTERVAL_SECONDS: Final = 30
-FREE_SLOTS_SECONDS: Final = 300
-"""How long after a run's end Dagster frees the pool slots that it left behind."""
-
-UPLOAD_INTERVAL_SECONDS: Final = 30
-"""How often the output of a step that is going on is copied to the bucket."""
-
 _SPLIT_STORAGES: Final = frozenset({"run_storage", "event_log_storage", "schedule_storage"})
 _SAID_OTHERWISE: Final = _SPLIT_STORAGES | {"run_queue"}
 """Keys that Dagster accepts in place of ``storage`` and ``run_coordinator``, never beside them
 (dagster/_core/instance/config.py)."""
-
-Config = dict[str, Any]
 
 
 class HomeConflictError(Exception):
@@ -66,23 +42,6 @@ class Written:
     changed: bool
     kept: tuple[str, ...] = ()
     """Top-level keys of the user's that stand where the manifest would have put its own."""
-
-
-def instance_config(manifest: Manifest) -> Config:
-    """``dagster.yaml`` for every process of the deployment."""
-    return {
-        "run_coordinator": dict(COORDINATOR),
-        "run_launcher": dict(LAUNCHER),
-        "storage": _storage(manifest),
-        "compute_logs": _compute_logs(manifest),
-        "run_monitoring": {
-            "enabled": True,
-            "start_timeout_seconds": START_TIMEOUT_SECONDS,
-            "cancel_timeout_seconds": CANCEL_TIMEOUT_SECONDS,
-            "poll_interval_seconds": POLL_INTERVAL_SECONDS,
-            "free_slots_after_run_end_seconds": FREE_SLOTS_SECONDS,
-        },
-    }
 
 
 def workspace_config(manifest: Manifest, resolver: str | None) -> Config:
@@ -167,9 +126,12 @@ def write_task_home(directory: Path, manifest: Manifest, image_home: Path | None
         HomeConflictError: The image's file is not a mapping.
     """
     given = _read(image_home / "dagster.yaml") if image_home else {}
-    instance = instance_config(manifest)
     theirs = {key: value for key, value in given.items() if key not in _SAID_OTHERWISE}
-    _replace(directory / "dagster.yaml", {}, _TASK_DEFAULTS | theirs | instance)
+    instance = _TASK_DEFAULTS | theirs | instance_config(manifest)
+    # Whoever stores a failure with run retries on also decides whether it is retried. It is left to
+    # the daemon, whose dagster.yaml says how often.
+    del instance["run_retries"]
+    _replace(directory / "dagster.yaml", {}, instance)
 
 
 def merge_instance(existing: Config, wanted: Config, *, force: bool, path: Path) -> Config:
@@ -191,7 +153,8 @@ def merge_instance(existing: Config, wanted: Config, *, force: bool, path: Path)
         queue = coordinator.get("config")
     elif coordinator is not None and not force:
         raise _foreign(path, "run_coordinator", coordinator)
-    merged["run_coordinator"] = COORDINATOR | ({"config": queue} if queue else {})
+    ours = wanted["run_coordinator"]
+    merged["run_coordinator"] = ours | {"config": ours["config"] | (queue or {})}
 
     launcher = existing.get("run_launcher")
     if launcher is not None and launcher != LAUNCHER and not force:
@@ -199,10 +162,11 @@ def merge_instance(existing: Config, wanted: Config, *, force: bool, path: Path)
     merged["run_launcher"] = dict(LAUNCHER)
 
     split_storages = _SPLIT_STORAGES & existing.keys()
-    for key in ("storage", "compute_logs"):
+    for key in ("storage", "compute_logs", "sensors", "schedules"):
         if not (key == "storage" and split_storages):
             merged.setdefault(key, wanted[key])
-    merged["run_monitoring"] = wanted["run_monitoring"] | (existing.get("run_monitoring") or {})
+    for key in ("run_monitoring", "run_retries"):
+        merged[key] = wanted[key] | (existing.get(key) or {})
     return merged
 
 
@@ -228,38 +192,6 @@ def merge_workspace(existing: Config, wanted: Config, manifest: Manifest, path: 
             )
         others.append(entry)
     return existing | {"load_from": others + wanted["load_from"]}
-
-
-def _storage(manifest: Manifest) -> Config:
-    if manifest.instance.sqlite_directory is not None:
-        return {"sqlite": {"base_dir": manifest.instance.sqlite_directory}}
-    return {"postgres": {"postgres_url": {"env": DATABASE_URL}}}
-
-
-def _compute_logs(manifest: Manifest) -> Config:
-    """A bucket; else the directory that SQLite is in; else each task's own log stream only."""
-    instance = manifest.instance
-    if instance.compute_logs_bucket is not None:
-        return {
-            "module": "dagster_aws.s3.compute_log_manager",
-            "class": "S3ComputeLogManager",
-            "config": {
-                "bucket": instance.compute_logs_bucket,
-                "prefix": manifest.deployment,
-                "region": manifest.region,
-                "upload_interval": UPLOAD_INTERVAL_SECONDS,
-            },
-        }
-    if instance.sqlite_directory is not None:
-        return {
-            "module": "dagster._core.storage.local_compute_log_manager",
-            "class": "LocalComputeLogManager",
-            "config": {"base_dir": str(Path(instance.sqlite_directory) / "compute_logs")},
-        }
-    return {
-        "module": "dagster._core.storage.noop_compute_log_manager",
-        "class": "NoOpComputeLogManager",
-    }
 
 
 def _foreign(path: Path, key: str, value: object) -> HomeConflictError:

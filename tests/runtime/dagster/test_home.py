@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from dagster import DagsterInstance
 from dagster._core.instance.config import dagster_instance_config
 from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
 from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 
 from run_isolation import Instance, Location, Manifest, Network, Size
@@ -18,14 +19,16 @@ from run_isolation.cli import main
 from run_isolation.dagster.coordinator import RunIsolationCoordinator
 from run_isolation.dagster.deployment import MANIFEST
 from run_isolation.dagster.home import (
+    RESOLVER,
+    HomeConflictError,
+    write_home,
+    write_task_home,
+)
+from run_isolation.dagster.instance_config import (
     COORDINATOR,
     DATABASE_URL,
     LAUNCHER,
-    RESOLVER,
-    HomeConflictError,
     instance_config,
-    write_home,
-    write_task_home,
 )
 from run_isolation.dagster.launcher import RunIsolationLauncher
 from tests.runtime.dagster.account import PARAMETER, Stack
@@ -76,6 +79,13 @@ def test_dagster_opens_it(local: Manifest, tmp_path: Path) -> None:
         assert isinstance(instance.run_launcher, RunIsolationLauncher)
         assert instance.run_monitoring_enabled
         assert instance.run_monitoring_start_timeout_seconds == 1200
+        assert instance.run_retries_enabled
+        # Without the tag dagster/max_retries no run is retried.
+        assert instance.run_retries_max_retries == 0
+        assert EventLogConsumerDaemon.daemon_type() in instance.get_required_daemon_types()
+        assert instance.run_coordinator.dequeue_interval_seconds == 1
+        for settings in (instance.get_sensor_settings(), instance.get_scheduler_settings()):
+            assert settings == {"use_threads": True, "num_workers": 4}
         assert instance.get_runs_count() == 0
     assert (tmp_path / "sqlite").is_dir()
     origins = WorkspaceFileTarget([str(home / "workspace.yaml")]).create_origins()
@@ -158,7 +168,7 @@ def test_limits_of_dagsters_own_queue_carry_over(
     write_home(tmp_path, local)
     assert read(tmp_path / "dagster.yaml")["run_coordinator"] == {
         **COORDINATOR,
-        "config": {"max_concurrent_runs": 3},
+        "config": {"dequeue_interval_seconds": 1, "max_concurrent_runs": 3},
     }
     with DagsterInstance.from_config(str(tmp_path)) as instance:
         config = instance.get_concurrency_config().run_queue_config
@@ -181,7 +191,65 @@ def test_another_launcher_or_coordinator_is_replaced_only_by_force(
     assert not (tmp_path / "workspace.yaml").exists()
     write_home(tmp_path, local, force=True)
     config = read(tmp_path / "dagster.yaml")
-    assert (config["run_coordinator"], config["run_launcher"]) == (COORDINATOR, LAUNCHER)
+    assert config["run_coordinator"] == instance_config(local)["run_coordinator"]
+    assert config["run_launcher"] == LAUNCHER
+
+
+@pytest.mark.parametrize(
+    ("mine", "expected"),
+    [
+        (
+            {"run_retries": {"max_retries": 3}},
+            {"run_retries": {"enabled": True, "max_retries": 3}},
+        ),
+        ({"run_retries": {"enabled": False}}, {"run_retries": {"enabled": False}}),
+        ({"run_retries": None}, {"run_retries": {"enabled": True}}),
+        (
+            {"run_queue": {"dequeue_interval_seconds": 7}},
+            {"run_coordinator": {**COORDINATOR, "config": {"dequeue_interval_seconds": 7}}},
+        ),
+        (
+            {
+                "run_coordinator": {
+                    "module": "dagster.core.run_coordinator",
+                    "class": "QueuedRunCoordinator",
+                    "config": {"dequeue_interval_seconds": {"env": "PACE"}},
+                }
+            },
+            {
+                "run_coordinator": {
+                    **COORDINATOR,
+                    "config": {"dequeue_interval_seconds": {"env": "PACE"}},
+                }
+            },
+        ),
+        (
+            {"run_coordinator": dict(COORDINATOR)},
+            {"run_coordinator": {**COORDINATOR, "config": {"dequeue_interval_seconds": 1}}},
+        ),
+        ({"sensors": {"use_threads": False}}, {"sensors": {"use_threads": False}}),
+        ({"schedules": {"num_workers": 9}}, {"schedules": {"num_workers": 9}}),
+        (
+            {"concurrency": {"runs": {"max_concurrent_runs": 3}}},
+            {"concurrency": {"runs": {"max_concurrent_runs": 3}}},
+        ),
+    ],
+    ids=str,
+)
+def test_the_users_own_value_wins(
+    local: Manifest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mine: dict[str, Any],
+    expected: dict[str, Any],
+) -> None:
+    monkeypatch.setenv("PACE", "7")
+    existing(tmp_path, mine)
+    write_home(tmp_path, local)
+    config = read(tmp_path / "dagster.yaml")
+    assert {key: config[key] for key in expected} == expected
+    dagster_instance_config(str(tmp_path))  # raises on what Dagster does not accept
+    assert not write_home(tmp_path, local)[0].changed
 
 
 def test_the_workspace_follows_the_manifest_and_keeps_other_entries(tmp_path: Path) -> None:
@@ -224,6 +292,13 @@ def test_a_file_that_is_no_mapping_is_left_alone(local: Manifest, tmp_path: Path
 QUIET = {"telemetry": {"enabled": False}}
 
 
+def of_task(manifest: Manifest) -> dict[str, Any]:
+    """What the deployment says to an isolated task: all but who decides about retries."""
+    config = instance_config(manifest)
+    del config["run_retries"]
+    return config
+
+
 class TestTaskHome:
     """`dagster.yaml` of an isolated task."""
 
@@ -244,7 +319,7 @@ class TestTaskHome:
             "python_logs": {"managed_python_loggers": ["root"]},
             "telemetry": {"enabled": True},
         }
-        assert self.write(tmp_path, local, mine) == {**mine, **instance_config(local)}
+        assert self.write(tmp_path, local, mine) == {**mine, **of_task(local)}
 
     @pytest.mark.parametrize(
         "image",
@@ -261,16 +336,17 @@ class TestTaskHome:
             {"run_launcher": {"module": "dagster_aws.ecs", "class": "EcsRunLauncher"}},
             {"run_coordinator": {"module": "theirs", "class": "Theirs"}},
             {"compute_logs": {"module": "theirs", "class": "Theirs"}},
+            {"run_retries": {"enabled": True, "max_retries": 5}},
         ],
         ids=lambda image: next(iter(image)),
     )
     def test_the_run_is_in_the_deployments_instance_whatever_the_image_says(
         self, local: Manifest, tmp_path: Path, image: dict[str, Any]
     ) -> None:
-        assert self.write(tmp_path, local, image) == {**QUIET, **instance_config(local)}
+        assert self.write(tmp_path, local, image) == {**QUIET, **of_task(local)}
 
     def test_an_image_without_the_file(self, local: Manifest, tmp_path: Path) -> None:
-        assert self.write(tmp_path, local, None) == {**QUIET, **instance_config(local)}
+        assert self.write(tmp_path, local, None) == {**QUIET, **of_task(local)}
 
 
 class TestCommand:

@@ -24,7 +24,7 @@ from dagster._core.execution.compute_logs import _fileno
 from dagster._core.instance.ref import InstanceRef
 from dagster._utils import _termination_handler
 
-from run_isolation.dagster.home import COMPUTE_LOGS_BUCKET
+from run_isolation.dagster.instance_config import COMPUTE_LOGS_BUCKET
 from run_isolation.dagster.seam import replaced
 from run_isolation.dagster.warm import storage
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
-from run_isolation.dagster.home import COMPUTE_LOGS_BUCKET, DATABASE_URL
+from run_isolation.dagster.instance_config import COMPUTE_LOGS_BUCKET, DATABASE_URL
 from run_isolation.dagster.warm import libraries
 from run_isolation.imports import quick_imports
 
