@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from dagster._core.errors import (
 )
 from dagster._core.execution.plan.resume_retry import ReexecutionStrategy
 from dagster._core.instance.runs.run_domain import RunDomain
+from dagster._core.storage.dagster_run import RunRecord
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG, WILL_RETRY_TAG
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.daemon import DaemonIterator
@@ -38,6 +40,11 @@ LOOKBACK: Final = timedelta(hours=24)
 
 MOST_AT_ONCE: Final = 20
 """In one pass; the next one goes on."""
+
+UNDECIDED_SECONDS: Final = 60
+"""How long Dagster may take to decide whether it retries a run. Whoever stores the failure does, or
+its daemon within 5 s; but not about what failed before that daemon's very first look
+(dagster/_daemon/auto_run_reexecution/event_log_consumer.py)."""
 
 
 class _NotAgainError(Exception):
@@ -76,15 +83,21 @@ class ExecuteAgain:
             tags={tags.AGAIN: tags.DUE},
             updated_after=datetime.now(UTC) - LOOKBACK,
         )
-        found = self._instance.get_runs(wanted, limit=MOST_AT_ONCE, ascending=True)
-        return [run for run in found if self._is_settled(run)]
+        found = self._instance.get_run_records(wanted, limit=MOST_AT_ONCE, ascending=True)
+        return [record.dagster_run for record in found if self._is_settled(record)]
 
-    def _is_settled(self, run: DagsterRun) -> bool:
+    def _is_settled(self, record: RunRecord) -> bool:
+        run = record.dagster_run
         if run.tags.get(run_tags.OWNER) != run.run_id:
             # Copied by a re-execution that was not submitted yet: not its own.
             return False
-        # Dagster decides about its own retry just after it has stored the failure.
-        return WILL_RETRY_TAG in run.tags or not self._instance.run_retries_enabled
+        if WILL_RETRY_TAG in run.tags or not self._instance.run_retries_enabled:
+            return True
+        if time.time() - (record.end_time or 0) < UNDECIDED_SECONDS:
+            return False
+        # Nobody has. Whoever comes to it later finds it decided, so that one of the two does it.
+        self._instance.add_run_tags(run.run_id, {WILL_RETRY_TAG: "false"})
+        return True
 
     def _execute_again(self, run: DagsterRun) -> None:
         again = again_id(run.run_id)

@@ -115,14 +115,31 @@ def test_of_two_daemons_one_makes_the_run(
 
 
 def test_where_dagster_retries_it_is_left_to_dagster(
-    launches: Launches, again: ExecuteAgain, monkeypatch: pytest.MonkeyPatch
+    launches: Launches, again: ExecuteAgain
 ) -> None:
-    monkeypatch.setattr(DagsterInstance, "run_retries_enabled", True)
     run = ended(launches, **{"dagster/max_retries": "1"})
     assert run.tags[WILL_RETRY_TAG] == "true"
     assert look(again) == []
     assert children(launches, run) == []
     assert launches.read(run).tags[tags.AGAIN] == "no: Dagster's own run retries do it, isolated"
+
+
+def test_where_nobody_has_decided_dagster_has_a_minute(
+    launches: Launches, again: ExecuteAgain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that failed while retries were off, and a daemon that starts with them on."""
+    with monkeypatch.context() as before:
+        before.setattr(DagsterInstance, "run_retries_enabled", False)
+        run = ended(launches, **{"dagster/max_retries": "1"})
+    assert WILL_RETRY_TAG not in run.tags
+    assert look(again) == []
+    assert children(launches, run) == []
+    monkeypatch.setattr(again_module, "UNDECIDED_SECONDS", 0)
+    assert look(again) == []
+    [new] = children(launches, run)
+    assert new.run_id == again_id(run.run_id)
+    # Dagster's own retries find it decided.
+    assert launches.read(run).tags[WILL_RETRY_TAG] == "false"
 
 
 def test_a_person_who_was_faster_is_not_repeated(launches: Launches, again: ExecuteAgain) -> None:
