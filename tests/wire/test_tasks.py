@@ -85,6 +85,16 @@ def test_the_code_server_takes_its_command(file: Path, location: str) -> None:
     assert (taken["port"], taken["location_name"]) == (4000, location)
 
 
+@each("containers.json")
+def test_an_option_of_a_later_version_is_refused_in_words(file: Path) -> None:
+    """So what is new is told by environment variables."""
+    options = parsed(file)["research_lab"]["standing"]["command"][1:]
+    result = CliRunner().invoke(main, [*options, "--colour", "blue"])
+    assert result.exit_code == 2
+    assert "No such option" in result.output
+    assert "--colour" in result.output
+
+
 @each("container_context.json")
 def test_a_run_knows_its_task_definition(file: Path) -> None:
     """As Dagster has stored it with the run: once deployed, it is there for years."""
