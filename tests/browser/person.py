@@ -139,6 +139,16 @@ class Person:
         return [tag.inner_text() for tag in dialog.locator("[data-tooltip]").all()]
 
 
+def set_tag(person: Person, key: str, value: str) -> None:
+    """Let the open Launchpad have this tag alone, by its editor; none where `value` is empty."""
+    person.page.get_by_role("button", name="Edit tags").click()
+    editor = person.page.get_by_role("dialog").filter(has_text="Add custom tag")
+    editor.get_by_role("textbox").nth(0).fill(key if value else "")
+    editor.get_by_role("textbox").nth(1).fill(value)
+    editor.get_by_role("button", name="Apply").click()
+    expect(editor).to_have_count(0)
+
+
 def is_launch(response: Any) -> bool:
     """Whether it answers a launch of one run."""
     sent = response.request.post_data or ""

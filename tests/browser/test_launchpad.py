@@ -149,25 +149,6 @@ def test_each_window_keeps_its_own_choice(deployment: DagsterDeployment, person:
     assert_not_isolated(deployment, deployment.run(other.launches()))
 
 
-def test_a_tag_in_the_tag_editor_counts_and_the_toggle_shows_it(
-    deployment: DagsterDeployment, person: Person
-) -> None:
-    person.opens_launchpad()
-    expect(person.toggle).to_be_checked()
-    person.page.get_by_role("button", name="Edit tags").click()
-    editor = person.page.get_by_role("dialog")
-    editor.get_by_role("textbox").nth(0).fill("dagster/isolation")
-    editor.get_by_role("textbox").nth(1).fill("disabled")
-    editor.get_by_role("button", name="Apply").click()
-    expect(person.toggle).not_to_be_checked()
-    expect(person.toggle).to_be_disabled()
-    expect(person.lines).to_contain_text("Remove the tag to choose here.")
-    expect(person.launch_button).to_be_enabled()
-    run = deployment.run(person.launches())
-    assert_not_isolated(deployment, run)
-    assert run.tags["dagster/isolation"] == "disabled"
-
-
 def test_another_job_and_back_without_loading_the_page(person: Person) -> None:
     person.opens_launchpad()
     person.chooses(isolate=False)

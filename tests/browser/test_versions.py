@@ -14,6 +14,7 @@ from tests.browser.dagster_versions import PROJECT, RUNTIME, NotToBeHadError, py
 from tests.browser.person import expect
 from tests.browser.test_assets import ASSET, materialize
 from tests.browser.test_launchpad import assert_not_isolated
+from tests.browser.test_room import measure
 from tests.e2e.dagster_deployment import DagsterDeployment
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
@@ -42,6 +43,7 @@ def test_launchpads_of_jobs_and_assets(
         person.opens_launchpad()
         expect(person.toggle).to_be_checked()
         person.chooses(isolate=False)
+        assert measure(person)["problems"] == []
         run = deployment.run(person.launches())
         assert_not_isolated(deployment, run)
         run.wait_for("SUCCESS")
@@ -51,6 +53,7 @@ def test_launchpads_of_jobs_and_assets(
         materialize(person).click(modifiers=["Shift"])
         expect(person.launch_button).to_be_enabled()
         person.chooses(isolate=False)
+        assert measure(person)["problems"] == []
         assert_not_isolated(deployment, deployment.run(person.launches()))
         expect(person.banner).to_have_count(0)
         assert not person.problems

@@ -10,19 +10,40 @@ import {look, pastLine} from '../../runtime/run_isolation/dagster/toggle/page/wo
 const FREE = {state: 'free'};
 
 test('a free slot: what the person has chosen', () => {
-  assert.deepEqual(look(FREE, null, true, false), {checked: true, disabled: false, lines: []});
-  assert.deepEqual(look(FREE, null, false, false), {checked: false, disabled: false, lines: []});
+  assert.deepEqual(look(FREE, null, true, null), {checked: true, disabled: false, lines: []});
+  assert.deepEqual(look(FREE, null, false, null), {checked: false, disabled: false, lines: []});
 });
 
 test('nothing is offered: no toggle, whatever was chosen', () => {
-  assert.equal(look({state: 'absent'}, {runs: 5, seconds: 3}, false, true), null);
+  assert.equal(look({state: 'absent'}, {runs: 5, seconds: 3}, false, 'disabled'), null);
+  assert.equal(look({state: 'absent'}, null, false, 'non-isolated'), null);
 });
 
-test('the Launchpad has the tag: unchecked, and not to be changed here', () => {
-  const shown = look(FREE, null, true, true);
-  assert.equal(shown?.checked, false);
-  assert.equal(shown?.disabled, true);
-  assert.match(String(shown?.lines[0]), /Remove the tag/);
+test('the tag asks: unchecked, and not to be changed here', () => {
+  const shown = look(FREE, null, true, 'disabled');
+  assert.deepEqual([shown?.checked, shown?.disabled], [false, true]);
+  assert.match(String(shown?.lines[0]), /^This run will not be isolated, .* is 'disabled'.*Remove/);
+});
+
+test('the tag says anything else: checked, and not to be changed here, free slot or not', () => {
+  for (const value of ['non-isolated', 'Disabled', ' disabled', 'enabled', 'false', '']) {
+    for (const state of /** @type {const} */ (['free', 'full', 'unknown'])) {
+      const shown = look({state}, {runs: 1, seconds: 3}, false, value);
+      assert.deepEqual([shown?.checked, shown?.disabled], [true, true]);
+      const reason =
+        `Tag dagster/isolation is '${value}'; only 'disabled' asks for a run without its own task.`;
+      assert.deepEqual(shown?.lines, [
+        [`This run will be isolated. ${reason} Remove the tag to choose here.`],
+        ['last run: 3 s'],
+      ]);
+    }
+  }
+});
+
+test('the tag asks, and no slot is free: who holds them', () => {
+  const shown = look({state: 'full', held: 1}, null, false, 'disabled');
+  assert.deepEqual([shown?.checked, shown?.disabled], [true, true]);
+  assert.match(String(shown?.lines[0]), /^No slot is free/);
 });
 
 test('no slot is free: checked, greyed, and who holds them', () => {
@@ -31,7 +52,7 @@ test('no slot is free: checked, greyed, and who holds them', () => {
     {run_id: 'r1', location: 'sales', since},
     {run_id: 'r2', location: 'research', since: new Date().toISOString()},
   ];
-  const shown = look({state: 'full', held: 4, holders}, null, false, false);
+  const shown = look({state: 'full', held: 4, holders}, null, false, null);
   assert.equal(shown?.checked, true);
   assert.equal(shown?.disabled, true);
   const line = shown?.lines[0] ?? [];
@@ -45,12 +66,12 @@ test('no slot is free: checked, greyed, and who holds them', () => {
 
 test('a time that can not be read is left out', () => {
   const holders = [{run_id: 'r1', location: 'sales', since: 'yesterday'}];
-  const shown = look({state: 'full', held: 1, holders}, null, true, false);
+  const shown = look({state: 'full', held: 1, holders}, null, true, null);
   assert.deepEqual(shown?.lines, [['No slot is free: held by ', {run: 'r1'}, ' of sales', '.']]);
 });
 
 test('the table does not answer: checked and greyed', () => {
-  const shown = look({state: 'unknown'}, null, false, true);
+  const shown = look({state: 'unknown'}, null, false, 'disabled');
   assert.deepEqual([shown?.checked, shown?.disabled], [true, true]);
 });
 
@@ -72,7 +93,7 @@ for (const [history, line] of /** @type {const} */ ([
 ])) {
   test(`of ${JSON.stringify(history)} it says "${line}"`, () => {
     assert.equal(pastLine(history), line);
-    const shown = look(FREE, history, true, false);
+    const shown = look(FREE, history, true, null);
     assert.deepEqual(shown?.lines, line ? [[line]] : []);
   });
 }

@@ -7,6 +7,10 @@
 
 const TITLES = new Set(['Launch Run', 'Materialize']);
 
+const SHOWN_KEY = 'isolation: ';
+const FADED = '[style*="opacity: 0.2"]';
+const NOT_DAGSTERS = '[style*="background-blue"]';
+
 /**
  * The button of the open Launchpad. "Materialize" on an asset's page has no explicit role.
  *
@@ -36,13 +40,18 @@ export function place(element, button) {
 }
 
 /**
- * Whether the Launchpad's own tags, which it shows, ask not to be isolated.
+ * What the tag dagster/isolation among the Launchpad's own, which it shows, says. They are those of
+ * the job's definition, then the person's. Of two with that key the person's counts: Dagster fades
+ * the other one. It shows no "dagster/", and tags whose key has none in blue.
  *
  * @param {HTMLElement} button
+ * @returns {string | null} its value; null where there is no such tag
  */
-export function tagged(button) {
+export function isolationTag(button) {
   const launchpad = button.closest('[role="dialog"]') ?? button.ownerDocument;
-  return launchpad.querySelector('[data-tooltip="isolation: disabled"]') !== null;
+  const shown = [...launchpad.querySelectorAll(`[data-tooltip^="${SHOWN_KEY}"]`)];
+  const tag = shown.find((each) => !each.closest(`${FADED}, ${NOT_DAGSTERS}`));
+  return tag?.getAttribute('data-tooltip')?.slice(SHOWN_KEY.length) ?? null;
 }
 
 /** @param {Document} document */

@@ -9,7 +9,14 @@
  */
 
 import {Choices} from './choices.js';
-import {launchButton, launchpadIsOpen, launchpadTabs, place, tabsKey, tagged} from './page.js';
+import {
+  isolationTag,
+  launchButton,
+  launchpadIsOpen,
+  launchpadTabs,
+  place,
+  tabsKey,
+} from './page.js';
 import {watch} from './requests.js';
 import {View, showBanner} from './view.js';
 import {look} from './words.js';
@@ -49,7 +56,12 @@ let scheduled = false;
 let broken = false;
 
 watch(window, {opened: guarded(opened), asks, unknown});
-new MutationObserver(schedule).observe(document.documentElement, {childList: true, subtree: true});
+new MutationObserver(schedule).observe(document.documentElement, {
+  childList: true,
+  subtree: true,
+  // The text of a tag.
+  attributeFilter: ['data-tooltip'],
+});
 for (const event of ['click', 'keydown']) {
   document.addEventListener(event, acted, {capture: true});
 }
@@ -112,7 +124,7 @@ function lookNow(target, slots, button) {
     choices.named(target, first);
     tab = current;
   }
-  return look(slots, history, choices.of(target, tab), tagged(button));
+  return look(slots, history, choices.of(target, tab), isolationTag(button));
 }
 
 /** @param {boolean} isolate */

@@ -27,7 +27,7 @@ export class View {
     this.#input.setAttribute('aria-describedby', 'run-isolation-lines');
     this.#input.addEventListener('change', () => onChoice(this.#input.checked));
     this.#label.append(this.#input, box(), 'Isolate run environment');
-    this.root.append(this.#label, this.#lines);
+    this.root.append(this.#lines, this.#label);
   }
 
   /** @param {Look} look */
@@ -71,7 +71,7 @@ export function showBanner() {
   const close = element('button', {type: 'button'}, 'Dismiss');
   close.addEventListener('click', () => banner.remove());
   banner.append(element('span', {}, UNAVAILABLE), close);
-  document.body.append(banner);
+  document.body.prepend(banner);
 }
 
 /**

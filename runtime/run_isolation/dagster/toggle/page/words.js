@@ -5,21 +5,30 @@
  * @import {History, Look, Part, Slots} from './types.js'
  */
 
+import {TAG} from './requests.js';
+
 /**
  * @param {Slots} slots
  * @param {History | null} history
  * @param {boolean} isolate what the person has chosen here
- * @param {boolean} tagged whether the Launchpad's own tags ask already
+ * @param {string | null} tag what the Launchpad's own tag dagster/isolation says, where it has one
  * @returns {Look | null} null: no toggle
  */
-export function look(slots, history, isolate, tagged) {
+export function look(slots, history, isolate, tag) {
   const past = history ? pastLine(history) : '';
   const lines = past ? [[past]] : [];
+  if (slots.state === 'absent') {
+    return null;
+  }
+  if (tag !== null && tag !== TAG.value) {
+    // Whether a slot is free makes no difference.
+    return {checked: true, disabled: true, lines: [[otherTag(tag)], ...lines]};
+  }
   switch (slots.state) {
     case 'free':
-      return tagged
-        ? {checked: false, disabled: true, lines: [[TAGGED], ...lines]}
-        : {checked: isolate, disabled: false, lines};
+      return tag === null
+        ? {checked: isolate, disabled: false, lines}
+        : {checked: false, disabled: true, lines: [[TAGGED], ...lines]};
     case 'full':
       return {checked: true, disabled: true, lines: [holderLine(slots), ...lines]};
     case 'unknown':
@@ -29,8 +38,23 @@ export function look(slots, history, isolate, tagged) {
   }
 }
 
-const TAGGED = 'Its tag dagster/isolation: disabled asks not to. Remove the tag to choose here.';
+const REMOVE = 'Remove the tag to choose here.';
+const TAGGED =
+  'This run will not be isolated, if nothing stands against it. ' +
+  `Tag ${TAG.key} is '${TAG.value}'. ${REMOVE}`;
 const UNKNOWN = 'Whether a slot is free is not known just now.';
+
+/**
+ * The same as the reason on the run: see `_objection` in policy.py.
+ *
+ * @param {string} value
+ */
+function otherTag(value) {
+  const reason =
+    `Tag ${TAG.key} is '${value}'; ` +
+    `only '${TAG.value}' asks for a run without its own task.`;
+  return `This run will be isolated. ${reason} ${REMOVE}`;
+}
 
 /**
  * @param {Slots} slots
