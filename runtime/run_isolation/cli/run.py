@@ -31,9 +31,13 @@ def command(run_id: str, attempt: int) -> None:
             "This is not an ECS task (no ECS_CONTAINER_METADATA_URI_V4). Isolated runs are started "
             "by RunIsolationLauncher; elsewhere use `dagster job execute`."
         )
+    from run_isolation.dagster.ends.kept import get_keeper
+
+    get_keeper()  # before Dagster is imported: the keeper has no use for it
     from run_isolation.dagster.deployment import Deployment
     from run_isolation.dagster.worker import Worker
 
-    code, what_happened = Worker(Deployment(), run_id, attempt, task.task_arn).work()
+    worker = Worker(Deployment(), run_id, attempt, task.task_arn, owns_process=True)
+    code, what_happened = worker.work()
     click.echo(what_happened, err=True)
     sys.exit(code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import IntEnum
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_rand
 from run_isolation.claims import claim
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.ends.process_end import ProcessEnd, looked_after
 from run_isolation.dagster.home import write_task_home
 from run_isolation.dagster.memory.isolated import measured
 from run_isolation.errors import ClaimLostError, TableError
@@ -60,13 +61,30 @@ class _UnwantedError(Exception):
 
 
 class Worker:
-    """One attempt at one run, in one task."""
+    """One attempt at one run, in one task.
 
-    def __init__(self, deployment: Deployment, run_id: str, attempt: int, task_arn: str) -> None:
+    Args:
+        deployment: The run's.
+        run_id: The run.
+        attempt: Which launch of it has started this task.
+        task_arn: This task.
+        owns_process: Whether this process is there for the run alone: then it does not outlive it.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        run_id: str,
+        attempt: int,
+        task_arn: str,
+        *,
+        owns_process: bool = False,
+    ) -> None:
         self._deployment = deployment
         self._run_id = run_id
         self._attempt = attempt
         self._task_arn = task_arn
+        self._looked_after = looked_after if owns_process else nullcontext
 
     def work(self) -> tuple[Exit, str]:
         """Claims and executes the run.
@@ -143,11 +161,13 @@ class Worker:
                 # What is raised here ends Dagster's execution.
                 raise _UnwantedError
 
-        with measured(self._run_id, instance):
+        end = ProcessEnd(instance.get_ref(), run.run_id, exit_code=Exit.RUN_FAILED)
+        with self._looked_after(end), measured(self._run_id, instance):
             code = body(run.run_id, instance, watch, set_exit_code_on_failure=True)
+            end.exit_code = Exit.DONE if unwanted or code == 0 else Exit.RUN_FAILED
         if unwanted:
             return Exit.DONE, unwanted[0]
-        if code != 0:
+        if end.exit_code is Exit.RUN_FAILED:
             return Exit.RUN_FAILED, f"Run {run.run_id} failed."
         return Exit.DONE, f"Run {run.run_id} is over."
 

@@ -92,7 +92,8 @@ def record(ended: Ended, run: HostedRun, killed: Verdict | None) -> bool:
             return False
         failed = stored.status is DagsterRunStatus.FAILURE
         lost_a_step = failed and killed is not None and _lost_a_step(instance, ended.run_id)
-        verdict = run.verdict or (killed if lost_a_step else None)
+        # 0: its process was ended when the run was over, so that the run did not fail by it.
+        verdict = (run.verdict if ended.exit_code else None) or (killed if lost_a_step else None)
         new = run.usage.as_tags(start_latency(instance, ended.run_id))
         if failed and verdict is not None:
             new |= TAGS

@@ -29,13 +29,14 @@ from dagster._grpc.types import (
 from dagster._serdes import deserialize_value, serialize_value
 
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.ends import run_process
 from run_isolation.dagster.memory.endings import Ended
 from run_isolation.dagster.memory.standing import StandingMemory
 from run_isolation.dagster.seam import replaced
 from run_isolation.dagster.standing.listeners import TwoPortServer
 from run_isolation.dagster.standing.standing_server import DRAINING
 from run_isolation.dagster.standing.ticks import PromptTicks
-from run_isolation.dagster.warm.context import WarmContext, taken
+from run_isolation.dagster.warm.context import taken
 from run_isolation.dagster.warm.start import WarmStart, installed
 from run_isolation.errors import DrainingError
 from run_isolation.hosting import Hosting
@@ -63,23 +64,14 @@ class RunIsolationApiServer(PromptTicks):
         self._memory: StandingMemory | None = None
         super().__init__(*args, **kwargs)
         if warm is not None and warm.context is not None:
-            self._fork_by(warm.context)
             self._manners = warm.manners
+        run_process.make_processes(self, warm.context if warm is not None else None)
         self._memory = StandingMemory(self._pids, self._logger)
         self._identity = ServerIdentity.from_server_id(self._server_id)
         self._deployment = Deployment()
         if self._identity is not None:
             self._hosting = Hosting(
                 self._identity, lambda: self._deployment.slots, self._logger, self._why_draining
-            )
-
-    def _fork_by(self, context: WarmContext) -> None:
-        if hasattr(self, "_mp_ctx"):
-            self._mp_ctx = context  # type: ignore[assignment]
-        else:
-            self._logger.warning(
-                "Runs are spawned, not forked from a warm process: the servicer of this version of "
-                "Dagster has no _mp_ctx."
             )
 
     def serves_at(self, listener: Listener) -> None:
@@ -300,5 +292,6 @@ def _run(
         installed(warm),
         replaced(dagster._grpc.server, "DagsterApiServer", servicer),
         replaced(dagster._grpc.server, "DagsterGrpcServer", server),
+        run_process.installed(),
     ):
         grpc_command.main(options, prog_name="run-isolation code-server")

@@ -7,12 +7,13 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from multiprocessing import popen_fork, popen_spawn_posix, process, reduction
+from multiprocessing import popen_fork, process, reduction
 from multiprocessing import queues as mp_queues
 from multiprocessing.context import BaseContext, set_spawning_popen
 from threading import Lock
 from typing import Any, Final
 
+from run_isolation.dagster.ends import kept
 from run_isolation.dagster.warm import channel
 from run_isolation.dagster.warm.primitives import EventFd, one_way_queue
 
@@ -197,7 +198,7 @@ class WarmContext(BaseContext):
                 return ForkedPopen(process_object, self._control)
             except TemplateGoneError as error:
                 self._lose(str(error))
-        return popen_spawn_posix.Popen(process_object)
+        return kept.spawn(process_object)
 
     def _lose(self, why: str) -> None:
         if not self._lost:

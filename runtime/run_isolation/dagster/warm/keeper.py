@@ -19,14 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from run_isolation.dagster.ends import kept
 from run_isolation.dagster.warm import channel, child, leftovers, linux
 from run_isolation.dagster.warm.children import Children
 
 CANCEL_SECONDS: Final = 120.0
 """For a run that was canceled, as for a task that ECS stops
 (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html)."""
-TERM_SECONDS: Final = 10.0
-"""Between SIGTERM and SIGKILL, for what a run has left behind."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,9 @@ class Patience:
     """How long a keeper waits, in seconds."""
 
     cancel: float = CANCEL_SECONDS
-    term: float = TERM_SECONDS
+    over: float = kept.GRACE_SECONDS + kept.TELL_SECONDS
+    """For the process of a run that is over."""
+    term: float = kept.TERM_SECONDS
 
 
 @dataclass
@@ -51,7 +52,10 @@ class Keeper:
     patience: Patience
     settle: Callable[[], None]
     _steps: dict[int, socket.socket] = field(default_factory=dict)
-    _cancel_deadline: float | None = None
+    _deadline: float | None = None
+    """When the run's process is killed."""
+    _said: int | None = None
+    """The exit code that the run has said when it was over."""
     _exit_code: int | None = None
 
     def keep(self) -> None:
@@ -62,20 +66,24 @@ class Keeper:
         self._directory = tempfile.mkdtemp(prefix="run-")
         self._control, run_control = channel.control_pair()
         self._at_end = mmap.mmap(-1, child.AT_END.size)  # shared with the run
+        self._over, say_over = os.pipe2(os.O_CLOEXEC)
         try:
-            self._run = self._fork(self.request, run_control)
+            self._run = self._fork(self.request, run_control, say_over)
         except OSError as error:
             channel.answer(self.request.channel, error=f"No process for the run: {error}")
             shutil.rmtree(self._directory, ignore_errors=True)
             return
         run_control.close()
+        os.close(say_over)
         channel.answer(self.request.channel, pid=self._run)
         self._watch()
-        self._end(self.patience.term)
+        leftovers.end(self._children, self._reap, self.patience.term, self._is_copy)
         shutil.rmtree(self._directory, ignore_errors=True)
         self._say_ended()
 
-    def _fork(self, request: channel.Request, control: socket.socket | None) -> int:
+    def _fork(
+        self, request: channel.Request, control: socket.socket | None, over: int | None
+    ) -> int:
         keeper = os.getpid()
         pid = os.fork()
         if pid:
@@ -84,6 +92,9 @@ class Keeper:
             linux.die_with_parent(keeper)
             self._children.forget()
             self._control.close()
+            os.close(self._over)
+            if over is not None:
+                kept.kept_by(keeper, over)
             for step in self._steps.values():
                 step.close()
             self.request.channel.close()
@@ -99,7 +110,7 @@ class Keeper:
         [memory_bytes] = child.AT_END.unpack(self._at_end[:])
         channel.answer(
             self.request.channel,
-            exit_code=self._exit_code,
+            exit_code=self._exit_code if self._said is None else self._said,
             cpu_seconds=taken.ru_utime + taken.ru_stime,
             memory_bytes=memory_bytes,
         )
@@ -107,16 +118,18 @@ class Keeper:
     def _watch(self) -> None:
         """Returns when the run's process is over."""
         poll = select.poll()
-        for source in (self.request.channel, self._control, self._children):
+        for source in (self.request.channel, self._control, self._children, self._over):
             poll.register(source, select.POLLIN)
         if self.request.cancel is not None:
             poll.register(self.request.cancel, select.POLLIN)
         while self._exit_code is None:
-            for fd, _ in poll.poll(self._poll_milliseconds()):
+            for fd, _ in poll.poll(kept.milliseconds_to(self._deadline)):
                 if fd != self._children.fileno() and not self._hear(fd):
                     poll.unregister(fd)
             self._reap()
-            if self._cancel_deadline is not None and time.monotonic() > self._cancel_deadline:
+            if self._deadline is not None and time.monotonic() > self._deadline:
+                if self._said is not None:
+                    kept.say_killed(self._run)
                 self._end(0)
 
     def _hear(self, fd: int) -> bool:
@@ -124,15 +137,18 @@ class Keeper:
         if fd == self._control.fileno():
             return self._start_step()
         if fd == self.request.cancel:
-            self._cancel_deadline = time.monotonic() + self.patience.cancel
+            # Dagster sets it at the end of each run, too.
+            self._end_within(self.patience.cancel)
+        elif fd == self._over:
+            self._said = kept.heard_over(fd)
+            self._end_within(self.patience.over)
         else:
             self._end(self.patience.term)  # the server is gone
         return False
 
-    def _poll_milliseconds(self) -> float | None:
-        if self._cancel_deadline is None:
-            return None
-        return max(0.0, self._cancel_deadline - time.monotonic()) * 1000 + 1
+    def _end_within(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        self._deadline = deadline if self._deadline is None else min(self._deadline, deadline)
 
     def _start_step(self) -> bool:
         """Forks what the run asks for; whether it can ask again."""
@@ -140,7 +156,7 @@ class Keeper:
         if request is None:
             return False
         try:
-            pid = self._fork(request, None)
+            pid = self._fork(request, None, None)
         except OSError as error:
             channel.answer(request.channel, error=f"No process for a step: {error}")
             channel.close(request)
@@ -161,3 +177,6 @@ class Keeper:
 
     def _end(self, term_seconds: float) -> None:
         leftovers.end(self._children, self._reap, term_seconds)
+
+    def _is_copy(self, pid: int) -> bool:
+        return pid not in self._steps and linux.is_copy(pid)

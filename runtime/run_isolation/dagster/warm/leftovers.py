@@ -28,40 +28,55 @@ _MOST_OF_A_CPU: Final = 0.05
 _NICEST: Final = 19
 
 
-def end(children: Children, reap: Callable[[], None], term_seconds: float) -> None:
+def end(
+    children: Children,
+    reap: Callable[[], None],
+    term_seconds: float,
+    is_copy: Callable[[int], bool] = lambda _: False,
+) -> None:
     """Ends every descendant, and returns when they are gone.
 
     Args:
         children: Of this process.
         reap: Reaps them.
         term_seconds: Between SIGTERM and SIGKILL; 0 kills at once.
+        is_copy: Which of them are killed at once: copies of the run's process execute its code, and
+            what they do at SIGTERM is for the run to do.
     """
     if not children.any():
         return
     os.setpriority(os.PRIO_PROCESS, 0, _NICEST)
+    _stop_all(is_copy)
+    _kill_all(children, reap, is_copy)
     if term_seconds > 0:
         _signal(linux.descendants(os.getpid()), signal.SIGTERM)
         # One that is stopped gets no SIGTERM.
         _signal(linux.descendants(os.getpid()), signal.SIGCONT)
         _wait(children, reap, term_seconds)
-    _stop_all()
-    _kill_all(children, reap)
+    _stop_all(_any)
+    _kill_all(children, reap, _any)
     _wait(children, reap, _DEAD_SECONDS)
 
 
-def _kill_all(children: Children, reap: Callable[[], None]) -> None:
+def _kill_all(children: Children, reap: Callable[[], None], wanted: Callable[[int], bool]) -> None:
     killed: set[int] = set()
-    while batch := [p for p in linux.descendants(os.getpid()) if p not in killed][:_AT_ONCE]:
+    while batch := [
+        pid for pid in linux.descendants(os.getpid()) if pid not in killed and wanted(pid)
+    ][:_AT_ONCE]:
         _signal(batch, signal.SIGKILL)
         killed.update(batch)
         _wait(children, reap, _BATCH_SECONDS, killed)
 
 
-def _stop_all() -> None:
+def _any(_: int) -> bool:
+    return True
+
+
+def _stop_all(wanted: Callable[[int], bool]) -> None:
     """Stops them first, as one that is killed may have started another in the meantime."""
     stopped: set[int] = set()
     for _ in range(_ROUNDS):
-        found = set(linux.descendants(os.getpid()))
+        found = set(filter(wanted, linux.descendants(os.getpid())))
         if found <= stopped:
             return
         _signal(found - stopped, signal.SIGSTOP)

@@ -14,6 +14,9 @@ _SET_PDEATHSIG: Final = 1
 _SET_NAME: Final = 15
 _SET_CHILD_SUBREAPER: Final = 36
 
+_FORKED_ONLY: Final = 0x40
+"""PF_FORKNOEXEC of include/linux/sched.h: forked, and has executed no program since."""
+
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _PROC: Final = Path("/proc")
 
@@ -53,21 +56,61 @@ def descendants(ancestor: int) -> list[int]:
     return found
 
 
+def only_child(parent: int, child: int) -> bool:
+    """Whether a process of one thread has no other children than this one; False in doubt.
+
+    Tells what ``children`` does from one file, which not every kernel has (CONFIG_PROC_CHILDREN).
+    """
+    try:
+        return (_PROC / f"{parent}/task/{parent}/children").read_text().split() == [str(child)]
+    except OSError:
+        return False
+
+
+def is_copy(pid: int) -> bool:
+    """Whether a process is a fork of this one, or of the same one, with no program executed since.
+
+    Where its stack begins is drawn by lot for each program, and the same in its forks. The kernel
+    tells it of processes of the same user (PTRACE_MODE_READ_FSCREDS, proc_pid_stat(5)).
+    """
+    its, own = _stat(pid), _stat(os.getpid())
+    if its is None or own is None or not int(its[6]) & _FORKED_ONLY:
+        return False
+    return its[25] == own[25] != b"0"
+
+
+def is_over(pid: int) -> bool:
+    """Whether a process has ended; its parent may not know yet."""
+    stat = _stat(pid)
+    return stat is None or stat[0] in (b"Z", b"X")
+
+
+def command(pid: int) -> str:
+    """The command line of a process; its name where that is all there is."""
+    try:
+        words = (_PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        name = (_PROC / str(pid) / "comm").read_text().strip()
+    except OSError:
+        return "?"
+    return b" ".join(words).decode(errors="replace") or name
+
+
 def _families() -> defaultdict[int, list[int]]:
     families: defaultdict[int, list[int]] = defaultdict(list)
     for entry in os.scandir(_PROC):
         if entry.name.isdigit():
-            parent = _parent(Path(entry.path, "stat"))
-            if parent is not None:
-                families[parent].append(int(entry.name))
+            stat = _stat(int(entry.name))
+            if stat is not None:
+                families[int(stat[1])].append(int(entry.name))
     return families
 
 
-def _parent(stat: Path) -> int | None:
-    # The name, in brackets, may have blanks and brackets in it: proc_pid_stat(5).
+def _stat(pid: int) -> list[bytes] | None:
+    """Fields of proc_pid_stat(5) from the third one, ``state``; None of one that is gone."""
+    # The name, in brackets, may have blanks and brackets in it.
     try:
-        return int(stat.read_bytes().rpartition(b")")[2].split()[1])
-    except (OSError, IndexError):
+        return (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split() or None
+    except OSError:
         return None
 
 

@@ -17,6 +17,7 @@ Run config of every job, all of it optional:
           exit_code: 0                   # ends the process at once with this code
           fail: true                     # ends with an exception
           append_to: /path/ledger        # gets a line when the op begins, and when it has ended
+          leave: [thread, copy]          # what it leaves behind, see leave.py
 """
 
 import os
@@ -43,7 +44,9 @@ from dagster import (
     schedule,
     sensor,
 )
+from pydantic import Field
 
+from .leave import LEAVE, LEDGER
 from .place import CODE_VERSION, Place
 
 # Asks for a non-isolated run (dagster._core.storage.tags.RUN_ISOLATION_TAG).
@@ -70,6 +73,7 @@ class Work(Config):
         fail: Whether to end with an exception.
         append_to: File that gets a line when the op begins, and another one when it has ended;
             none when empty.
+        leave: What it leaves behind: names of functions in leave.py.
     """
 
     report_to: str = ""
@@ -81,6 +85,7 @@ class Work(Config):
     exit_code: int = -1
     fail: bool = False
     append_to: str = ""
+    leave: list[str] = Field(default_factory=list)
 
     def do(self, run_id: str, log: DagsterLogManager) -> Place:
         """Do what the config says; return where it was done."""
@@ -93,6 +98,11 @@ class Work(Config):
         self._append("began", run_id)
         if self.report_to:
             _write_at_once(Path(self.report_to), place.as_json())
+        os.environ[LEDGER] = self.append_to
+        for name in self.leave:
+            LEAVE[name]()
+        if self.leave:
+            self._append("left", run_id)
         if self.wait_for:
             _wait_for(Path(self.wait_for))
         taken = _take(self.take_mib)

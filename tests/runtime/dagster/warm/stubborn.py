@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from run_isolation.dagster.ends import kept
 from run_isolation.dagster.warm import template
 from run_isolation.dagster.warm.context import WarmContext, taken
 from run_isolation.dagster.warm.keeper import Patience
@@ -45,6 +46,13 @@ def leaves_stopped_child(queue: Any, event: Any) -> None:
     sys.exit(3)
 
 
+def is_over_and_stays(queue: Any, event: Any) -> None:
+    assert kept.keeper is not None
+    kept.keeper.say_over(0)
+    queue.put(None)
+    time.sleep(600)
+
+
 def registers_exit(queue: Any, event: Any) -> None:
     atexit.register((ROOT / "own").touch)
     queue.put(None)
@@ -71,7 +79,7 @@ def takes(queue: Any, event: Any) -> None:
 def main(work: str, seconds: float, output: Path) -> None:
     """Has the template make the process, cancels it, and writes down what became of it."""
     atexit.register((ROOT / "template").touch)
-    control = template.fork(lambda: None, Patience(cancel=seconds, term=seconds))
+    control = template.fork(lambda: None, Patience(cancel=seconds, over=seconds, term=seconds))
     context = WarmContext(control, lambda why: sys.exit(f"The template is gone: {why}"))
     queue, event = context.Queue(), context.Event()
     process = context.Process(target=globals()[work], args=(queue, event))

@@ -40,11 +40,12 @@ def test_without_its_template_a_server_spawns_and_says_so(
         assert template is not None
         template.kill()
         eventually(lambda: "The template of warm starts is gone" in server.said())
-        run = server.start(report_to=str(tmp_path / "2"))
-        assert report(tmp_path / "2")["ppid"] == server.process.pid
-        assert server.ended(run).status is DagsterRunStatus.SUCCESS
+        run = server.start(report_to=str(tmp_path / "2"), wait_for=str(tmp_path / "go"))
+        keeper = psutil.Process(report(tmp_path / "2")["ppid"])
+        assert keeper.ppid() == server.process.pid
         # The one that it had forked goes on.
         (tmp_path / "go").touch()
+        assert server.ended(run).status is DagsterRunStatus.SUCCESS
         assert server.ended(running).status is DagsterRunStatus.SUCCESS
 
 
@@ -58,8 +59,11 @@ def test_code_that_a_fork_would_break_is_named_and_runs_are_spawned(
         assert server.template() is None
         assert "a thread (stays)" in server.said()
         assert "warmStart: false" in server.said()
-        run = server.start(report_to=str(tmp_path / "r"))
-        assert report(tmp_path / "r")["ppid"] == server.process.pid
+        go = tmp_path / "go"
+        run = server.start(report_to=str(tmp_path / "r"), wait_for=str(go))
+        keeper = psutil.Process(report(tmp_path / "r")["ppid"])
+        assert keeper.ppid() == server.process.pid
+        go.touch()
         assert server.ended(run).status is DagsterRunStatus.SUCCESS
 
 

@@ -16,7 +16,7 @@ from tests.runtime.dagster.warm.stubborn import BURNT_SECONDS
 
 HERE = Path(__file__).parent
 SECONDS = 0.5
-"""Instead of 120 and of 10."""
+"""Instead of 120, 10 and 5."""
 
 
 def outcome(directory: Path, work: str) -> dict[str, Any]:
@@ -35,6 +35,14 @@ def test_a_canceled_process_that_does_not_end_is_killed(tmp_path: Path) -> None:
     found = outcome(tmp_path, "ignores_cancel")
     assert found["exit_code"] == -9
     assert found["seconds"] >= SECONDS
+
+
+def test_a_process_that_stays_when_its_run_is_over_is_killed_and_did_not_fail(
+    tmp_path: Path,
+) -> None:
+    found = outcome(tmp_path, "is_over_and_stays")
+    assert found["exit_code"] == 0
+    assert SECONDS <= found["seconds"] < 60
 
 
 @pytest.mark.parametrize("work", ["leaves_stubborn_child", "leaves_stopped_child"])

@@ -1,0 +1,143 @@
+"""The end of a run's process: within bounds, whatever is left in it, and told on the run."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing import util
+from typing import Any, Final
+
+import dagster._core.executor.child_process_executor as child_processes
+from dagster import DagsterInstance
+from dagster._core.instance.ref import InstanceRef
+
+from run_isolation.dagster.ends import copies, kept
+from run_isolation.dagster.ends.leavings import Leavings
+from run_isolation.dagster.seam import SeamError
+
+_log: Final = logging.getLogger("run_isolation.ends")
+
+
+@dataclass
+class ProcessEnd:
+    """The end of this process, which executes a run or a step of it.
+
+    Attributes:
+        exit_code: Of the process, if it has to be ended.
+    """
+
+    instance: InstanceRef
+    run_id: str
+    step: str | None = None
+    delivered: Callable[[], None] = lambda: None
+    """Returns when all that the process has said has reached its parent."""
+    exit_code: int = 1
+    _pid: int = field(default_factory=os.getpid)
+    _told: bool = False
+    _telling: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self) -> None:
+        """Before user code is executed."""
+        with suppress(SeamError):
+            copies.guard(self.run_id)
+        if self.step is None:
+            with suppress(SeamError):
+                _look_after_steps()
+            # What is registered first is called last.
+            atexit.register(self._at_exit)
+
+    def over(self) -> None:
+        """Dagster is done with the run, or the step. Returns at once."""
+        if os.getpid() != self._pid:
+            return
+        if self.step is None and kept.keeper is not None:
+            kept.keeper.say_over(self.exit_code)
+        # Where there can be no thread, there is the keeper.
+        with suppress(RuntimeError):
+            threading.Thread(target=self._end, name="process-end", daemon=True).start()
+
+    def _end(self) -> None:
+        """Ends this process when it has had its time."""
+        time.sleep(kept.GRACE_SECONDS)
+        try:
+            self._tell(Leavings.found(self._keeper(), hangs=True))
+            self.delivered()
+            for child in multiprocessing.active_children():
+                child.kill()
+        finally:
+            os._exit(self.exit_code)
+
+    def _at_exit(self) -> None:
+        """All exit handlers of user code are done. What is still there outlives the process."""
+        if os.getpid() == self._pid:
+            # Where it is still to come: it ends, or waits for, what is no leftover.
+            util._exit_function()  # type: ignore[attr-defined]
+            self._tell(Leavings.found(self._keeper(), hangs=False))
+
+    def _keeper(self) -> int | None:
+        return kept.keeper.pid if kept.keeper is not None and self.step is None else None
+
+    def _tell(self, left: Leavings) -> None:
+        """Says it on the run, once."""
+        with self._telling:
+            if self._told or not left:
+                return
+            self._told = True
+            whose = "this run" if self.step is None else f"step {self.step}"
+            try:
+                with DagsterInstance.from_ref(self.instance) as instance:
+                    if run := instance.get_run_by_id(self.run_id):
+                        instance.report_engine_event(left.told(whose), run, step_key=self.step)
+            except Exception:
+                _log.exception("Not said on run %s: %s", self.run_id, left.told(whose))
+
+
+@contextmanager
+def looked_after(end: ProcessEnd) -> Iterator[ProcessEnd]:
+    """Around what Dagster does in this process."""
+    end.begin()
+    try:
+        yield end
+    finally:
+        end.over()
+
+
+def execute_step(event_queue: Any, command: Any) -> None:
+    """What the process of a step executes, where the executor is Dagster's multiprocess."""
+
+    def delivered() -> None:
+        event_queue.close()
+        event_queue.join_thread()
+
+    try:
+        end = ProcessEnd(
+            command.instance_ref, command.dagster_run.run_id, command.step_key, delivered
+        )
+    except AttributeError:  # another command than that of MultiprocessExecutor
+        _execute_command(event_queue, command)
+        return
+    with looked_after(end):
+        _execute_command(event_queue, command)
+        end.exit_code = 0
+
+
+_NAME: Final = "_execute_command_in_child_process"
+_execute_command: Final[Any] = getattr(child_processes, _NAME, None)
+
+
+def _look_after_steps() -> None:
+    """Lets this process start steps by ``execute_step``.
+
+    Raises:
+        SeamError: This version of Dagster is not built as we know it.
+    """
+    if _execute_command is None:
+        raise SeamError(f"{child_processes.__name__} has no {_NAME}.")
+    setattr(child_processes, _NAME, execute_step)

@@ -1,0 +1,92 @@
+"""A process with a keeper, as the isolated run's: ``ending.py <work>``. It prints its id."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from run_isolation.dagster.ends import kept
+
+SECONDS = 600
+GRACE_SECONDS = 0.3
+"""For each of the three things that a keeper waits for, in the place of 5."""
+
+
+def say(*pids: int) -> None:
+    print(os.getpid(), *pids, flush=True)
+
+
+def over(exit_code: int) -> None:
+    assert kept.keeper is not None
+    kept.keeper.say_over(exit_code)
+
+
+def ends() -> None:
+    say()
+    sys.exit(7)
+
+
+def is_killed() -> None:
+    say()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def is_killed_after_its_end() -> None:
+    say()
+    over(0)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def waits_for_a_signal() -> None:
+    def stop(*_: object) -> None:
+        sys.exit(5)
+
+    signal.signal(signal.SIGTERM, stop)
+    say()
+    time.sleep(SECONDS)
+
+
+def holds_the_lock() -> None:
+    """No thread of Python gets to run any more."""
+    over(4)
+    say()
+    ctypes.PyDLL(None).sleep(SECONDS)
+
+
+def leaves_what_it_started() -> None:
+    """A copy, and a program that is deaf to SIGTERM, has lost its parent and left the session."""
+    reads, writes = os.pipe()
+    script = f"trap '' TERM; echo $$ >&{writes}; while :; do sleep {SECONDS}; done"
+    middle = os.fork()
+    if middle == 0:
+        subprocess.Popen(["sh", "-c", script], start_new_session=True, pass_fds=[writes])
+        os._exit(0)
+    os.waitpid(middle, 0)
+    program = int(os.read(reads, 100))
+    copy = os.fork()
+    if copy == 0:
+        signal.signal(signal.SIGTERM, lambda *_: os.write(writes, b"handled"))
+        time.sleep(SECONDS)
+    atexit.register(say, program, copy)
+    over(0)
+
+
+WORK: dict[str, Callable[[], None]] = {
+    each.__name__: each
+    for each in (
+        *(ends, is_killed, is_killed_after_its_end, waits_for_a_signal, holds_the_lock),
+        leaves_what_it_started,
+    )
+}
+
+if __name__ == "__main__":
+    for name in ("GRACE_SECONDS", "TELL_SECONDS", "TERM_SECONDS"):
+        setattr(kept, name, GRACE_SECONDS)
+    kept.get_keeper()
+    WORK[sys.argv[1]]()
