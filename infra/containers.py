@@ -69,12 +69,14 @@ def _container(deployment: Deployment, location: str, kind: Kind) -> dict[str, A
         "RUN_ISOLATION_LOCATION": location,
         "RUN_ISOLATION_MANIFEST": deployment.manifest_parameter,
     }
+    if kind is Kind.STANDING and config.working_directory is not None:
+        environment["RUN_ISOLATION_WORKING_DIRECTORY"] = config.working_directory
     if kind is Kind.STANDING and deployment.compute_logs_bucket is not None:
         environment["RUN_ISOLATION_COMPUTE_LOGS_BUCKET"] = deployment.compute_logs_bucket
     secrets = dict(config.secrets)
     if deployment.config.instance.database_url_secret_arn:
         secrets["RUN_ISOLATION_DATABASE_URL"] = deployment.config.instance.database_url_secret_arn
-    return {
+    container = {
         "name": CONTAINER,
         "image": config.image,
         "essential": True,
@@ -102,6 +104,11 @@ def _container(deployment: Deployment, location: str, kind: Kind) -> dict[str, A
         "systemControls": [],
         "volumesFrom": [],
     }
+    if config.working_directory is not None:
+        # Of all processes of the task, and what Dagster puts on Python's path where nobody tells
+        # it otherwise. An empty one is not what ECS returns.
+        container["workingDirectory"] = config.working_directory
+    return container
 
 
 def _code_server(deployment: Deployment, location: str, isolated_revision: str) -> list[str]:
@@ -110,8 +117,6 @@ def _code_server(deployment: Deployment, location: str, isolated_revision: str) 
     command = ["run-isolation", "code-server", *ports, *config.target]
     if config.attribute is not None:
         command += ["--attribute", config.attribute]
-    if config.working_directory is not None:
-        command += ["--working-directory", config.working_directory]
     if not config.warm_start:
         command += ["--no-warm-start"]
     context = _json({"run_isolation": {"task_definition": isolated_revision}})

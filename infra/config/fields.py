@@ -111,6 +111,12 @@ PythonFile = Annotated[
     str, _shaped(r"\S.*\.py", "the path of a .py file in the image", lambda v: f"{v.strip()}.py")
 ]
 Path = Annotated[str, _shaped(r"\S.*", "the path of a directory")]
+ImageDirectory = Annotated[
+    str,
+    # https://github.com/opencontainers/runtime-spec/blob/main/config.md#process: a relative path
+    # passes RegisterTaskDefinition, and then no container starts.
+    _shaped(r"/.*", "the absolute path of a directory in the image, like /app", str.strip),
+]
 SecretArn = Annotated[
     str,
     # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Secret.html

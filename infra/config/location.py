@@ -14,8 +14,8 @@ from infra.config.fields import (
     Attribute,
     EnvName,
     Image,
+    ImageDirectory,
     Module,
-    Path,
     PolicyArn,
     PythonFile,
     SecretArn,
@@ -116,7 +116,7 @@ class CodeLocation(Part):
     package: Module | None = None
     autoload_defs_module: Module | None = None
     attribute: Attribute | None = None
-    working_directory: Path | None = None
+    working_directory: ImageDirectory | None = None
     env: dict[EnvName, str] = Field(default_factory=dict)
     secrets: dict[EnvName, SecretArn] = Field(default_factory=dict)
     architecture: Annotated[Architecture, BeforeValidator(_architecture)] = "X86_64"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from localaws.ecs import health, secrets
 from localaws.ecs.cgroups import Group
@@ -58,7 +60,7 @@ class RunningContainer:
             directory = self._host.images.directory(spec.image)
         except ImageNotFoundError as error:
             raise StartError(f"CannotPullContainerError: {error}", self.container) from error
-        self._cwd = directory / spec.working_directory.lstrip("/")
+        self._cwd = self._working_directory(directory)
         region, account_id = self._task.placement.region, self._host.account_id
         try:
             hidden = secrets.resolve(spec.secrets, account_id, region)
@@ -126,6 +128,22 @@ class RunningContainer:
             on_output=on_output,
             on_exit=on_exit,
         )
+
+    def _working_directory(self, image: Path) -> Path:
+        """The directory of the command; the image's own is its root and its WORKDIR.
+
+        A container runtime makes a missing one, which here would write into the image
+        (https://github.com/opencontainers/runc/blob/main/libcontainer/rootfs_linux.go).
+        """
+        given = self.container.spec.working_directory
+        if given and not given.startswith("/"):
+            problem = f'cwd "{given}" must be an absolute path'
+            raise StartError(f"CannotStartContainerError: {problem}", self.container)
+        directory = image / os.path.normpath(f"/{given}").lstrip("/")
+        if not directory.is_dir():
+            problem = f"workingDirectory {given}: there is no directory {directory}"
+            raise StartError(f"CannotStartContainerError: {problem}", self.container)
+        return directory
 
     def _check_program(self) -> None:
         argv = self.container.spec.argv

@@ -40,7 +40,12 @@ STANDING = {"cpu": 1024, "memory": 2048}
 LOCATIONS: Mapping[str, Any] = {
     PROBE: {**probe("1"), "standing": STANDING},
     # Without the assets: Dagster wants each of them in one code location only.
-    OTHER: {**probe("1"), "standing": STANDING, "module": "probe.jobs"},
+    OTHER: {
+        **probe("1"),
+        "standing": STANDING,
+        "module": "probe.jobs",
+        "workingDirectory": "/files",
+    },
 }
 
 ON: Mapping[str, Any] = {"enabled": True}

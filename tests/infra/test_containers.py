@@ -87,15 +87,18 @@ def test_standing_container() -> None:
 def test_every_key_of_a_location_reaches_both_containers() -> None:
     assert standing("research_lab")["command"][2:-4] == [
         *("--port", "4000", "--control-port", "4001", "--python-file", "research/defs.py"),
-        *("--attribute", "defs", "--working-directory", "/srv", "--no-warm-start"),
+        *("--attribute", "defs", "--no-warm-start"),
     ]
     kinds = {"standing": standing("research_lab"), "isolated": isolated("research_lab")}
     for kind, container in kinds.items():
         assert [one["name"] for one in container["environment"]] == [
             *("AWS_REGION", "COLOR", "DAGSTER_CURRENT_IMAGE"),
             *(["RUN_ISOLATION_COMPUTE_LOGS_BUCKET"] if kind == "standing" else []),
-            *("RUN_ISOLATION_LOCATION", "RUN_ISOLATION_MANIFEST", "ZONE"),
+            *("RUN_ISOLATION_LOCATION", "RUN_ISOLATION_MANIFEST"),
+            *(["RUN_ISOLATION_WORKING_DIRECTORY"] if kind == "standing" else []),
+            "ZONE",
         ]
+        assert container["workingDirectory"] == "/srv"
         assert container["secrets"] == [
             {"name": "RUN_ISOLATION_DATABASE_URL", "valueFrom": DATABASE},
             {"name": "TOKEN", "valueFrom": f"{TOKEN}:key::"},

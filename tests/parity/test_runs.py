@@ -33,6 +33,7 @@ CASES: Final[list[tuple[str, str, dict[str, Any]]]] = [
     ("probe", "work_job", WORK),
     ("probe", "steps_job", {}),
     ("probe", "steps_job", WORK),
+    ("probe", "steps_job", {"ops": {"work": {"config": {"read_file": "files/rows.txt"}}}}),
     ("probe", "steps_job", {"execution": {"config": {"in_process": {}}}}),
     (
         "probe",

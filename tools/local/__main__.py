@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 import click
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from tools.local.account import running_account
@@ -15,25 +17,27 @@ from tools.local.errors import ExitCode
 from tools.local.files import LocalFiles
 from tools.local.processes import Processes
 from tools.local.report import print_report
+from tools.local.sweeper import swept
 from tools.local.up import bring_up, stop_all
 
 FILES = LocalFiles()
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Only one `make up` or `make down` at a time."""
+def _alone() -> Iterator[BinaryIO]:
+    """Only one `make up` or `make down` at a time. Yields the locked file."""
     FILES.directory.mkdir(exist_ok=True)
-    try:
-        with FileLock(FILES.lock, timeout=0):
-            yield
-    except Timeout:
-        click.echo(
-            f"Another `make up` or `make down` runs in this checkout (it holds {FILES.lock}). "
-            "Wait for it or end it.",
-            err=True,
-        )
-        sys.exit(ExitCode.BUSY)
+    with FILES.lock.open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            click.echo(
+                f"Another `make up` or `make down` runs in this checkout, or was killed and is "
+                f"cleaned up after ({FILES.lock} is locked). Wait for it, or end it.",
+                err=True,
+            )
+            sys.exit(ExitCode.BUSY)
+        yield lock
 
 
 @click.group()
@@ -45,8 +49,14 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def up(as_json: bool) -> None:
     """Provision the stack `local`, start Dagster, and launch runs of both kinds."""
-    with _alone():
-        report = bring_up(FILES, Console(stderr=True))
+    console = Console(stderr=True)
+
+    def say(sentence: str) -> None:
+        console.show_cursor(True)
+        console.print(f"\n{sentence}", markup=False, highlight=False)
+
+    with _alone() as lock, swept(lock, say):
+        report = bring_up(FILES, console)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:
@@ -72,7 +82,7 @@ def env() -> None:
     if running_account(FILES, Processes(FILES.processes)) is None or not FILES.environment.exists():
         click.echo("The local deployment is not up. Start it: make up", err=True)
         sys.exit(ExitCode.NOT_RUNNING)
-    click.echo(f"source {FILES.environment}")
+    click.echo(f"source {shlex.quote(str(FILES.environment))}")
 
 
 if __name__ == "__main__":

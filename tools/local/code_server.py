@@ -25,6 +25,8 @@ class Served(BaseModel):
     jobs: list[str]
     sensors: list[str]
     schedules: list[str]
+    repositories: dict[str, list[str]]
+    """The jobs of each repository; there is one, unless the code defines several."""
 
 
 class NotServingError(Exception):
@@ -65,13 +67,15 @@ def ask(location: str, host: str, port: int) -> Served:
 
 
 def _listing(repositories: Iterable[RemoteRepository]) -> Served:
-    served = Served(assets=[], jobs=[], sensors=[], schedules=[])
+    served = Served(assets=[], jobs=[], sensors=[], schedules=[], repositories={})
     for repository in repositories:
         assets = repository.get_asset_node_snaps()
         served.assets += [asset.asset_key.to_user_string() for asset in assets]
         # Dagster makes a job of its own for materializing assets by hand.
-        jobs = [job.name for job in repository.get_all_jobs()]
-        served.jobs += [job for job in jobs if not job.startswith("__")]
+        names = [job.name for job in repository.get_all_jobs()]
+        jobs = [name for name in names if not name.startswith("__")]
+        served.jobs += jobs
+        served.repositories[repository.name] = jobs
         served.sensors += [sensor.name for sensor in repository.get_sensors()]
         served.schedules += [schedule.name for schedule in repository.get_schedules()]
     return served

@@ -75,7 +75,7 @@ def ensure_control_plane(
         WEBSERVER: [str(COMMAND), WEBSERVER, "-h", LOOPBACK, "-p", str(plane.port)],
         DAEMON: [str(COMMAND), DAEMON],
     }
-    with working(console, "Starting Dagster's webserver and daemon"):
+    with working(console, "Starting Dagster's webserver and daemon") as show:
         # Dagster makes the tables where they are missing; two processes at once trip over it.
         plane.instance().dispose()
         for name, command in commands.items():
@@ -88,6 +88,7 @@ def ensure_control_plane(
                     environment=environment,
                 )
         for name in commands:
+            show(f"waits for the {name}")
             _wait_until_working(name, plane, files, processes)
     return plane
 
@@ -115,9 +116,20 @@ def _write_home(files: LocalFiles, environment: Mapping[str, str]) -> bool:
         # A trial on one machine tells nobody.
         config.write_text("telemetry: {enabled: false}\n")
     before = _contents(files.dagster_home)
-    done = subprocess.run(
-        [str(COMMAND), "dagster-home"], env=environment, capture_output=True, text=True, check=False
-    )
+    try:
+        done = subprocess.run(
+            [str(COMMAND), "dagster-home"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise StepError(
+            f"`run-isolation dagster-home`, which reads the manifest, did not end in {PATIENCE:g} "
+            "s. Start afresh: `make down`, then `make up`."
+        ) from error
     if done.returncode != 0:
         raise StepError(f"`run-isolation dagster-home` says: {done.stderr.strip()}")
     return before != _contents(files.dagster_home)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from run_isolation.slots import Slots
 from tools.local.control_plane import ControlPlane
 from tools.local.errors import StepError
 from tools.local.results import Launched
+from tools.local.standing import Standing
 from tools.progress import working
 
 NON_ISOLATED: Mapping[str, str] = {tags.ISOLATION: tags.DISABLED}
@@ -90,22 +91,53 @@ LAST = Ask(
 )
 
 
-def launch_all(plane: ControlPlane, slots: Slots, console: Console) -> list[tuple[Ask, Launched]]:
+def why_none(standing: Sequence[Standing]) -> str | None:
+    """Why nothing can be launched, as a sentence; None where all jobs are there."""
+    jobs = {one.location: one.serves.jobs for one in standing}
+    for ask in (FIRST, DENIED, *MEANWHILE, LAST):
+        if ask.location not in jobs:
+            return f"the stack has no code location {ask.location}, whose jobs are launched here"
+        if ask.job not in jobs[ask.location]:
+            return f"code location {ask.location} has no job {ask.job}, which is launched here"
+    return None
+
+
+def repository(standing: Sequence[Standing], ask: Ask) -> str:
+    """The repository that the job is in. Other code locations may have one of the same name.
+
+    Raises:
+        StepError: it is in several.
+    """
+    [serves] = [one.serves for one in standing if one.location == ask.location]
+    found = [name for name, jobs in serves.repositories.items() if ask.job in jobs]
+    if len(found) != 1:
+        raise StepError(
+            f"code location {ask.location} has the job {ask.job} in the repositories "
+            f"{' and '.join(found)}, so it is not clear which one to launch. Leave it in one of "
+            "them, or launch it yourself at Dagster's page, which runs."
+        )
+    return found[0]
+
+
+def launch_all(
+    plane: ControlPlane, slots: Slots, standing: Sequence[Standing], console: Console
+) -> list[tuple[Ask, Launched]]:
     """Launch the runs through the page's API and wait until they have ended.
 
     Raises:
-        StepError: a launch was refused, a run did not end in time, or another one kept the slot.
+        StepError: a launch was refused or is ambiguous, a run did not end in time, or another one
+            kept the slot.
     """
     with working(console, "Runs of both kinds") as show, plane.instance() as instance:
         wait_for_free_slots(slots, show)
         deadline = time.monotonic() + PATIENCE
-        first = _launch(plane, FIRST)
+        first = _launch(plane, standing, FIRST)
         denied = replace(DENIED, because=DENIED.because.format(holder=first.run_id))
-        pending = [first, *(_launch(plane, ask) for ask in (denied, *MEANWHILE))]
+        pending = [first, *(_launch(plane, standing, ask) for ask in (denied, *MEANWHILE))]
         _wait(instance, [first], deadline, show)
         # A slot is free when the run's process is gone, a moment after the run's end.
         wait_for_free_slots(slots, show)
-        pending.append(_launch(plane, LAST))
+        pending.append(_launch(plane, standing, LAST))
         _wait(instance, pending, deadline, show)
         return [(run.ask, _look(instance, run)) for run in pending]
 
@@ -146,12 +178,14 @@ class _Pending:
     """Seconds since the epoch."""
 
 
-def _launch(plane: ControlPlane, ask: Ask) -> _Pending:
+def _launch(plane: ControlPlane, standing: Sequence[Standing], ask: Ask) -> _Pending:
+    name = repository(standing, ask)
     launched_at = time.time()
     try:
         run_id = plane.client().submit_job_execution(
             ask.job,
             repository_location_name=ask.location,
+            repository_name=name,
             run_config=dict(ask.config),
             tags=dict(ask.run_tags),
         )

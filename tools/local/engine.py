@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import shlex
+import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TextIO
 
+import psutil
 from pulumi import automation
-from pulumi.automation.events import DiagnosticEvent, EngineEvent, OpType
+from pulumi.automation.events import DiagnosticEvent, EngineEvent, OpType, StepEventMetadata
 from rich.console import Console
 
 from tools.local.errors import StepError
 from tools.local.files import CHECKOUT, LocalFiles
+from tools.local.processes import end
 from tools.progress import working
 from tools.pulumi_cli import PulumiCli
 
 STACK = "local"
+SILENCE = 420.0
+"""Seconds without any event of the engine. A container has 360 until ECS calls it unhealthy
+(infra/containers.py); while 40 code locations come up, one of them is healthy again and again."""
+SHOW_SECONDS = 1.0
+END_PATIENCE = 15.0
+"""Seconds that the engine may take to finish what it has begun."""
 _QUIET = {OpType.SAME, OpType.READ, OpType.REFRESH}
 _DONE = {
     OpType.CREATE: "created",
@@ -28,28 +43,49 @@ _DONE = {
 }
 
 
+_AWAITS = {
+    "aws:ecs/service:Service": "until a container is healthy",
+    "aws:dynamodb/tableItem:TableItem": "until the slot table has the limit",
+}
+"""What the hooks of a resource wait for, by its type: infra/hooks.py."""
+_SHOWN = 3
+"""So many of the things that it waits for are named; those that take longest."""
+
+
 @dataclass
 class Watcher:
     """Turns the engine's events into progress, counts and errors."""
 
-    show: Callable[[str], None]
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
+    heard_at: float = field(default_factory=time.monotonic)
+    """When the last event came; of the clock that stands for seconds of this process."""
+    _begun: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """What is begun and not done, by URN, and since when."""
 
     def __call__(self, event: EngineEvent) -> None:
         """Take one event."""
+        self.heard_at = time.monotonic()
         if step := event.resource_pre_event:
-            if step.metadata.op not in _QUIET:
-                self.show(f"{self.summary()}; {step.metadata.op.value} {_name(step.metadata.urn)}")
+            # Components have no provider, and no event of their own when they are done.
+            if step.metadata.op not in _QUIET and step.metadata.provider:
+                self._begun[step.metadata.urn] = (_step(step.metadata), self.heard_at)
         elif result := event.res_outputs_event:
+            self._begun.pop(result.metadata.urn, None)
             if done := _DONE.get(result.metadata.op):
                 self.counts[done] += 1
+        elif failure := event.res_op_failed_event:
+            self._begun.pop(failure.metadata.urn, None)
         elif total := event.summary_event:
-            # Components have no event of their own when they are done.
             changes = total.resource_changes.items()
             self.counts = Counter({_DONE.get(op, op): count for op, count in changes if count})
         elif (diagnostic := event.diagnostic_event) and diagnostic.severity == "error":
             self.errors.append(_error(diagnostic))
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the last event."""
+        return time.monotonic() - self.heard_at
 
     def reason(self) -> str:
         """Why it failed: all errors but the engine's own last word on them."""
@@ -61,6 +97,18 @@ class Watcher:
             ", ".join(f"{count} {done}" for done, count in self.counts.items()) or "no change yet"
         )
 
+    def awaited(self) -> str:
+        """What the engine waits for, and how long by now; what takes longest first."""
+        begun = sorted(self._begun.copy().values(), key=lambda one: one[1])
+        now = time.monotonic()
+        named = [f"{what} ({now - since:.0f} s)" for what, since in begun[:_SHOWN]]
+        more = [f"{len(begun) - _SHOWN} more"] if len(begun) > _SHOWN else []
+        return ", ".join([*named, *more])
+
+    def progress(self) -> str:
+        """What is done, and what it waits for."""
+        return "; ".join(filter(None, [self.summary(), self.awaited()]))
+
 
 def provision(
     cli: PulumiCli, files: LocalFiles, variables: Mapping[str, str], console: Console
@@ -71,14 +119,16 @@ def provision(
         How many resources were created, updated, unchanged and so on.
 
     Raises:
-        StepError: the engine or the program failed; nothing is undone, the next `up` goes on.
+        StepError: the engine or the program failed, or nothing went on for SILENCE seconds; nothing
+            is undone, the next `up` goes on.
     """
     files.backend.mkdir(parents=True, exist_ok=True)
+    watcher = Watcher()
     with (
         working(console, f"Provisioning stack {STACK}") as show,
         files.pulumi_log.open("w") as log,
+        _bounded(watcher, show) as gave_up,
     ):
-        watcher = Watcher(show)
         try:
             stack = automation.create_or_select_stack(
                 STACK,
@@ -87,17 +137,81 @@ def provision(
                     pulumi_command=cli.command, env_vars=dict(variables)
                 ),
             )
-            stack.up(on_event=watcher, on_output=lambda line: print(line, file=log), color="never")
-        except automation.ConcurrentUpdateError as error:
-            raise StepError(
-                "another pulumi command holds the stack, or one was killed while it did. "
-                f"If none runs: `source {files.environment} && pulumi cancel --stack {STACK}`",
-                files.pulumi_log,
-            ) from error
+            _up(stack, files, watcher, log)
         except automation.CommandError as error:
             log.write(f"{error}\n")
+            if gave_up.is_set():
+                raise StepError(_silence(watcher), files.pulumi_log) from error
             raise StepError(watcher.reason() or str(error), files.pulumi_log) from error
     return watcher.counts
+
+
+def _up(stack: automation.Stack, files: LocalFiles, watcher: Watcher, log: TextIO) -> None:
+    def run() -> None:
+        stack.up(on_event=watcher, on_output=lambda line: print(line, file=log), color="never")
+
+    try:
+        run()
+    except automation.ConcurrentUpdateError as error:
+        if alive := [pid for pid in _holders(files) if psutil.pid_exists(pid)]:
+            pulumi = f"source {shlex.quote(str(files.environment))} && pulumi"
+            raise StepError(
+                f"another pulumi command holds the stack: process {alive[0]}. Wait for it, or end "
+                f"it. If that is no pulumi command: `{pulumi} cancel --stack {STACK}`",
+                files.pulumi_log,
+            ) from error
+        # One was killed while it held the stack.
+        stack.cancel()
+        run()
+
+
+def _holders(files: LocalFiles) -> list[int]:
+    """Process ids of the commands that hold the stack, whether they run or not."""
+    locks = (files.backend / ".pulumi" / "locks").rglob("*.json")
+    return [json.loads(lock.read_bytes())["pid"] for lock in locks]
+
+
+@contextmanager
+def _bounded(watcher: Watcher, show: Callable[[str], None]) -> Iterator[threading.Event]:
+    """Show the progress of the block, and end the engine when there is none.
+
+    Yields:
+        An event that is set where that happened.
+    """
+    over, gave_up = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(SHOW_SECONDS):
+            show(watcher.progress())
+            if watcher.silence > SILENCE:
+                gave_up.set()
+                _end_engine()
+                return
+
+    thread = threading.Thread(target=watch, name="progress")
+    thread.start()
+    try:
+        yield gave_up
+    finally:
+        over.set()
+        thread.join()
+
+
+def _end_engine() -> None:
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            # So the Automation API marks its commands: pulumi/automation/_cmd.py.
+            if "PULUMI_AUTOMATION_API" in child.environ():
+                end(child, END_PATIENCE)
+
+
+def _silence(watcher: Watcher) -> str:
+    return (
+        f"nothing went on for {SILENCE:g} s, so that pulumi was ended. It waited for: "
+        f"{watcher.awaited() or 'the program'}. What the containers of a code location say is in "
+        f"its log group, /run-isolation/{STACK}/<location>. Mend what keeps them, and run "
+        "`make up` again: it goes on from here."
+    )
 
 
 def _error(diagnostic: DiagnosticEvent) -> str:
@@ -114,3 +228,9 @@ def _name(urn: str) -> str:
     """
     *_, kind, name = urn.split("::")
     return f"{kind.rsplit(':', 1)[-1]} {name}"
+
+
+def _step(metadata: StepEventMetadata) -> str:
+    """For example `create Service sales, until a container is healthy`."""
+    parts = [f"{metadata.op.value} {_name(metadata.urn)}", _AWAITS.get(metadata.type)]
+    return ", ".join(filter(None, parts))

@@ -96,7 +96,7 @@ class Processes:
         """
         process = self.running(name)
         if process is not None:
-            _end(process, patience)
+            end(process, patience)
         self._write({key: value for key, value in self._read().items() if key != name})
         return process.pid if process else None
 
@@ -114,7 +114,8 @@ class Processes:
         unfinished.replace(self._file)
 
 
-def _end(process: psutil.Process, patience: float) -> None:
+def end(process: psutil.Process, patience: float) -> None:
+    """End a process with SIGTERM, and after `patience` seconds with SIGKILL, children too."""
     with contextlib.suppress(psutil.NoSuchProcess):
         family = [process, *process.children(recursive=True)]
         process.terminate()

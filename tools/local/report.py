@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -66,7 +67,8 @@ def print_report(report: Report, console: Console) -> None:
             "AWS APIs": report.endpoint,
         },
     )
-    console.print(_runs(report.runs))
+    if report.runs:
+        console.print(_runs(report.runs))
     for placed in report.runs:
         run = placed.run
         _print_details(
@@ -77,7 +79,8 @@ def print_report(report: Report, console: Console) -> None:
         )
     console.print(f"Dagster's page: [bold]{report.page}[/]", highlight=False)
     console.print("To type pulumi or aws commands yourself:", style="bold")
-    console.print(f"  source {report.environment}", soft_wrap=True, highlight=False)
+    line = f"  source {shlex.quote(str(report.environment))}"
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _standing_containers(locations: list[Standing]) -> Table:

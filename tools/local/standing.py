@@ -64,12 +64,20 @@ def wait_until_answering(account: Account, manifest: Manifest, console: Console)
     Raises:
         StepError: one does not answer in time.
     """
-    names = list(manifest.locations)
+    missing = list(manifest.locations)
     with (
-        working(console, f"Waiting for the standing containers of {', '.join(names)}"),
+        working(console, f"Waiting for {len(missing)} standing containers") as show,
         ThreadPoolExecutor(max_workers=8) as pool,
     ):
-        return list(pool.map(lambda name: _wait_for(account, manifest, name), names))
+
+        def wait(name: str) -> Standing:
+            show(", ".join(missing))
+            found = _wait_for(account, manifest, name)
+            missing.remove(name)
+            show(", ".join(missing))
+            return found
+
+        return list(pool.map(wait, list(manifest.locations)))
 
 
 def _wait_for(account: Account, manifest: Manifest, name: str) -> Standing:

@@ -38,7 +38,8 @@ def step(console: Console, name: str, exit_code: ExitCode) -> Iterator[Step]:
     try:
         yield current
     except StepError as error:
-        console.print(f"[red]✗[/] [bold]{escape(name)}[/]: {escape(error.reason)}", highlight=False)
+        line = f"[red]✗[/] [bold]{escape(name)}[/]: {escape(error.reason)}"
+        console.print(line, soft_wrap=True, highlight=False)
         if error.log:
             console.print(f"  log: {error.log}", soft_wrap=True, highlight=False)
         raise SystemExit(exit_code) from error

@@ -59,14 +59,19 @@ def bring_up(files: LocalFiles, console: Console) -> Report:
 
     with step(console, "runs of both kinds", ExitCode.NOT_LAUNCHED) as current:
         from run_isolation.slots import Slots
-        from tools.local.demo import launch_all
+        from tools.local.demo import launch_all, why_none
         from tools.local.verdict import place
 
-        ecs = account.session.client("ecs", endpoint_url=account.endpoint_url)
-        dynamodb = account.session.client("dynamodb", endpoint_url=account.endpoint_url)
-        launched = launch_all(plane, Slots(dynamodb, manifest.table), console)
-        runs = place(ecs, manifest.cluster, standing, launched)
-        current.outcome = f"{len(runs)} ended"
+        runs = []
+        if reason := why_none(standing):
+            current.outcome = f"none, as {reason}"
+        else:
+            ecs = account.session.client("ecs", endpoint_url=account.endpoint_url)
+            dynamodb = account.session.client("dynamodb", endpoint_url=account.endpoint_url)
+            slots = Slots(dynamodb, manifest.table)
+            launched = launch_all(plane, slots, standing, console)
+            runs = place(ecs, manifest.cluster, standing, launched)
+            current.outcome = f"{len(runs)} ended"
 
     return Report(
         cluster=manifest.cluster,

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from rich.console import Console
 
 from tools.progress import working
@@ -31,6 +31,8 @@ SDK_MODULE = "github.com/pulumi/pulumi/sdk/v3"
 VERSION_VARIABLE = f"{SDK_MODULE}/go/common/version.Version"
 # The script that the official language host runs Python programs with. It is part of SDK_MODULE.
 EXECUTOR = "pulumi-language-python-exec"
+PATIENCE = 1800.0
+"""Seconds for one command of Go. A build takes 240 on two cores, besides the download."""
 
 
 def pinned_version() -> str:
@@ -59,11 +61,18 @@ def build(console: Console) -> Path:
     home = _build_directory()
     home.parent.mkdir(parents=True, exist_ok=True)
     what = f"Building the Pulumi CLI {pinned_version()} from its Go modules (minutes, only once)"
-    with working(console, what), FileLock(f"{home}.lock"):
-        if not home.exists():
-            _build_into(home)
-        if not built():
-            _lay_out(home, _root_for_interpreter())
+    lock = FileLock(f"{home}.lock", timeout=PATIENCE)
+    try:
+        with working(console, what), lock:
+            if not home.exists():
+                _build_into(home)
+            if not built():
+                _lay_out(home, _root_for_interpreter())
+    except Timeout as error:
+        raise UnavailableError(
+            f"another build did not end in {PATIENCE:g} s: the process that has locked "
+            f"{lock.lock_file}. End it, or wait for it"
+        ) from error
     return _root_for_interpreter()
 
 
@@ -98,14 +107,21 @@ def _build_into(home: Path) -> None:
 
 def _go(go: str, log: Path, *arguments: str | Path) -> str:
     """Run one go command in the pinning module and return what it printed."""
-    result = subprocess.run(
-        [go, *arguments],
-        cwd=MODULE,
-        env={**os.environ, "GOWORK": "off"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        result = subprocess.run(
+            [go, *arguments],
+            cwd=MODULE,
+            env={**os.environ, "GOWORK": "off"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UnavailableError(
+            f"`go {arguments[0]}` did not end in {PATIENCE:g} s. It downloads modules through "
+            "`go env GOPROXY`: see whether that answers"
+        ) from error
     if result.returncode != 0:
         log.write_text(result.stderr)
         last = "\n".join(result.stderr.strip().splitlines()[-5:])

@@ -6,6 +6,10 @@ sdk/python/cmd/pulumi-language-python of github.com/pulumi/pulumi. This one does
 for `preview`, `up`, `refresh`, `destroy`, `config` and `about`: it runs the program with the
 official executor script, in the virtual environment that Pulumi.yaml names. It installs no
 dependencies and generates no code.
+
+It ends with the engine that started it, however that ends, and the program ends with it. The
+official one asks every five minutes whether the engine lives: go/common/util/rpcutil/health.go of
+github.com/pulumi/pulumi/sdk/v3.
 """
 
 from __future__ import annotations
@@ -13,15 +17,28 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import threading
 from concurrent import futures
 from pathlib import Path
 
+_running = threading.Event()
+"""Whether a program runs."""
+
 
 def _leave(*_: object) -> None:
+    if _running.is_set():
+        # It may take no notice of a signal, and a thread of ours waits for it.
+        _end_group()
     sys.exit(0)
+
+
+def _end_group() -> None:
+    """End this process and the program, with all that it has started."""
+    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":
@@ -35,6 +52,15 @@ from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2  # 
 
 # The executor ends so where it has shown the error itself: its own source, and main.go of the host.
 ERROR_WAS_SHOWN = 32
+
+# Runs a command that SIGKILL ends when its parent ends: prctl(2), PR_SET_PDEATHSIG. Its parent is
+# the thread that started it, and waits for it.
+TIED = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
@@ -104,11 +130,16 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             "PULUMI_CONFIG": json.dumps(dict(request.config)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
         }
-        result = subprocess.run(
-            [python, "-u", self._executor, *self._arguments(request)],
-            env=environment,
-            check=False,
-        )
+        tied = [sys.executable, "-I", "-S", "-c", TIED, str(os.getpid())]
+        _running.set()
+        try:
+            result = subprocess.run(
+                [*tied, python, "-u", self._executor, *self._arguments(request)],
+                env=environment,
+                check=False,
+            )
+        finally:
+            _running.clear()
         if result.returncode == 0:
             return language_pb2.RunResponse()
         if result.returncode == ERROR_WAS_SHOWN:
@@ -155,8 +186,22 @@ def _output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def _end_with(engine: int) -> None:
+    """Wait for the engine's end, then end everything here."""
+    select.select([engine], [], [])
+    _end_group()
+
+
 def main() -> None:
-    """Serve until the engine ends this process."""
+    """Serve until the engine ends this process, or is gone."""
+    # The engine gives each plugin a group of its own: go/common/resource/plugin/plugin.go.
+    if os.getpgid(0) != os.getpid():
+        os.setpgid(0, 0)
+    parent = os.getppid()
+    engine = os.pidfd_open(parent)
+    if os.getppid() != parent:
+        sys.exit("The engine is gone.")
+    threading.Thread(target=_end_with, args=(engine,), daemon=True).start()
     # The flag has the name that the official host gives it.
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--use-executor", required=True, help="path of pulumi-language-python-exec")

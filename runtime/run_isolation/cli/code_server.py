@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Final
+
 import click
 
 from run_isolation import task_metadata
 from run_isolation.imports import quick_imports
+
+WORKING_DIRECTORY: Final = "RUN_ISOLATION_WORKING_DIRECTORY"
+"""Environment variable with the location's ``workingDirectory``, where its config has one."""
 
 
 @click.command(
@@ -29,7 +36,31 @@ def command(control_port: int | None, warm_start: bool, options: tuple[str, ...]
     Runs are forked from a process that has imported everything, unless --no-warm-start says
     otherwise or user code does at import what a fork does not survive; the log says so then.
     """
+    _check_working_directory()
     with quick_imports():
         from run_isolation.dagster.standing.code_server import serve
 
     serve(options, task_metadata.read(), control_port, warm_start=warm_start)
+
+
+def _check_working_directory() -> None:
+    """Refuses one that is not in the image.
+
+    The container runtime makes a directory that is missing
+    (https://github.com/opencontainers/runc/blob/main/libcontainer/rootfs_linux.go), so that a run
+    would look in vain for its files.
+    """
+    given = os.environ.get(WORKING_DIRECTORY)
+    if given is None:
+        return
+    try:
+        empty = not any(Path.cwd().iterdir())
+    except PermissionError:
+        # Whoever may not list a directory may still open files in it.
+        return
+    if empty:
+        raise click.ClickException(
+            f"workingDirectory is {given}, and the image has no such directory, or nothing in it. "
+            "Name a directory of the image that has files, or leave the key out: then it is the "
+            "image's WORKDIR."
+        )

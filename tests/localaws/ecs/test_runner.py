@@ -44,6 +44,16 @@ def test_an_image_is_a_directory_and_its_tag_a_version(cluster: Cluster) -> None
     assert seen == [["1 1"], ["2 2"]]
 
 
+@pytest.mark.parametrize("given", ["/deep/data", "/../deep/data/"])
+def test_the_working_directory_is_one_of_the_image(
+    cluster: Cluster, local_image_root: Path, given: str
+) -> None:
+    data = local_image_root / "plain" / "deep" / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    task = cluster.run("pwd", workingDirectory=given).wait_for("STOPPED")
+    assert cluster.logs(task) == [str(data)]
+
+
 def test_the_environment_reaches_the_account_and_the_definitions_own_wins(
     cluster: Cluster, local_account: LocalAccount
 ) -> None:
@@ -84,6 +94,14 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "no image": ({"image": "plain:none"}, "CannotPullContainerError: plain:none: not found"),
     "image outside the root": ({"image": "../../etc"}, "CannotPullContainerError"),
     "no program": ({"command": ["no-such-program"]}, "CannotStartContainerError: .*not found in"),
+    "no working directory": (
+        {"workingDirectory": "/none"},
+        "CannotStartContainerError: workingDirectory /none: there is no directory .*/plain/none",
+    ),
+    "relative working directory": (
+        {"workingDirectory": "sub"},
+        'CannotStartContainerError: cwd "sub" must be an absolute path',
+    ),
     "no command": ({"command": []}, "CannotStartContainerError: no command"),
     "no secret": (
         {"secrets": [{"name": "A", "valueFrom": SECRET}]},

@@ -148,3 +148,18 @@ def test_endpoint_without_an_answer_is_said(
 
     assert server.returncode == 1
     assert "The task metadata endpoint http://127.0.0.1:1/v4/abc/task gave no" in output
+
+
+def test_working_directory_that_the_image_does_not_have_is_said(tmp_path: Path) -> None:
+    answer = subprocess.run(
+        [*COMMAND, "--port", "1", "--module-name", "sales"],
+        cwd=tmp_path,
+        env={**os.environ, "RUN_ISOLATION_WORKING_DIRECTORY": "/srv/sales"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert answer.returncode == 1
+    assert "workingDirectory is /srv/sales, and the image has no such directory" in answer.stderr
+    assert "leave the key out" in answer.stderr

@@ -58,5 +58,9 @@ def test_lists_what_it_serves_once_it_is_healthy(port: int) -> None:
         wait=tenacity.wait_fixed(0.2),
     )(check_health, "127.0.0.1", port)
     assert ask("trial", "127.0.0.1", port) == Served(
-        assets=["raw/orders"], jobs=["nightly"], sensors=["arrivals"], schedules=["at_night"]
+        assets=["raw/orders"],
+        jobs=["nightly"],
+        sensors=["arrivals"],
+        schedules=["at_night"],
+        repositories={"__repository__": ["nightly"]},
     )

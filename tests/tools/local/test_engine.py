@@ -11,43 +11,63 @@ from tools.local.engine import Watcher
 URN = "urn:pulumi:local::run-isolation::aws:ecs/service:Service::sales"
 
 
-def step(op: str) -> dict[str, Any]:
-    return {"metadata": {"op": op, "urn": URN, "type": "aws:ecs/service:Service", "provider": ""}}
+def step(op: str, urn: str = URN, provider: str = "urn:provider") -> dict[str, Any]:
+    kind = urn.split("::")[2]
+    return {"metadata": {"op": op, "urn": urn, "type": kind, "provider": provider}}
 
 
-def watch(*events: dict[str, Any]) -> tuple[Watcher, list[str]]:
-    shown: list[str] = []
-    watcher = Watcher(shown.append)
+def watch(*events: dict[str, Any]) -> Watcher:
+    watcher = Watcher()
     for event in events:
         watcher(EngineEvent.from_json({"sequence": 1, "timestamp": 1, **event}))
-    return watcher, shown
+    return watcher
 
 
 def test_shows_what_is_being_done_and_counts_what_is_done() -> None:
-    watcher, shown = watch(
+    watcher = Watcher()
+    shown = []
+    for event in (
         {"resourcePreEvent": step("create")},
         {"resOutputsEvent": step("create")},
         {"resourcePreEvent": step("update")},
+        {"resOpFailedEvent": {**step("update"), "status": 1, "steps": 1}},
         {"resourcePreEvent": step("same")},
         {"resOutputsEvent": step("same")},
-    )
+    ):
+        watcher(EngineEvent.from_json({"sequence": 1, "timestamp": 1, **event}))
+        shown.append(watcher.progress())
     assert shown == [
-        "no change yet; create Service sales",
-        "1 created; update Service sales",
+        "no change yet; create Service sales, until a container is healthy (0 s)",
+        "1 created",
+        "1 created; update Service sales, until a container is healthy (0 s)",
+        "1 created",
+        "1 created",
+        "1 created, 1 unchanged",
     ]
-    assert watcher.summary() == "1 created, 1 unchanged"
+
+
+def test_names_what_takes_longest_and_no_component() -> None:
+    role = "urn:pulumi:local::run-isolation::aws:iam/role:Role::"
+    component = "urn:pulumi:local::run-isolation::run-isolation:index:CodeLocation::sales"
+    watcher = watch(
+        {"resourcePreEvent": step("create", component, provider="")},
+        *({"resourcePreEvent": step("create", f"{role}{number}")} for number in range(5)),
+    )
+    assert watcher.awaited() == (
+        "create Role 0 (0 s), create Role 1 (0 s), create Role 2 (0 s), 2 more"
+    )
 
 
 def test_the_engines_own_summary_has_the_last_word() -> None:
     changes = {"create": 2, "same": 1, "delete": 0}
     summary = {"resourceChanges": changes, "durationSeconds": 1, "PolicyPacks": {}}
-    watcher, _ = watch({"resOutputsEvent": step("create")}, {"summaryEvent": summary})
+    watcher = watch({"resOutputsEvent": step("create")}, {"summaryEvent": summary})
     assert watcher.counts == {"created": 2, "unchanged": 1}
 
 
 def test_keeps_errors_and_no_other_messages() -> None:
     diagnostic = {"message": "quota exceeded\n", "color": "never", "severity": "error"}
-    watcher, _ = watch(
+    watcher = watch(
         {"diagnosticEvent": diagnostic},
         {"diagnosticEvent": {**diagnostic, "severity": "info", "message": "hello"}},
     )
@@ -57,7 +77,7 @@ def test_keeps_errors_and_no_other_messages() -> None:
 def test_errors_name_their_resource_but_not_the_stack() -> None:
     diagnostic = {"message": "quota exceeded", "color": "never", "severity": "error"}
     stack = "urn:pulumi:local::run-isolation::pulumi:pulumi:Stack::run-isolation-local"
-    watcher, _ = watch(
+    watcher = watch(
         {"diagnosticEvent": {**diagnostic, "urn": URN}},
         {"diagnosticEvent": {**diagnostic, "urn": stack}},
     )
@@ -66,7 +86,7 @@ def test_errors_name_their_resource_but_not_the_stack() -> None:
 
 def test_the_reason_leaves_out_the_engines_own_last_word() -> None:
     diagnostic = {"message": "quota exceeded", "color": "never", "severity": "error"}
-    watcher, _ = watch(
+    watcher = watch(
         {"diagnosticEvent": {**diagnostic, "urn": URN}},
         {"diagnosticEvent": {**diagnostic, "message": "update failed"}},
     )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from rich.console import Console
 
+from localaws.provider.server import serve
+from tools import progress
 from tools.local import engine
 from tools.local.account import Account
 from tools.local.engine import provision
@@ -74,15 +80,80 @@ def test_a_bad_config_is_the_reason_and_the_whole_output_is_in_the_log(
     assert "checking" in files.pulumi_log.read_text()
 
 
+def hold(files: LocalFiles, pid: int) -> None:
+    """Lock the stack, as an update does for as long as it runs."""
+    lock = files.backend / ".pulumi/locks/organization/trial/local/some.json"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_text(json.dumps({"pid": pid, "username": "me", "hostname": "here"}))
+
+
+def test_a_stack_that_a_killed_command_held_is_free(
+    files: LocalFiles, pulumi_cli: PulumiCli
+) -> None:
+    write_program(files, "")
+    variables = pulumi_environment(files, NO_ACCOUNT)
+    provision(pulumi_cli, files, variables, QUIET)
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    hold(files, gone.pid)
+    assert provision(pulumi_cli, files, variables, QUIET) == {"unchanged": 1}
+
+
+HANGS = """
+import signal, time
+import pulumi_aws as aws
+
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
+
+hook = pulumi.ResourceHook("waits", lambda args: time.sleep(600))
+binding = pulumi.ResourceHookBinding(before_create=[hook])
+aws.ecs.Cluster("sales", name="sales", opts=pulumi.ResourceOptions(hooks=binding))
+"""
+
+
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+@pytest.fixture
+def provider_port() -> Iterator[int]:
+    """A provider without an account: nothing is created."""
+    server, port = serve("http://127.0.0.1:1", KEYS)
+    yield port
+    server.stop(grace=None)
+
+
+def test_an_engine_that_waits_in_vain_is_ended_and_says_for_what(
+    files: LocalFiles, pulumi_cli: PulumiCli, provider_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "SILENCE", 4)
+    monkeypatch.setattr(engine, "END_PATIENCE", 1)
+    monkeypatch.setattr(progress, "LINE_SECONDS", 1)
+    write_program(files, HANGS)
+    config = {"config": {"aws:region": "us-east-1"}}
+    (files.directory.parent / "Pulumi.local.yaml").write_text(yaml.safe_dump(config))
+    account = NO_ACCOUNT.model_copy(update={"provider_port": provider_port})
+    variables = pulumi_environment(files, account)
+    output = io.StringIO()
+    console = Console(file=output, width=200)
+    with pytest.raises(StepError, match="nothing went on for 4 s") as error:
+        provision(pulumi_cli, files, variables, console)
+    assert re.search(r"It waited for: create Cluster sales \(\d+ s\)", error.value.reason)
+    assert "run `make up` again" in error.value.reason
+    assert re.search(r"stack local, \d s: .*create Cluster sales", output.getvalue())
+    checkout = str(files.directory.parent)
+    ours = [one for one in psutil.process_iter(["cwd"]) if checkout in (one.info["cwd"] or "")]
+    psutil.wait_procs(ours, timeout=5)
+    assert not [one for one in ours if one.is_running()]
+
+
 def test_a_stack_that_is_held_says_how_to_free_it(files: LocalFiles, pulumi_cli: PulumiCli) -> None:
     write_program(files, "")
     variables = pulumi_environment(files, NO_ACCOUNT)
     provision(pulumi_cli, files, variables, QUIET)
-    # As an update leaves it that was killed.
-    lock = files.backend / ".pulumi/locks/organization/trial/local/killed.json"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    lock.write_text(json.dumps({"pid": 1, "username": "me", "hostname": "here"}))
-    with pytest.raises(StepError, match="another pulumi command holds the stack") as error:
+    hold(files, 1)
+    holds = "another pulumi command holds the stack: process 1. Wait for it"
+    with pytest.raises(StepError, match=holds) as error:
         provision(pulumi_cli, files, variables, QUIET)
     write_environment(files.environment, variables, pulumi_cli)
     mend = error.value.reason.split("`")[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from pathlib import Path
 
 from rich.console import Console
@@ -30,7 +31,11 @@ REPORT = Report(
             memory=1024,
             log_group="/run-isolation/local/sales",
             serves=Served(
-                assets=["raw/orders"], jobs=["nightly"], sensors=[], schedules=["hourly"]
+                assets=["raw/orders"],
+                jobs=["nightly"],
+                sensors=[],
+                schedules=["hourly"],
+                repositories={"__repository__": ["nightly"]},
             ),
         )
     ],
@@ -92,6 +97,16 @@ def test_names_everything_and_the_line_to_source() -> None:
         "\n  source /checkout/.local/env\n",
     ):  # fmt: skip
         assert part in page
+
+
+def test_the_line_to_source_works_in_a_path_with_spaces(tmp_path: Path) -> None:
+    environment = tmp_path / "it's my [checkout]" / "env"
+    environment.parent.mkdir()
+    environment.write_text("echo sourced\n")
+    page = shown(REPORT.model_copy(update={"environment": environment}))
+    [line] = [line for line in page.splitlines() if line.startswith("  source ")]
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert done.stdout == "sourced\n", done.stderr
 
 
 def test_json_reads_back() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,6 +18,7 @@ import requests
 import yaml
 
 from run_isolation.policy import Kind
+from tests.e2e.waiting import eventually
 from tools.local.dagster_processes import DAEMON, WEBSERVER
 from tools.local.errors import ExitCode
 from tools.local.files import CHECKOUT, LocalFiles
@@ -29,7 +32,7 @@ PARTS = ("examples", "infra", "localaws", "runtime", "stacks", "tools")
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Path]:
-    checkout = tmp_path / "checkout"
+    checkout = tmp_path / "it's my checkout"
     for part in PARTS:
         shutil.copytree(CHECKOUT / part, checkout / part)
     shutil.copy(CHECKOUT / "Pulumi.yaml", checkout)
@@ -38,12 +41,16 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
     in_copy(checkout, [sys.executable, "-m", "tools.local", "down"])
 
 
-def in_copy(checkout: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+def environment_of(checkout: Path) -> dict[str, str]:
     path = os.pathsep.join([str(checkout), str(checkout / "runtime")])
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def in_copy(checkout: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=checkout,
-        env={**os.environ, "PYTHONPATH": path},
+        env=environment_of(checkout),
         capture_output=True,
         text=True,
         check=False,
@@ -57,8 +64,8 @@ def up(checkout: Path, code: ExitCode = ExitCode.DONE) -> Report:
 
 
 def by_hand(checkout: Path, command: str) -> str:
-    environment = LocalFiles(checkout / ".local").environment
-    done = in_copy(checkout, ["sh", "-c", f'. "{environment}" && {command}'])
+    printed = in_copy(checkout, [sys.executable, "-m", "tools.local", "env"]).stdout.strip()
+    done = in_copy(checkout, ["bash", "-c", f"{printed} && {command}"])
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -135,3 +142,50 @@ def test_up_again_by_hand_and_down(checkout: Path) -> None:
     assert in_copy(checkout, [sys.executable, "-m", "tools.local", "down"]).returncode == 0
     assert processes_of(checkout) == []
     assert not any(listens(standing.address) for standing in report.locations)
+
+
+NOTHING: Mapping[str, Any] = {
+    "config": {
+        "aws:region": "us-east-1",
+        "run-isolation:codeLocations": {},
+        "run-isolation:instance": {"sqliteDirectory": ".local/dagster"},
+        "run-isolation:protect": False,
+    },
+    "encryptionsalt": "v1:4uywkXqBNEU=:v1:Eaa+q8pWshOWpZaU:FMFl2O0cybOWfOeXQgKWVyTZPE0MtQ==",
+}
+"""A deployment without a code location, which is up within seconds."""
+
+HANGS = """
+import pathlib, signal, threading
+
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
+pathlib.Path("hangs").touch()
+threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_up_that_is_ended_leaves_nothing_and_the_next_one_goes_on(
+    checkout: Path, number: signal.Signals
+) -> None:
+    program = checkout / "infra" / "__main__.py"
+    theirs = program.read_text()
+    program.write_text(HANGS)
+    command = [sys.executable, "-m", "tools.local", "up"]
+    with subprocess.Popen(
+        command, cwd=checkout, env=environment_of(checkout), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        eventually((checkout / "infra" / "hangs").exists, "the program runs")
+        process.send_signal(number)
+        if any("Once more: at once." in line for line in process.stderr):
+            process.send_signal(number)
+    assert process.returncode != 0
+    eventually(lambda: not processes_of(checkout), lambda: f"gone: {processes_of(checkout)}", 40)
+
+    program.write_text(theirs)
+    (checkout / "stacks" / "Pulumi.local.yaml").write_text(yaml.safe_dump(NOTHING))
+    report = up(checkout)
+    assert report.resources["created"] > 10
+    assert report.runs == []

@@ -94,7 +94,7 @@ def placed(ask: Ask, run: Launched, stopped: list[dict[str, Any]]) -> Placed:
         cpu=256,
         memory=1024,
         log_group="/run-isolation/local/sales",
-        serves=Served(assets=[], jobs=[], sensors=[], schedules=[]),
+        serves=Served(assets=[], jobs=[], sensors=[], schedules=[], repositories={}),
     )
     ecs = boto3.client("ecs", region_name="us-east-1")
     running = {"cluster": "local", "startedBy": run.run_id}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from rich.console import Console
 
 from tests.tools.conftest import Program
@@ -64,6 +66,28 @@ def test_a_failed_build_leaves_nothing_and_says_why(programs: Program, tmp_path:
     assert {path.name for path in left} == {"run-isolation", "pulumi"}
     [log] = (tmp_path / "cache").rglob("*.log")
     assert str(log) in str(error.value)
+
+
+def test_a_build_that_hangs_is_ended(
+    programs: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(build, "PATIENCE", 0.5)
+    programs("go", "exec sleep 60")
+    with pytest.raises(UnavailableError, match=r"`go build` did not end in 0.5 s. .*GOPROXY"):
+        build.build(QUIET)
+
+
+def test_another_build_that_hangs_is_not_waited_for(
+    go: FakeGo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = build.build(QUIET).parent
+    shutil.rmtree(home)
+    monkeypatch.setattr(build, "PATIENCE", 0.1)
+    with (
+        FileLock(f"{home}.lock"),
+        pytest.raises(UnavailableError, match="another build did not end"),
+    ):
+        build.build(QUIET)
 
 
 def test_other_pins_are_another_build(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
+from tests.e2e.waiting import eventually
 from tools.pulumi_cli import PulumiCli, build
 
 pytestmark = pytest.mark.engine
@@ -27,6 +30,17 @@ pulumi.export("hidden", config.require_secret("hidden"))
 """
 
 
+DEAF = """\
+import pathlib, signal, threading
+
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
+pathlib.Path("deaf").touch()
+threading.Event().wait()
+"""
+"""A program that never ends by itself."""
+
+
 @dataclass
 class Project:
     """A project directory and a backend of its own."""
@@ -37,8 +51,8 @@ class Project:
     def program(self, source: str) -> None:
         (self.directory / "infra" / "__main__.py").write_text(source)
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [self.cli.executable, *arguments, "--non-interactive", "--color=never"],
             cwd=self.directory,
             env={
@@ -48,10 +62,15 @@ class Project:
                 "PULUMI_HOME": str(self.directory / "home"),
                 "PULUMI_SKIP_UPDATE_CHECK": "true",
             },
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        with self.start(*arguments) as process:
+            stdout, stderr = process.communicate()
+        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
 
     def succeed(self, *arguments: str) -> str:
         result = self.run(*arguments)
@@ -148,3 +167,40 @@ def test_ends_quietly_on_the_engines_signal(number: signal.Signals) -> None:
         assert int(host.stdout.readline()) > 0
         host.send_signal(number)
         assert (host.wait(10), host.stderr.read()) == (0, b"")
+
+
+@pytest.fixture
+def hung(project: Project) -> Iterator[subprocess.Popen[str]]:
+    """A `pulumi up` whose program takes no notice of anything."""
+    project.program(DEAF)
+    with project.start("up", "--yes", "--skip-preview") as cli:
+        eventually((project.directory / "infra" / "deaf").exists, "the program runs")
+        family = psutil.Process(cli.pid).children(recursive=True)
+        yield cli
+        for process in [cli, *family]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+@pytest.mark.parametrize("victims", ["engine", "engine and host"])
+def test_a_program_that_hangs_ends_when_others_are_killed(
+    hung: subprocess.Popen[str], victims: str
+) -> None:
+    engine = psutil.Process(hung.pid)
+    [host] = engine.children()
+    [program] = host.children()
+    for name, process in {"engine": engine, "host": host}.items():
+        if name in victims:
+            process.kill()
+    _, alive = psutil.wait_procs([host, program], timeout=10)
+    assert alive == []
+
+
+def test_a_program_that_hangs_ends_with_a_host_that_is_told_to(
+    hung: subprocess.Popen[str],
+) -> None:
+    [host] = psutil.Process(hung.pid).children()
+    [program] = host.children()
+    host.terminate()
+    _, alive = psutil.wait_procs([host, program], timeout=3)
+    assert alive == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from pulumi.automation import _cmd
 from rich.console import Console
@@ -65,6 +67,19 @@ def test_failure_of_the_installer_is_told(site: Site, downloads: list[str]) -> N
     downloads[0] = "#!/bin/sh\necho no space left\nexit 1\n"
     with pytest.raises(UnavailableError, match="no space left"):
         official.install(Console(quiet=True))
+
+
+def test_an_installer_that_hangs_is_ended(
+    site: Site, downloads: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(official, "INSTALL_PATIENCE", 1)
+    downloads[0] = f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n"
+    with pytest.raises(UnavailableError, match="did not end in 1 s"):
+        official.install(Console(quiet=True))
+    [pid] = (tmp_path / "pid").read_text().split()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int(pid)).wait(5)
+    assert not psutil.pid_exists(int(pid))
 
 
 def test_reachable_gives_up_on_a_server_that_does_not_answer() -> None:

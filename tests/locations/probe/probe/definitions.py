@@ -8,6 +8,7 @@ Run config of every job, all of it optional:
     ops:
       work:
         config:
+          read_file: rows.txt            # opened first; relative to the working directory
           report_to: /path/place.json    # written when the op has started
           wait_for: /path/go             # goes on when this file exists
           take_mib: 300                  # then takes and uses so much memory
@@ -63,6 +64,7 @@ class Work(Config):
     """What one op does. See the module's text.
 
     Attributes:
+        read_file: File to open, relative to the working directory; none when empty.
         report_to: File to write the `Place` to, as JSON; none when empty.
         wait_for: File to wait for, at most WAIT_LIMIT_SECONDS; none when empty.
         seconds: How long to sleep, in seconds.
@@ -76,6 +78,7 @@ class Work(Config):
         leave: What it leaves behind: names of functions in leave.py.
     """
 
+    read_file: str = ""
     report_to: str = ""
     wait_for: str = ""
     seconds: float = 0.0
@@ -92,6 +95,8 @@ class Work(Config):
         if self.ignore_signals:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self.read_file:
+            Path(self.read_file).read_text()
         place = Place.here(run_id)
         log.info(f"probe ran at {place.as_json()}")
         print(f"probe stdout of run {run_id}", flush=True)

@@ -1,10 +1,30 @@
 """The jobs alone, for a second code location beside `probe.definitions`.
 
-Module name: `probe.jobs`. An asset may be defined in one code location only.
+Module name: `probe.jobs`. An asset may be defined in one code location only. Its ticks open a file
+of the working directory.
 """
 
-from dagster import Definitions
+from pathlib import Path
+
+from dagster import Definitions, RunRequest, schedule, sensor
 
 from .definitions import limited_job, pooled_job, steps_job, work_job
 
-defs = Definitions(jobs=[work_job, steps_job, limited_job, pooled_job])
+
+@sensor(job=work_job)
+def reads_a_file() -> RunRequest:
+    """Request a run for the rows that it reads."""
+    return RunRequest(run_key=Path("rows.txt").read_text().strip())
+
+
+@schedule(job=work_job, cron_schedule="@yearly")
+def reads_a_file_yearly() -> RunRequest:
+    """Request a run for the rows that it reads."""
+    return RunRequest(run_key=Path("rows.txt").read_text().strip())
+
+
+defs = Definitions(
+    jobs=[work_job, steps_job, limited_job, pooled_job],
+    schedules=[reads_a_file_yearly],
+    sensors=[reads_a_file],
+)
