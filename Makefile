@@ -46,10 +46,8 @@ engine: $(INSTALLED)  ## tests that drive the real Pulumi engine, Dagster's proc
 	@# Before any test's time limit: a first build takes minutes.
 	$(BIN)/python -m tools.pulumi_cli
 	@# Part by part: a deployment that waits for others' tests to end takes their CPU.
-	$(PYTEST) -m "$(ENGINE)" tests/browser
-	$(PYTEST) -m "$(ENGINE)" -n 2 --dist loadgroup tests/e2e
-	$(PYTEST) -m "$(ENGINE)" -n 2 --dist loadfile \
-	  --ignore tests/browser --ignore tests/e2e
+	$(PYTEST) -m "$(ENGINE)" -n 2 --dist loadgroup tests/browser tests/e2e
+	$(PYTEST) -m "$(ENGINE)" -n 2 --dist loadgroup --ignore tests/browser --ignore tests/e2e
 
 browser: $(INSTALLED)  ## tests of Dagster's page alone, in Chromium where it is found
 	$(PYTEST) -m browser
