@@ -1,13 +1,15 @@
-# Two commands do everything on a fresh machine: `make up` and `make test`.
+# Two commands do everything on a fresh machine: `make up` and `make test`; `make check` is for work.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NODE_MODULES := node_modules/.installed
-PYTEST := $(BIN)/python -m pytest
+# Each run ends with where its time went.
+PYTEST := $(BIN)/python -m pytest --durations=10 --durations-min=5
 ENGINE := (engine or e2e or browser) and not rival
 
-.PHONY: help up down env test lint types page unit engine browser screenshots torture bench format lock clean
+.PHONY: help up down env test check lint types page unit engine browser screenshots torture bench \
+  format lock clean
 
 help:  ## what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -21,7 +23,9 @@ down: $(INSTALLED)  ## stop what `make up` started, and only that
 env: $(INSTALLED)  ## print the line that makes hand-typed pulumi commands work in this checkout
 	@$(BIN)/python -m tools.local env
 
-test: lint types page unit engine  ## everything CI runs
+test: check engine  ## everything CI runs
+
+check: lint types page unit  ## what needs no engine and no deployment, for work
 
 lint: $(INSTALLED)  ## style, imports, docstrings
 	$(BIN)/ruff check .
@@ -42,10 +46,8 @@ engine: $(INSTALLED)  ## tests that drive the real Pulumi engine, Dagster's proc
 	@# Before any test's time limit: a first build takes minutes.
 	$(BIN)/python -m tools.pulumi_cli
 	@# Part by part: a deployment that waits for others' tests to end takes their CPU.
-	$(PYTEST) -m "$(ENGINE)" tests/browser
-	$(PYTEST) -m "$(ENGINE)" -n 2 --dist loadgroup tests/e2e
-	$(PYTEST) -m "$(ENGINE)" -n 2 --dist loadfile \
-	  --ignore tests/browser --ignore tests/e2e
+	$(PYTEST) -m "$(ENGINE)" -n 2 --dist loadgroup tests/browser tests/e2e
+	$(PYTEST) -m "$(ENGINE)" -n 2 --dist loadgroup --ignore tests/browser --ignore tests/e2e
 
 browser: $(INSTALLED)  ## tests of Dagster's page alone, in Chromium where it is found
 	$(PYTEST) -m browser

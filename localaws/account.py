@@ -55,6 +55,8 @@ class LocalAccount:
         region: The region of `client` and `environment`; any region works.
         limits: Whether tasks get the CPU and memory of their definition, where the machine can.
         start_delay_seconds: How long each task stays in PROVISIONING.
+        first_check_seconds: How often health checks look at a container until it is healthy, where
+            that is more often than their interval; for tests. None: as on AWS.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class LocalAccount:
         region: str = "us-east-1",
         limits: bool = True,
         start_delay_seconds: float = 0.0,
+        first_check_seconds: float | None = None,
     ) -> None:
         self.region = region
         self.faults = Faults()
@@ -75,6 +78,7 @@ class LocalAccount:
         self._port = port
         self._limits = limits
         self._start_delay = start_delay_seconds
+        self._first_check = first_check_seconds
         self._sessions: dict[str, boto3.Session] = {}
         self._sessions_lock = threading.Lock()
 
@@ -112,6 +116,7 @@ class LocalAccount:
             metadata=metadata,
             scratch=self._scratch,
             start_delay_seconds=self._start_delay,
+            first_check_seconds=self._first_check,
         )
         ecs_backends.backend = partial(LocalEcsBackend, host)  # type: ignore[assignment]
         servicediscovery_backends.backend = LocalServiceDiscoveryBackend

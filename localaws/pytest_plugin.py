@@ -26,7 +26,8 @@ def local_account_session(
     # moto takes a second to import: only sessions that use an account pay for it.
     from localaws.account import LocalAccount
 
-    with LocalAccount(local_image_root, tmp_path_factory.mktemp("account")) as account:
+    directory = tmp_path_factory.mktemp("account")
+    with LocalAccount(local_image_root, directory, first_check_seconds=1.0) as account:
         yield account
 
 

@@ -21,7 +21,7 @@ def measure(progress: Console) -> tuple[list[Row], list[Cell]]:
     warnings.simplefilter("ignore")
     with (
         tempfile.TemporaryDirectory(prefix="bench-launch-faults-") as directory,
-        theatre(Path(directory)) as opened,
+        theatre(Path(directory), quick=False) as opened,
     ):
         cells = []
         for fault in FAULTS:

@@ -16,6 +16,7 @@ def watch(
     start: Callable[[tuple[str, ...]], ContainerProcess],
     report: Callable[[Health], None],
     ended: threading.Event,
+    first_check_seconds: float | None = None,
 ) -> None:
     """Run a container's health check until the container has ended.
 
@@ -28,16 +29,22 @@ def watch(
         start: Starts the check's command inside the container.
         report: Called with each verdict.
         ended: Set when the container has ended.
+        first_check_seconds: How often it is checked in the start period until a check succeeds,
+            where that is more often than the check's interval. None: as on AWS.
     """
     started = time.monotonic()
     succeeded = False
     failures = 0
-    while not ended.wait(check.interval):
-        if _passes(check, start):
-            succeeded = True
+    counts = False  # whether a failure does
+    early = min(first_check_seconds or check.interval, check.interval)
+    while not ended.wait(check.interval if counts else early):
+        passes = _passes(check, start)
+        succeeded = succeeded or passes
+        counts = succeeded or time.monotonic() - started > check.start_period
+        if passes:
             failures = 0
             report(Health.HEALTHY)
-        elif not ended.is_set() and (succeeded or time.monotonic() - started > check.start_period):
+        elif not ended.is_set() and counts:
             failures += 1
             if failures >= check.retries:
                 report(Health.UNHEALTHY)

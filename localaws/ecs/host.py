@@ -24,6 +24,7 @@ class Host:
         cgroups: None where the machine allows no limits.
         scratch: Holds one directory per task, its containers' HOME, while the task runs.
         start_delay_seconds: How long each task stays in PROVISIONING.
+        first_check_seconds: See `localaws.ecs.health`.
     """
 
     account_id: str
@@ -36,6 +37,7 @@ class Host:
     metadata: Metadata
     scratch: Path
     start_delay_seconds: float
+    first_check_seconds: float | None
 
     def container_environment(self, directory: Path, home: Path, runtime_id: str) -> dict[str, str]:
         """Return what a container's environment starts from, before its definition's own."""

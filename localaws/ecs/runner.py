@@ -89,6 +89,7 @@ class RunningContainer:
                     self._spawn,
                     lambda verdict: self._task.set_health(self.container, verdict),
                     self._ended,
+                    self._host.first_check_seconds,
                 ),
                 name=f"health-{self._task.id}",
                 daemon=True,

@@ -12,6 +12,7 @@ import pytest
 from localaws.account import LocalAccount
 from localaws.provider.server import serve
 from tests.deployment.stack import PROJECT, DeployedStack
+from tests.deployment.warm_host import warm_host
 from tools.pulumi_cli import PulumiCli, ensure_pulumi
 
 
@@ -51,22 +52,26 @@ def make_stack(
     account: LocalAccount,
     provider_port: int,
     tmp_path_factory: pytest.TempPathFactory,
-) -> MakeStack:
+) -> Iterator[MakeStack]:
     """Make a stack of its own, with a backend and a project directory of its own."""
+    stacks: dict[str, DeployedStack] = {}
+    with warm_host(cli, lambda name: stacks[name].environment) as language:
 
-    def make(name: str) -> DeployedStack:
-        return DeployedStack(
-            name=name,
-            directory=tmp_path_factory.mktemp(f"project-{name}"),
-            command=cli.command,
-            environment={
-                **account.environment(),
-                "PULUMI_DEBUG_PROVIDERS": f"aws:{provider_port}",
-                "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            },
-        )
+        def make(name: str) -> DeployedStack:
+            stacks[name] = DeployedStack(
+                name=name,
+                directory=tmp_path_factory.mktemp(f"project-{name}"),
+                command=cli.command,
+                environment={
+                    **account.environment(),
+                    "PULUMI_DEBUG_PROVIDERS": f"aws:{provider_port}",
+                    "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+                    **language,
+                },
+            )
+            return stacks[name]
 
-    return make
+        yield make
 
 
 def config(

@@ -1,9 +1,10 @@
-"""One deployment for each kind of storage, shared by all tests here."""
+"""One deployment for each kind of storage and each process of pytest, shared by all tests here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
@@ -30,32 +31,38 @@ def _on_sqlite(item: pytest.Item) -> bool:
     return callspec is not None and callspec.params.get("shared_deployment") == "sqlite"
 
 
+@pytest.fixture(scope="session")
+def deployments(
+    make_stack: MakeStack, account: LocalAccount, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], DagsterDeployment]]:
+    """The deployment with a kind of storage, which stays once it was asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def deployment(kind: str) -> DagsterDeployment:
+            directory = tmp_path_factory.mktemp(f"e2e{kind}")
+            if kind == "sqlite":
+                place = storage.sqlite(directory / "storage")
+            else:
+                programs = storage.postgres_programs()
+                if programs is None:
+                    pytest.skip(storage.NO_POSTGRES)
+                place = stack.enter_context(storage.postgres(programs, account))
+            made = deployed(make_stack(f"e2e{kind}"), account, directory, place)
+            return stack.enter_context(made)
+
+        yield deployment
+
+
 @pytest.fixture(
     scope="session",
-    params=[
-        # Each is a deployment of its own, so they can be tested side by side.
-        pytest.param(name, marks=pytest.mark.xdist_group(name))
-        for name in ("sqlite", "postgres")
-    ],
+    params=[pytest.param("sqlite", marks=pytest.mark.xdist_group("sqlite")), "postgres"],
 )
 def shared_deployment(
-    request: pytest.FixtureRequest,
-    make_stack: MakeStack,
-    account: LocalAccount,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[DagsterDeployment]:
+    request: pytest.FixtureRequest, deployments: Callable[[str], DagsterDeployment]
+) -> DagsterDeployment:
     """A deployment with its webserver and daemon."""
-    name = f"e2e{request.param}"
-    directory = tmp_path_factory.mktemp(name)
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            place = storage.sqlite(directory / "storage")
-        else:
-            programs = storage.postgres_programs()
-            if programs is None:
-                pytest.skip(storage.NO_POSTGRES)
-            place = stack.enter_context(storage.postgres(programs, account))
-        yield stack.enter_context(deployed(make_stack(name), account, directory, place))
+    return deployments(request.param)
 
 
 @pytest.fixture

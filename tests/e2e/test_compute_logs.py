@@ -8,7 +8,7 @@ from tests.e2e.dagster_deployment import ON, DagsterDeployment
 from tests.e2e.runs import Run
 from tests.e2e.waiting import eventually
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
 CAPTURED = """
 query Captured($runId: ID!) {

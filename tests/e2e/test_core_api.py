@@ -12,7 +12,7 @@ import run_isolation
 from run_isolation import Kind
 from tests.e2e.dagster_deployment import ON, PROBE, DagsterDeployment
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
 EXECUTED = 3
 """Exit code of the worker: it was started, and Dagster knows no run of that id."""

@@ -13,7 +13,7 @@ from tests.e2e.dagster_deployment import ON, PROBE, DagsterDeployment
 from tests.e2e.runs import NON_ISOLATED, Run
 from tests.e2e.waiting import eventually
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
 FREE = "Asked for by tag dagster/isolation=disabled, and a slot was free."
 

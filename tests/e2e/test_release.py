@@ -8,7 +8,7 @@ from tests.deployment.conftest import probe
 from tests.e2e.dagster_deployment import LOCATIONS, ON, PROBE, STANDING, DagsterDeployment
 from tests.e2e.waiting import eventually
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
 WORKSPACE = """
 { workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }

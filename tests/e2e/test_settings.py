@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.dagster_deployment import ON, DagsterDeployment
 from tests.e2e.runs import Run, code_server
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
 ONLY_THE_SETTINGS = {"aws:dynamodb/tableItem:TableItem::settings": ["update"]}
 TWO = {"enabled": True, "max_concurrent_non_isolated_runs": 2}

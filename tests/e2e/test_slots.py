@@ -12,7 +12,7 @@ from tests.e2e.page import PageError
 from tests.e2e.runs import NON_ISOLATED, Run, code_server
 from tests.e2e.waiting import eventually
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
 
 @pytest.fixture(autouse=True)

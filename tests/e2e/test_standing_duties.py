@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.dagster_deployment import ON, PROBE, DagsterDeployment
 from tests.e2e.waiting import eventually
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
 TICKS = """
 query Ticks($selector: %sSelector!) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 
@@ -24,6 +25,18 @@ def without_faults(account: LocalAccount) -> Iterator[None]:
     account.faults.clear()
 
 
+@pytest.fixture
+def quick_daemon(deployment: DagsterDeployment) -> Iterator[None]:
+    """The next daemon waits less for a launcher that might still be at work."""
+    daemon, before = deployment.daemon, deployment.daemon.command
+    daemon.command = [sys.executable, "-m", "tests.quick_daemon"]
+    yield
+    daemon.command = before
+    daemon.stop()
+    daemon.start()
+
+
+@pytest.mark.usefixtures("quick_daemon")
 @pytest.mark.parametrize(
     ("fault", "comes"),
     [
@@ -39,8 +52,9 @@ def test_a_daemon_that_is_killed_in_its_launch_loses_no_run(
 ) -> None:
     before = deployment.isolated_tasks()
     struck = account.faults.add(fault)
-    # Its worker would note the task, too, but not before the daemon is back.
-    account.faults.add(SlowTask(seconds=20.0))
+    if comes:
+        # Its worker would note the task, too, but not before the daemon is back.
+        account.faults.add(SlowTask(seconds=20.0))
     run = deployment.launch(asked=False, held=False)
     struck.wait_for_hit(timeout=30)
     deployment.daemon.kill()

@@ -9,7 +9,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 60.0
-INTERVAL_SECONDS = 0.1
+OFTEN_SECONDS = 0.05
+SELDOM_SECONDS = 0.5
+LATER = 0.1
+"""By which share of the time until now an answer may be found later than it is there. To look takes
+CPU time, which those who are waited for need."""
 
 
 def eventually(
@@ -22,10 +26,11 @@ def eventually(
     Raises:
         TimeoutError: There was none within `seconds`; the text says `what` was waited for.
     """
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
     while not (answer := look()):
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - begun
+        if waited > seconds:
             wanted = what if isinstance(what, str) else what()
             raise TimeoutError(f"not within {seconds:g} s: {wanted}")
-        time.sleep(INTERVAL_SECONDS)
+        time.sleep(min(max(OFTEN_SECONDS, LATER * waited), SELDOM_SECONDS))
     return answer

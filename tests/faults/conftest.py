@@ -11,5 +11,5 @@ from tests.faults.theatre import Theatre, theatre
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
-    with theatre(tmp_path_factory.mktemp("faults")) as opened:
+    with theatre(tmp_path_factory.mktemp("faults"), quick=True) as opened:
         yield opened

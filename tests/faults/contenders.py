@@ -6,6 +6,7 @@ The account, the code, Dagster's own settings and the faults are the same for al
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,9 +30,9 @@ ECS_RUN_LAUNCHER: Final = "EcsRunLauncher"
 """dagster-aws's, as pinned in requirements.txt."""
 
 START_TIMEOUT_SECONDS: Final = LAUNCH_SECONDS + 90
-"""How long a run may be STARTING. Short, so that what only this timeout ends, ends in a test; but
-long enough for a daemon to wait until a launcher must be dead, and to go on with its launches: a
-dozen of them at once, where the launcher was killed at each step."""
+"""How long a run may be STARTING. Long enough for a daemon to wait until a launcher must be dead,
+and to go on with its launches: a dozen of them at once, where the launcher was killed at each
+step."""
 
 _SETTINGS: Final[Mapping[str, Any]] = {
     "run_monitoring": {
@@ -47,6 +48,7 @@ _DAEMONS: Final = {
     OURS: [str(BIN / "run-isolation"), "daemon"],
     ECS_RUN_LAUNCHER: [str(BIN / "dagster-daemon"), "run"],
 }
+_QUICK_DAEMONS: Final = {**_DAEMONS, OURS: [sys.executable, "-m", "tests.quick_daemon"]}
 
 
 @dataclass
@@ -64,6 +66,24 @@ class Contender:
         """The instance as the test's process has it open."""
         return self.launches.instance
 
+    @contextmanager
+    def start_timeout(self, seconds: int) -> Iterator[None]:
+        """Another start timeout meanwhile, as after a restart with other settings."""
+        path = self.home / "dagster.yaml"
+        before = path.read_text()
+        config = yaml.safe_load(before)
+        config["run_monitoring"]["start_timeout_seconds"] = seconds
+        self._restart(yaml.safe_dump(config))
+        try:
+            yield
+        finally:
+            self._restart(before)
+
+    def _restart(self, settings: str) -> None:
+        self.daemon.stop()
+        (self.home / "dagster.yaml").write_text(settings)
+        self.daemon.start()
+
 
 def environment(stack: Stack, home: Path) -> dict[str, str]:
     """What a process of the user's has in its environment."""
@@ -78,7 +98,9 @@ def environment(stack: Stack, home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def contender(name: str, stack: Stack, standing_task: str, directory: Path) -> Iterator[Contender]:
+def contender(
+    name: str, stack: Stack, standing_task: str, directory: Path, *, quick: bool
+) -> Iterator[Contender]:
     """Opens the instance and starts the daemon. The environment must be that of the account.
 
     Args:
@@ -86,6 +108,7 @@ def contender(name: str, stack: Stack, standing_task: str, directory: Path) -> I
         stack: The deployment.
         standing_task: ARN of the task that serves the code location.
         directory: For home, storage and logs; not there yet.
+        quick: Whether our daemon is on a quicker clock.
     """
     directory.mkdir(parents=True)
     home = directory / "home"
@@ -95,7 +118,7 @@ def contender(name: str, stack: Stack, standing_task: str, directory: Path) -> I
     serve_at(home, stack, standing_task)
     daemon = Program(
         f"daemon of {name}",
-        [*_DAEMONS[name], "-w", str(home / "servers.yaml")],
+        [*(_QUICK_DAEMONS if quick else _DAEMONS)[name], "-w", str(home / "servers.yaml")],
         home,
         environment(stack, home),
         directory / "daemon.log",

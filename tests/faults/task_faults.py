@@ -7,11 +7,12 @@ from typing import Any, Final
 from dagster import DagsterRun
 
 from tests.e2e.waiting import eventually
-from tests.faults.contenders import START_TIMEOUT_SECONDS
 from tests.faults.stage import Seen, Stage, within
 from tests.runtime.dagster.account import LOCATION
 
 SECOND_SECONDS: Final = 10
+SHORT_TIMEOUT_SECONDS: Final = 20
+"""A start timeout that ends within a test."""
 UNNOTICED_SECONDS: Final = 20
 """When a run whose task is gone counts as forgotten: the monitor has looked some twenty times."""
 
@@ -53,8 +54,9 @@ def side_car_exit(stage: Stage) -> Seen:
 
 def late_start(stage: Stage) -> Seen:
     """The task stays in PROVISIONING until after Dagster's start timeout, and then starts."""
-    stage.account.fault("slow_task", seconds=START_TIMEOUT_SECONDS + 5, times=None)
-    return stage.look(stage.submit(), tells="(?i)timed out|timeout")
+    with stage.contender.start_timeout(SHORT_TIMEOUT_SECONDS):
+        stage.account.fault("slow_task", seconds=SHORT_TIMEOUT_SECONDS + 5, times=None)
+        return stage.look(stage.submit(), tells="(?i)timed out|timeout")
 
 
 def second_task(stage: Stage) -> Seen:

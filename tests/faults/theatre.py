@@ -27,6 +27,7 @@ class Theatre:
     stack: Stack
     standing_task: str
     directory: Path
+    quick: bool
     _exits: ExitStack
     _contenders: dict[str, Contender] = field(default_factory=dict)
     _stages: int = 0
@@ -34,7 +35,9 @@ class Theatre:
     def contender(self, name: str) -> Contender:
         """A launcher with its daemon; started when it is first asked for."""
         if name not in self._contenders:
-            made = contender(name, self.stack, self.standing_task, self.directory / name)
+            made = contender(
+                name, self.stack, self.standing_task, self.directory / name, quick=self.quick
+            )
             self._contenders[name] = self._exits.enter_context(made)
         return self._contenders[name]
 
@@ -52,8 +55,13 @@ class Theatre:
 
 
 @contextmanager
-def theatre(directory: Path) -> Iterator[Theatre]:
-    """Opens it; this process's environment is that of the account meanwhile."""
+def theatre(directory: Path, *, quick: bool) -> Iterator[Theatre]:
+    """Opens it; this process's environment is that of the account meanwhile.
+
+    Args:
+        directory: For everything.
+        quick: Whether our daemon is on a quicker clock (`tests.quick_daemon`).
+    """
     images = directory / "images"
     shutil.copytree(PROBE, images / LOCATION)
     with ExitStack() as exits:
@@ -63,4 +71,4 @@ def theatre(directory: Path) -> Iterator[Theatre]:
         stack = Stack(account, directory / "storage")
         stack.up()
         stack.configure(NonIsolatedRuns(enabled=True))
-        yield Theatre(stack, serve(stack), directory, exits)
+        yield Theatre(stack, serve(stack), directory, quick, exits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from run_isolation import slots
@@ -44,4 +44,4 @@ def test_a_twin_without_its_guard_is_caught(
         monkeypatch.setattr(slots, name, condition)
     machine = type("Twin", (SlotsMachine,), {"parts": twin.parts})
     with pytest.raises(AssertionError):
-        run(machine, network, examples=300)
+        run(seed(twin.seed)(machine), network, examples=300)

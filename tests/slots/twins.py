@@ -18,10 +18,17 @@ from tests.slots.parts import Parts
 
 @dataclass(frozen=True)
 class Twin:
-    """What is different, in parts or in the conditions of `run_isolation.slots`."""
+    """What is different, in parts or in the conditions of `run_isolation.slots`.
+
+    Attributes:
+        parts: In place of the library's.
+        conditions: By the names of the constants.
+        seed: With which the state machine catches it soon; with others it may take minutes.
+    """
 
     parts: Parts = field(default_factory=Parts)
     conditions: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 1
 
 
 class Remembers(Slots):
@@ -145,18 +152,20 @@ TWINS = {
     "a counter": Twin(replace(PARTS, slots=Counter)),
     "a remembered limit": Twin(replace(PARTS, slots=Remembers)),
     "a limit that stays while settings change": Twin(replace(PARTS, slots=KeepsTheLimit)),
-    "an own entry is a denial": Twin(replace(PARTS, slots=OwnEntryDenied)),
+    "an own entry is a denial": Twin(replace(PARTS, slots=OwnEntryDenied), seed=3),
     "silence is a denial": Twin(replace(PARTS, slots=SilenceIsNo)),
-    "release of any attempt": Twin(conditions={"_IS_MINE": f"({ANY} AND :attempt = :attempt)"}),
+    "release of any attempt": Twin(
+        conditions={"_IS_MINE": f"({ANY} AND :attempt = :attempt)"}, seed=13
+    ),
     "a repeated acquire wipes out the server": Twin(
         conditions={
             "_MAY_JOIN": f"({ANY} AND size(holders) < {{limit}} AND "
             "attribute_not_exists(holders.#run)) OR holders.#run.attempt <= :attempt"
         }
     ),
-    "removal of what was not seen": Twin(replace(PARTS, slots=RemovesUnseen)),
+    "removal of what was not seen": Twin(replace(PARTS, slots=RemovesUnseen), seed=13),
     "a start without a slot": Twin(replace(PARTS, hosting=StartsAnyway)),
     "storage is believed": Twin(replace(PARTS, reconciler=BelievesStorage)),
-    "a silent server is taken for dead": Twin(replace(PARTS, reconciler=SilenceIsDeath)),
+    "a silent server is taken for dead": Twin(replace(PARTS, reconciler=SilenceIsDeath), seed=3),
     "no reconciler": Twin(replace(PARTS, reconcilers=0)),
 }

@@ -130,23 +130,22 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             "PULUMI_CONFIG": json.dumps(dict(request.config)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
         }
+        code = self.execute(python, [self._executor, *self._arguments(request)], environment)
+        if code == 0:
+            return language_pb2.RunResponse()
+        if code == ERROR_WAS_SHOWN:
+            return language_pb2.RunResponse(bail=True)
+        return language_pb2.RunResponse(error=f"Program exited with non-zero exit code: {code}")
+
+    def execute(self, python: str, arguments: list[str], environment: dict[str, str]) -> int:
+        """Run a script with its arguments to its end; return its exit code."""
         tied = [sys.executable, "-I", "-S", "-c", TIED, str(os.getpid())]
         _running.set()
         try:
-            result = subprocess.run(
-                [*tied, python, "-u", self._executor, *self._arguments(request)],
-                env=environment,
-                check=False,
-            )
+            command = [*tied, python, "-u", *arguments]
+            return subprocess.run(command, env=environment, check=False).returncode
         finally:
             _running.clear()
-        if result.returncode == 0:
-            return language_pb2.RunResponse()
-        if result.returncode == ERROR_WAS_SHOWN:
-            return language_pb2.RunResponse(bail=True)
-        return language_pb2.RunResponse(
-            error=f"Program exited with non-zero exit code: {result.returncode}"
-        )
 
     def _arguments(self, request: language_pb2.RunRequest) -> list[str]:
         options = {

@@ -45,9 +45,11 @@ class Script(threading.Event):
     def __init__(self, codes: list[int | None]) -> None:
         super().__init__()
         self.left = list(codes)
+        self.pauses: list[float | None] = []
         self.started: list[FakeProcess] = []
 
     def wait(self, timeout: float | None = None) -> bool:
+        self.pauses.append(timeout)
         return not self.left
 
     def start(self, command: tuple[str, ...]) -> ContainerProcess:
@@ -64,6 +66,25 @@ def test_verdicts(case: str) -> None:
     health.watch(check, script.start, reported.append, script)
     assert reported == reports
     assert all(process.killed for process in script.started if process.code is None)
+
+
+@pytest.mark.parametrize(
+    ("start_period", "first", "pauses"),
+    [
+        (60, 1.0, [1, 1, 5, 5]),
+        (60, None, [5, 5, 5, 5]),
+        (60, 9.0, [5, 5, 5, 5]),
+        (0, 1.0, [1, 5, 5, 5]),
+    ],
+    ids=["until it is healthy", "as on AWS", "never less often", "while failures do not count"],
+)
+def test_a_container_that_starts_may_be_looked_at_more_often(
+    start_period: int, first: float | None, pauses: list[float]
+) -> None:
+    check = HealthCheck(("x",), interval=5, timeout=2, retries=9, start_period=start_period)
+    script = Script([1, 0, 0])
+    health.watch(check, script.start, lambda verdict: None, script, first)
+    assert script.pauses == pauses
 
 
 def test_a_check_runs_inside_the_container(cluster: Cluster) -> None:

@@ -18,7 +18,9 @@ from tests.torture.surroundings import directory, now_and_then
 @click.option("--pause", default=6.0, show_default=True, help="Mean seconds between violence.")
 @click.option("--most-seconds", default=2400.0, show_default=True, help="Launches no more then.")
 @click.option("--only", type=click.Choice(list(TROUBLES)), multiple=True, help="Such troubles.")
-@click.option("--twin", type=click.Choice(["no claim"]), help="Remove one guard: it must fail.")
+@click.option(
+    "--twin", type=click.Choice(["no claim"]), help="Remove one guard: it ends when it fails."
+)
 @click.option("--keep", is_flag=True, help="Keep the logs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj

@@ -121,10 +121,17 @@ class Conductor:
                     self._begin(drawn.pop())
                 self._look()
                 self.progress(len(self.launches))
+                if self._proved():
+                    break
             self._wait_for_quiet()
         finally:
             self.daemon.stop()
             self.actors.close()
+
+    def _proved(self) -> bool:
+        """Whether what must fail has failed: nothing more is to be seen."""
+        executions = self.world.ledger.read().values()
+        return not self.plan.claims and any(len(one.began) > 1 for one in executions)
 
     def _draw(self) -> list[Launch]:
         standing = round(self.plan.real * _STANDING_SHARE)
@@ -208,6 +215,8 @@ class Conductor:
         begun = time.monotonic()
         self._calm = True
         while time.monotonic() < begun + QUIET_SECONDS and not self._is_quiet():
+            if self._proved():
+                break
             self._look()
         self.settled_seconds = time.monotonic() - begun
 

@@ -22,7 +22,9 @@ from tools.dynamodb_local import UnavailableError
 @click.option("--run-seconds", default=0.15, show_default=True, help="Mean duration of a run.")
 @click.option("--pause", default=1.0, show_default=True, help="Mean seconds between violence.")
 @click.option("--most-seconds", default=3600.0, show_default=True, help="Ends then at the latest.")
-@click.option("--twin", type=click.Choice(list(TWINS)), help="Remove one guard: it must fail.")
+@click.option(
+    "--twin", type=click.Choice(list(TWINS)), help="Remove one guard: it ends when it fails."
+)
 @click.option("--keep", is_flag=True, help="Keep the logs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
@@ -44,7 +46,17 @@ def slots(
     Fails if more runs were ever alive than the limit allows, a run was executed twice, or a slot
     stayed leaked.
     """
-    plan = Plan(seed, acquires, launchers, servers, limit, run_seconds, pause, most_seconds)
+    plan = Plan(
+        seed,
+        acquires,
+        launchers,
+        servers,
+        limit,
+        run_seconds,
+        pause,
+        most_seconds,
+        ends_with_failure=twin is not None,
+    )
     try:
         with directory(keep=keep) as place:
             report = torture(plan, _parts(twin), place, now_and_then("acquires"))

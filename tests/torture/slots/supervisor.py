@@ -49,6 +49,8 @@ class Plan:
     """Mean time between two acts of violence."""
     most_seconds: float
     """After which it ends, however many acquires there were."""
+    ends_with_failure: bool
+    """Whether it ends as soon as more runs are alive than may be."""
 
 
 @dataclass(frozen=True)
@@ -99,17 +101,24 @@ class Supervisor:
         end = time.monotonic() + self.plan.most_seconds
         self._later(self.plan.pause_seconds, self._torment)
         while (done := self.place.notes("launches").count("acquired")) < self.plan.acquires:
-            if time.monotonic() > end:
+            if time.monotonic() > end or self._proved():
                 break
             progress(done)
             self._tick_until(time.monotonic() + 0.4)
         (self.place.directory / "stop").touch()
+
+    def _proved(self) -> bool:
+        """Whether what must fail has failed: nothing more is to be seen."""
+        alive = self.place.notes("alive")
+        return self.plan.ends_with_failure and any(int(count) > self.plan.limit for count in alive)
 
     def calm_down(self, seconds: float, is_quiet: Callable[[], bool]) -> None:
         """No more violence; waits until launchers are done and it is quiet, or the time is over."""
         self._calm = True
         os.kill(self.weather, signal.SIGUSR1)
         begin = time.monotonic()
+        if self._proved():
+            return
         self._tick_until(begin + LATEST_SECONDS + 1)
         while time.monotonic() < begin + seconds and (self.launchers or not is_quiet()):
             self._tick_until(time.monotonic() + 0.2)

@@ -1,0 +1,31 @@
+"""`run-isolation daemon` on a quicker clock: it looks more often, and waits less for others.
+
+Run as `python -m tests.quick_daemon`, with the options of `dagster-daemon run`. Nothing has to be
+done in less time than by the real one. How often the real one looks is in
+`run_isolation.dagster.daemon`, and what it decides by its own clock has unit tests.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from run_isolation import watching
+from run_isolation.dagster import daemon
+
+LAUNCH_SECONDS: Final = 45
+"""Still longer than a launcher that lives is at work: it repeats its calls for 30 seconds, and
+waits 10 for an answer."""
+LOOK_SECONDS: Final = 2
+
+
+def main() -> None:
+    """Works until it is ended."""
+    watching.LAUNCH_SECONDS = LAUNCH_SECONDS  # type: ignore[misc]
+    daemon.WATCH_SECONDS = LOOK_SECONDS  # type: ignore[misc]
+    daemon.RECONCILE_SECONDS = LOOK_SECONDS  # type: ignore[misc]
+    daemon.run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()
