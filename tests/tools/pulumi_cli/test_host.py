@@ -177,7 +177,8 @@ def hung(project: Project) -> Iterator[subprocess.Popen[str]]:
         eventually((project.directory / "infra" / "deaf").exists, "the program runs")
         family = psutil.Process(cli.pid).children(recursive=True)
         yield cli
-        for process in [cli, *family]:
+        cli.kill()
+        for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 
