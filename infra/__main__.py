@@ -11,12 +11,15 @@ from infra.code_location import CodeLocation
 from infra.config import ConfigError, parse
 from infra.deployment import CREATE, Deployment, Kind
 from infra.discovery import Discovery
+from infra.engine_version import require_engine
 from infra.hooks import Hooks
 from infra.instance import ComputeLogs
 from infra.manifest import ManifestParameter, size_problems
 from infra.network import Network
 from infra.security_groups import SecurityGroups
 from infra.slot_table import SlotTable
+
+require_engine()
 
 
 def read_deployment() -> Deployment:
