@@ -113,6 +113,20 @@ def test_an_engine_that_only_warns_of_a_failed_hook_is_refused(version: str) -> 
     assert cloud.calls == []
 
 
+def test_the_last_step_remembers_what_each_service_came_up_with() -> None:
+    [record] = [one for one in default().resources if one.type == "pulumi:index:Stash"]
+    assert list(record.request.hooks.before_create) == ["wait-until-healthy"]
+    assert list(record.request.hooks.before_update) == ["wait-until-healthy"]
+    assert record.inputs["input"]["sales"] == {
+        "name": "sales",
+        "cluster": "arn:cluster",
+        "taskDefinition": "arn:sales-standing",
+    }
+    needed = " ".join(record.request.dependencies)
+    for suffix in ("TableItem::settings", "Parameter::manifest", "Policy::launcher", "::sales"):
+        assert suffix in needed
+
+
 def test_secrets_in_the_config_stay_secret() -> None:
     config = changed(instance={"databaseUrlSecretArn": "hunter2"})
     with pytest.raises(pulumi.RunError) as refused:
