@@ -126,6 +126,7 @@ class CodeLocation(pulumi.ComponentResource):
                 parent=self,
                 depends_on=[network, groups, self._access],
                 hooks=pulumi.ResourceHookBinding(
+                    before_create=[hooks.remove_leftover],
                     after_create=[hooks.note_rollout],
                     after_update=[hooks.note_rollout],
                 ),

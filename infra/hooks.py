@@ -16,6 +16,7 @@ import pulumi
 
 from infra.aws_clients import Clients
 from infra.deployment import Deployment, Kind
+from infra.leftover_service import Leftover, remove_leftover
 from infra.own_thread import in_own_thread
 from infra.revisions import delete_revisions
 from infra.rollouts import Rollouts
@@ -29,6 +30,8 @@ class Hooks:
 
     rollouts: Rollouts
     """What the hooks of this `up` have noted."""
+    remove_leftover: pulumi.ResourceHook
+    """Before an ECS service is created: one that Pulumi does not know is in its way."""
     note_rollout: pulumi.ResourceHook
     """After an ECS service was created or updated."""
     wait_until_healthy: pulumi.ResourceHook
@@ -49,6 +52,11 @@ class Hooks:
         """
         clients = Clients(deployment.region)
         rollouts = Rollouts(deployment, clients)
+
+        async def remove(args: pulumi.ResourceHookArgs) -> None:
+            service = args.new_inputs or {}
+            leftover = Leftover(clients.ecs, service["cluster"], service["name"], args.urn)
+            await remove_leftover(leftover, deployment.name)
 
         async def note(args: pulumi.ResourceHookArgs) -> None:
             rollouts.note(args.new_outputs or {})
@@ -76,6 +84,7 @@ class Hooks:
 
         return cls(
             rollouts=rollouts,
+            remove_leftover=pulumi.ResourceHook("remove-leftover", remove),
             note_rollout=pulumi.ResourceHook("note-rollout", note),
             wait_until_healthy=pulumi.ResourceHook("wait-until-healthy", wait),
             delete_revisions=pulumi.ResourceHook("delete-revisions", delete_all),

@@ -116,6 +116,7 @@ def test_service_waits_for_the_network_and_the_permissions_of_its_tasks() -> Non
 
 def test_a_service_is_noted_and_waited_for_at_the_end() -> None:
     hooks = default().one("ecs/service", "sales").request.hooks
+    assert list(hooks.before_create) == ["remove-leftover"]
     assert list(hooks.after_create) == list(hooks.after_update) == ["note-rollout"]
 
 
