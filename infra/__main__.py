@@ -11,12 +11,16 @@ from infra.code_location import CodeLocation
 from infra.config import ConfigError, parse
 from infra.deployment import CREATE, Deployment, Kind
 from infra.discovery import Discovery
+from infra.engine_version import require_engine
 from infra.hooks import Hooks
 from infra.instance import ComputeLogs
 from infra.manifest import ManifestParameter, size_problems
 from infra.network import Network
+from infra.rolled_out import RolledOut
 from infra.security_groups import SecurityGroups
 from infra.slot_table import SlotTable
+
+require_engine()
 
 
 def read_deployment() -> Deployment:
@@ -51,8 +55,9 @@ def provision(deployment: Deployment) -> None:
     discovery = Discovery(deployment, network)
     table = SlotTable(deployment, hooks)
     bucket = deployment.compute_logs_bucket
+    logs: list[pulumi.Resource] = []
     if bucket is not None and deployment.config.instance.compute_logs_bucket == CREATE:
-        ComputeLogs(deployment, bucket)
+        logs.append(ComputeLogs(deployment, bucket))
     manifest = ManifestParameter(deployment, network, groups)
     locations = {
         name: CodeLocation(
@@ -66,12 +71,18 @@ def provision(deployment: Deployment) -> None:
         )
         for name in sorted(deployment.config.code_locations)
     }
+    launcher = LauncherAccess(deployment)
+    RolledOut(
+        hooks,
+        {name: location.service for name, location in locations.items()},
+        after=[*logs, *locations.values(), table.settings, manifest, launcher],
+    )
 
     pulumi.export("manifest", manifest.value)
     pulumi.export("manifestParameter", deployment.manifest_parameter)
     pulumi.export("cluster", cluster.arn)
     pulumi.export("table", table.name)
-    pulumi.export("launcherPolicyArns", LauncherAccess(deployment).policy_arns)
+    pulumi.export("launcherPolicyArns", launcher.policy_arns)
     pulumi.export("clientSecurityGroup", groups.clients.id)
     pulumi.export("vpc", network.vpc_id)
     pulumi.export("subnets", network.subnet_ids)

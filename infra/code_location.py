@@ -119,15 +119,16 @@ class CodeLocation(pulumi.ComponentResource):
             enable_ecs_managed_tags=True,
             propagate_tags="SERVICE",
             enable_execute_command=False,
-            # infra/rollout.py waits instead, and says why not.
+            # infra/rolled_out.py waits instead, for all at once, and says why not.
             wait_for_steady_state=False,
             tags=self._deployment.tags(location=self._location),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[network, groups, self._access],
                 hooks=pulumi.ResourceHookBinding(
-                    after_create=[hooks.wait_until_healthy],
-                    after_update=[hooks.wait_until_healthy],
+                    before_create=[hooks.remove_leftover],
+                    after_create=[hooks.note_rollout],
+                    after_update=[hooks.note_rollout],
                 ),
             ),
         )

@@ -8,24 +8,19 @@ provider reports success after ECS has rolled a deployment back
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from time import sleep
 from typing import TYPE_CHECKING, Final, Literal
 
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.deployment import Kind
+from run_isolation.task_logs import LogStream
 
 if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient
     from types_boto3_ecs.type_defs import DeploymentTypeDef, TaskTypeDef
-
-POLL_INTERVAL: Final = 3.0
-"""Seconds. DescribeTasks and ListTasks share 20 calls per second in an account
-(https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html)."""
-
-PATIENCE: Final = 900.0
-"""Seconds: the health check's start period of 5 minutes, and time for an image of some GB."""
-
+    from types_boto3_logs import CloudWatchLogsClient
 
 LAG: Final = 5
 """Looks without our deployment before it counts as rolled back: DescribeServices may lag behind
@@ -38,9 +33,12 @@ class RolloutError(Exception):
 
 @dataclass(frozen=True)
 class Rollout:
-    """One service on its way to one revision."""
+    """One service on its way to one revision. Its calls block."""
 
     ecs: ECSClient
+    logs: CloudWatchLogsClient
+    log_group: str
+    """Name of the code location's log group."""
     cluster: str
     """ARN."""
     service: str
@@ -49,34 +47,12 @@ class Rollout:
     misses: list[str] = field(default_factory=list)
     """Revisions that were in charge, look by look, since a look last saw the one we wait for."""
 
-    def wait(
-        self,
-        patience: float = PATIENCE,
-        interval: float = POLL_INTERVAL,
-        pause: Callable[[float], None] = sleep,
-    ) -> None:
-        """Returns when a container of the service's current deployment is healthy.
-
-        Args:
-            patience: Seconds before it gives up.
-            interval: Seconds between two looks.
-            pause: Sleeps.
+    def healthy(self) -> bool:
+        """Whether a container of the service's current deployment is healthy: one look.
 
         Raises:
-            RolloutError: ECS gave the deployment up, or patience ran out.
+            RolloutError: ECS gave the deployment up.
         """
-        looks = Retrying(
-            retry=retry_if_result(lambda healthy: not healthy),
-            stop=stop_after_delay(patience),
-            wait=wait_fixed(interval),
-            sleep=pause,
-        )
-        try:
-            looks(self._healthy)
-        except RetryError:
-            raise self._error(f"no healthy container after {patience:.0f} s") from None
-
-    def _healthy(self) -> bool:
         deployments = self._deployments()
         ours = max(
             (one for one in deployments if one["taskDefinition"] == self.task_definition),
@@ -88,11 +64,18 @@ class Rollout:
             return False
         self.misses.clear()
         if ours.get("rolloutState") == "FAILED":
-            raise self._error(ours.get("rolloutStateReason", "ECS gave it up"))
+            raise self.error(ours.get("rolloutStateReason", "ECS gave it up"))
         return any(
             task.get("healthStatus") == "HEALTHY" and task["lastStatus"] == "RUNNING"
             for task in self._tasks("RUNNING", ours["id"])
         )
+
+    def error(self, reason: str) -> RolloutError:
+        """What is wrong: the reason, ECS's words on the tasks, and the end of the newest's log."""
+        stopped = self._newest("STOPPED")
+        lines = [f"code location {self.service}: {reason}", *map(_end, stopped[:3])]
+        lines += self._log_of([*self._newest("RUNNING"), *stopped])
+        return RolloutError("\n".join(lines))
 
     def _missed(self, deployments: list[DeploymentTypeDef]) -> None:
         """Tells a service that has not noticed the update yet from one that has gone back."""
@@ -100,11 +83,21 @@ class Rollout:
             one["taskDefinition"] for one in deployments if one["status"] == "PRIMARY"
         )
         if len(self.misses) > LAG:
-            raise self._error(f"ECS went back to {self.misses[-1]}")
+            raise self.error(f"ECS went back to {self.misses[-1]}")
 
     def _deployments(self) -> list[DeploymentTypeDef]:
         response = self.ecs.describe_services(cluster=self.cluster, services=[self.service])
-        return response["services"][0]["deployments"]
+        found = [one for one in response["services"] if one.get("status", "ACTIVE") == "ACTIVE"]
+        if not found:
+            raise RolloutError(
+                f"code location {self.service}: it has no ECS service any more. "
+                "`pulumi up --refresh` makes it again."
+            )
+        return found[0]["deployments"]
+
+    def _newest(self, status: Literal["RUNNING", "STOPPED"]) -> list[TaskTypeDef]:
+        tasks = self._tasks(status)
+        return sorted(tasks, key=lambda one: str(one.get("createdAt", "")), reverse=True)
 
     def _tasks(
         self, status: Literal["RUNNING", "STOPPED"], deployment_id: str | None = None
@@ -122,17 +115,27 @@ class Rollout:
             and deployment_id in (None, task.get("startedBy"))
         ]
 
-    def _error(self, reason: str) -> RolloutError:
-        lines = [f"code location {self.service}: {reason}"]
-        for task in self._tasks("STOPPED")[:3]:
-            details = [task.get("stoppedReason")]
-            for container in task.get("containers", []):
-                code = container.get("exitCode")
-                details += [container.get("reason"), None if code is None else f"exit code {code}"]
-            lines.append(f"  {task['taskArn']}: {'; '.join(filter(None, details))}")
-        lines.append(
-            "Its log group says more. ECS keeps the previous container where there is one. "
-            "Mend the image or the config, then `pulumi up`; to try the same again, "
-            "`pulumi up --refresh`."
-        )
-        return RolloutError("\n".join(lines))
+    def _log_of(self, tasks: list[TaskTypeDef]) -> Iterator[str]:
+        """The last lines of the first of these tasks that has written any."""
+        for task in tasks[:3]:
+            stream = LogStream.of(
+                self.logs.meta.region_name, self.log_group, Kind.STANDING, task["taskArn"]
+            )
+            try:
+                tail = stream.tail(self.logs)
+            except (BotoCoreError, ClientError) as error:
+                yield f"  Log group {self.log_group} can't be read: {error}"
+                return
+            if tail:
+                yield f"  Last lines of {stream.name} in log group {self.log_group}:"
+                yield from (f"    {line.rstrip()}" for line in tail)
+                return
+        yield f"  Log group {self.log_group} has nothing of these containers."
+
+
+def _end(task: TaskTypeDef) -> str:
+    details = [task.get("stoppedReason")]
+    for container in task.get("containers", []):
+        code = container.get("exitCode")
+        details += [container.get("reason"), None if code is None else f"exit code {code}"]
+    return f"  {task['taskArn']}: {'; '.join(filter(None, details))}"

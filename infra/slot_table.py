@@ -19,6 +19,7 @@ class SlotTable(pulumi.ComponentResource):
     """
 
     name: pulumi.Output[str]
+    settings: aws.dynamodb.TableItem
 
     def __init__(self, deployment: Deployment, hooks: Hooks) -> None:
         super().__init__("run-isolation:index:SlotTable", "slot-table")
@@ -38,7 +39,7 @@ class SlotTable(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, protect=deployment.config.protect),
         )
         item = deployment.config.deployment_settings.non_isolated_runs.to_item()
-        aws.dynamodb.TableItem(
+        self.settings = aws.dynamodb.TableItem(
             "settings",
             table_name=table.name,
             hash_key=table.hash_key,

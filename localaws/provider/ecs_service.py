@@ -90,9 +90,9 @@ class Service(EcsHandler):
             self._wait(aws, inputs["cluster"], resource_id, _primary(found or {}).get("id"))
 
     def read(self, aws: Aws, resource_id: str, state: Props) -> Props | None:
-        """DescribeServices. The cluster is part of the ARN: `service/<cluster>/<name>`."""
-        cluster = state.get("cluster") or resource_id.split("/")[-2]
-        found = self._describe(aws, cluster, resource_id)
+        """DescribeServices. An import names it as in the real provider, `<cluster>/<name>`."""
+        cluster = state.get("cluster") or aws.arn("ecs", f"cluster/{resource_id.split('/')[-2]}")
+        found = self._describe(aws, cluster, resource_id.rpartition("/")[2])
         if found is None:
             return None
         registries = found.get("serviceRegistries")
@@ -100,6 +100,7 @@ class Service(EcsHandler):
         return {
             **from_aws(self.fields, found),
             **from_aws(self.rollout, rollout),
+            "id": found["serviceArn"],
             "name": found["serviceName"],
             "cluster": cluster,
             "arn": found["serviceArn"],

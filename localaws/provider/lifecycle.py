@@ -191,7 +191,8 @@ def read(kind: ResourceType, aws: Aws, resource_id: str, known: Props) -> Props 
     if kind.handler.regional:
         found["region"] = aws.region
     state = {name: value for name, value in found.items() if value is not None}
-    return {**state, "id": resource_id}
+    # An import may name a resource otherwise than by its id.
+    return {"id": resource_id, **state}
 
 
 def inputs_of(kind: ResourceType, state: Props, old_inputs: Props) -> Props:

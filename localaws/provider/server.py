@@ -179,7 +179,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.ReadResponse()
         inputs = lifecycle.inputs_of(kind, state, decode(request.inputs))
         return provider_pb2.ReadResponse(
-            id=request.id, properties=encode(state), inputs=encode(inputs)
+            id=state["id"], properties=encode(state), inputs=encode(inputs)
         )
 
     @_reported

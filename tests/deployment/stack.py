@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 from pulumi import automation
 from pulumi.automation._stack import StackInitMode
@@ -79,19 +83,55 @@ class DeployedStack:
         old = yaml.safe_load(path.read_text()) if path.exists() else {}
         path.write_text(yaml.safe_dump({**(old or {}), "config": dict(config)}))
 
+    def _variables(self) -> dict[str, str]:
+        return {
+            **self.environment,
+            "PULUMI_BACKEND_URL": f"file://{self.directory / 'backend'}",
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "PULUMI_SKIP_UPDATE_CHECK": "1",
+        }
+
     @cached_property
     def _stack(self) -> automation.Stack:
         workspace = automation.LocalWorkspace(
             work_dir=str(self.directory),
             pulumi_command=self.command,
-            env_vars={
-                **self.environment,
-                "PULUMI_BACKEND_URL": f"file://{self.directory / 'backend'}",
-                "PULUMI_CONFIG_PASSPHRASE": "test",
-                "PULUMI_SKIP_UPDATE_CHECK": "1",
-            },
+            env_vars=self._variables(),
         )
         return Operations(self.name, workspace, StackInitMode.CREATE_OR_SELECT)
+
+    @contextlib.contextmanager
+    def command_line(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """A pulumi command as a process of its own, which does not outlive the block.
+
+        Standard output and error are one pipe. Its program is run by the host that users get, below
+        it, and is killed with it.
+        """
+        assert self._stack.name == self.name  # it is there now
+        with subprocess.Popen(
+            [self.command.command, *arguments, "--stack", self.name, "--non-interactive"],
+            cwd=self.directory,
+            env={**os.environ, **self._variables(), "PULUMI_DEBUG_LANGUAGES": ""},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                kill(process)
+
+    def run(self, *arguments: str, within: float) -> str:
+        """A pulumi command that has to end well within so many seconds; what it said."""
+        with self.command_line(*arguments) as process:
+            try:
+                said, _ = process.communicate(timeout=within)
+            except subprocess.TimeoutExpired:
+                kill(process)
+                said = process.communicate()[0]
+                raise AssertionError(f"{arguments} still ran after {within} s:\n{said}") from None
+        assert process.returncode == 0, said
+        return said
 
     def _run(self, operation: Callable[..., Any], **options: Any) -> Changes:
         changes = Changes()
@@ -134,6 +174,20 @@ class DeployedStack:
         deployment = self._stack.export_stack().deployment or {}
         resources: list[dict[str, Any]] = list(deployment.get("resources", []))
         return resources
+
+    def pending(self) -> list[dict[str, Any]]:
+        """The operations whose end the state does not know."""
+        deployment = self._stack.export_stack().deployment or {}
+        return list(deployment.get("pending_operations") or [])
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill a command and the plugins and programs that it has started, as a dying machine does."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process.pid)
+        for one in [parent, *parent.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
 
 
 def _stack_urn(stack: str) -> str:

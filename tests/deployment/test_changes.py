@@ -159,6 +159,7 @@ def test_a_new_image_replaces_that_locations_tasks_and_serves_the_new_code(
         "probe-isolated",
     }
     assert changes.by_resource.pop("aws:ecs/service:Service::probe") == ["update"]
+    assert changes.by_resource.pop("pulumi:index:Stash::rolled-out") == ["update"]
     for operations in changes.by_resource.values():
         assert set(operations) <= {"replace", "create-replacement", "delete-replaced"}
     assert len(changes.by_resource) == 2, changes.by_resource

@@ -85,3 +85,22 @@ def test_bad_config_fails_at_preview_with_all_errors_and_no_traceback(
     assert "non_isolated_runs.enable" in said
     assert "`enabled`" in said or "'enabled'" in said or "enabled" in said
     assert "Traceback" not in said
+
+
+def test_an_engine_that_is_too_old_is_refused(make_stack: MakeStack) -> None:
+    stack = make_stack("old")
+    program = stack.directory / "program" / "__main__.py"
+    program.parent.mkdir()
+    program.write_text(
+        "import infra.engine_version as engine\nengine.OLDEST = '99.0.0'\nengine.require_engine()\n"
+    )
+    project = stack.directory / "Pulumi.yaml"
+    project.write_text(project.read_text().replace("main: infra", "main: program"))
+
+    with pytest.raises(automation.CommandError) as failed:
+        stack.preview()
+
+    said = str(failed.value)
+    assert 'does not satisfy the version range ">=99.0.0"' in said
+    assert "needs the Pulumi CLI 99.0.0 or newer" in said
+    assert "Traceback" not in said

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pulumi import automation
 
 from localaws.account import LocalAccount
+from localaws.faults import Error
 from tests.deployment.conftest import MakeStack, config, probe
 from tests.deployment.served import code_version
 from tests.deployment.stack import DeployedStack
+from tests.deployment.stub import make_stub, stub
 
 pytestmark = pytest.mark.engine
 
@@ -64,3 +67,60 @@ def test_a_protected_container_is_not_waited_for_and_a_roll_back_is_an_error(
     stack.write(config(tmp_path, locations={"probe": probe("2")}))
     stack.up(refresh=True)
     assert code_version(account, STACK) == "2"
+
+
+BROKEN = """#!/bin/sh
+echo "ModuleNotFoundError: No module named 'pands'" >&2
+exit 1
+"""
+
+
+def test_a_location_that_fails_keeps_no_other_from_its_rollout(
+    make_stack: MakeStack, account: LocalAccount, local_image_root: Path, tmp_path: Path
+) -> None:
+    for tag in ("1", "2"):
+        make_stub(local_image_root, tag)
+    make_stub(local_image_root, "broken", BROKEN)
+    stack = make_stack("imports")
+
+    def write(**tags: str) -> None:
+        each = {name: stub(local_image_root, tag) for name, tag in tags.items()}
+        stack.write(config(tmp_path, locations=each))
+
+    write(first="1", second="1")
+    stack.up()
+    write(first="2", second="2", bad="broken")
+    said = failure(stack)
+    assert "1 code location did not come up; 2 others did." in said
+    assert "code location bad: ECS deployment circuit breaker: tasks failed to start" in said
+    assert "ModuleNotFoundError: No module named 'pands'" in said
+    assert "Traceback" not in said
+    ecs = account.client("ecs")
+    for service in ("first", "second"):
+        [task] = ecs.list_tasks(cluster="run-isolation-imports", serviceName=service)["taskArns"]
+        [running] = ecs.describe_tasks(cluster="run-isolation-imports", tasks=[task])["tasks"]
+        assert running["containers"][0]["image"] == "stub:2"
+        assert running["healthStatus"] == "HEALTHY"
+
+    # The next one finds nothing to change, and says it again.
+    said = failure(stack)
+    assert "code location bad: ECS deployment circuit breaker: tasks failed to start" in said
+    assert "ModuleNotFoundError: No module named 'pands'" in said
+
+    write(first="2", second="2", bad="1")
+    assert stack.up().by_resource["aws:ecs/service:Service::bad"] == ["update"]
+    assert stack.up().by_resource == {}
+
+    # What is made again as it was is waited for as well: there its record stays as it is.
+    ecs.delete_service(cluster="run-isolation-imports", service="first", force=True)
+    account.faults.add(Error(operation="ListTasks", code="AccessDeniedException", message="no"))
+    said = failure(stack, refresh=True)
+    assert "code location first: AccessDeniedException" in said
+    assert "Traceback" not in said
+    stack.destroy()
+
+
+def failure(stack: DeployedStack, **options: Any) -> str:
+    with pytest.raises(automation.CommandError) as error:
+        stack.up(**options)
+    return str(error.value)

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import grpc
 import pulumi
-from pulumi.runtime import mocks, rpc
+from packaging.specifiers import SpecifierSet
+from pulumi.runtime import mocks, rpc, settings
 
 from infra.config import parse
 from infra.deployment import Deployment
@@ -95,6 +97,32 @@ class Cloud(mocks.Mocks):
         return answers[args.token.rpartition(":")[2]]
 
 
+class Engine(mocks.MockEngine):
+    """Plays the engine of a version, and refuses as it does (ValidatePulumiVersionRange in
+    sdk/go/common/resource/plugin/plugin.go of github.com/pulumi/pulumi).
+    """
+
+    def __init__(self, version: str = "3.238.0") -> None:
+        super().__init__(None)
+        self.version = version
+
+    def RequirePulumiVersion(self, request: Any) -> None:  # noqa: N802
+        wanted = request.pulumi_version_range
+        if self.version not in SpecifierSet(wanted):
+            said = (
+                f'Pulumi CLI version {self.version} does not satisfy the version range "{wanted}"'
+            )
+            raise _RefusedError(said)
+
+
+class _RefusedError(grpc.RpcError):  # type: ignore[misc]  # a class, as far as mypy can't see
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNKNOWN
+
+    def details(self) -> str:
+        return str(self)
+
+
 class _Monitor(mocks.MockMonitor):
     def __init__(self, cloud: Cloud) -> None:
         super().__init__(cloud)
@@ -142,17 +170,19 @@ def run(
     stack: str = "prod",
     cloud: Cloud | None = None,
     secret: tuple[str, ...] = (),
+    engine: Engine | None = None,
 ) -> Program:
     """Runs the program as the engine would in an `up`."""
     cloud = cloud or Cloud()
     monitor = _Monitor(cloud)
-    with _event_loop():
+    with event_loop():
         mocks.set_mocks(cloud, project="run-isolation", stack=stack, preview=False, monitor=monitor)
+        settings.SETTINGS.engine = engine or Engine()
         return Program(monitor.registered, _outputs(config, secret), cloud)
 
 
 @contextmanager
-def _event_loop() -> Iterator[None]:
+def event_loop() -> Iterator[None]:
     """Pulumi's SDK asks for the thread's loop. An ``asyncio.run`` of another test leaves none."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

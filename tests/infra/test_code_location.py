@@ -114,9 +114,10 @@ def test_service_waits_for_the_network_and_the_permissions_of_its_tasks() -> Non
         assert suffix in needed
 
 
-def test_up_waits_until_the_service_is_healthy() -> None:
+def test_a_service_is_noted_and_waited_for_at_the_end() -> None:
     hooks = default().one("ecs/service", "sales").request.hooks
-    assert list(hooks.after_create) == list(hooks.after_update) == ["wait-until-healthy"]
+    assert list(hooks.before_create) == ["remove-leftover"]
+    assert list(hooks.after_create) == list(hooks.after_update) == ["note-rollout"]
 
 
 def test_task_definitions_outlive_the_log_group_in_no_case() -> None:
@@ -152,4 +153,5 @@ def test_a_location_more_leaves_the_others_alone() -> None:
         "aws:iam/policy:Policy::launcher",
         "aws:iam/policy:Policy::launcher-roles",
         "aws:ssm/parameter:Parameter::manifest",
+        "pulumi:index:Stash::rolled-out",
     }

@@ -11,18 +11,19 @@ from infra import hooks
 from infra.hooks import Hooks
 from infra.rollout import Rollout
 from run_isolation import NonIsolatedRuns, Slots
-from tests.infra.program import REGION, Cloud, deployment
+from tests.infra.program import REGION, Cloud, deployment, event_loop
 
 
 def made() -> Hooks:
-    mocks.set_mocks(Cloud(), project="run-isolation", stack="prod")
     found: list[Hooks] = []
+    with event_loop():
+        mocks.set_mocks(Cloud(), project="run-isolation", stack="prod")
 
-    @pulumi.runtime.test  # type: ignore[untyped-decorator]
-    def program() -> None:
-        found.append(Hooks.of(deployment()))
+        @pulumi.runtime.test  # type: ignore[untyped-decorator]
+        def program() -> None:
+            found.append(Hooks.of(deployment()))
 
-    program()
+        program()
     return found[0]
 
 
@@ -33,15 +34,54 @@ def call(hook: pulumi.ResourceHook, **args: Any) -> None:
     asyncio.run(wait())
 
 
-def test_up_waits_for_the_service_that_was_updated(monkeypatch: pytest.MonkeyPatch) -> None:
-    waited: list[Rollout] = []
-    monkeypatch.setattr(Rollout, "wait", lambda self: waited.append(self))
-    outputs = {"cluster": "arn:cluster", "name": "sales", "taskDefinition": "arn:td:2"}
-    call(made().wait_until_healthy, new_outputs=outputs)
-    [rollout] = waited
+def service(name: str, revision: int) -> dict[str, str]:
+    return {"cluster": "arn:cluster", "name": name, "taskDefinition": f"arn:{name}:{revision}"}
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Rollout]:
+    looks: list[Rollout] = []
+
+    def healthy(rollout: Rollout) -> bool:
+        looks.append(rollout)
+        return True
+
+    monkeypatch.setattr(Rollout, "healthy", healthy)
+    return looks
+
+
+def test_a_service_that_was_updated_is_waited_for_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = looked_at(monkeypatch)
+    hooks = made()
+    call(hooks.note_rollout, new_outputs=service("sales", 2))
+    assert looks == []
+    asyncio.run(hooks.rollouts.wait())
+    [rollout] = looks
     assert (rollout.cluster, rollout.service) == ("arn:cluster", "sales")
-    assert rollout.task_definition == "arn:td:2"
-    assert rollout.ecs.meta.region_name == REGION
+    assert rollout.task_definition == "arn:sales:2"
+    assert rollout.log_group == "/run-isolation/prod/sales"
+    assert rollout.ecs.meta.region_name == rollout.logs.meta.region_name == REGION
+    asyncio.run(hooks.rollouts.wait())
+    assert len(looks) == 1
+
+
+@pytest.mark.parametrize(
+    ("recorded", "waited"),
+    [
+        (None, {"sales", "probe"}),
+        ({"sales": service("sales", 1)}, {"sales", "probe"}),
+        ({"sales": service("sales", 2), "gone": service("gone", 1)}, {"probe"}),
+    ],
+)
+def test_what_never_came_up_is_waited_for_again(
+    monkeypatch: pytest.MonkeyPatch, recorded: dict[str, Any] | None, waited: set[str]
+) -> None:
+    looks = looked_at(monkeypatch)
+    wanted = {"sales": service("sales", 2), "probe": service("probe", 1)}
+    old = None if recorded is None else {"input": recorded}
+    call(made().wait_until_healthy, new_inputs={"input": wanted}, old_inputs=old)
+    assert {one.service for one in looks} == waited
 
 
 def test_both_families_of_a_location_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from tests.infra.program import CONFIG, TAGS, Cloud, changed, default, run
+from tests.infra.program import CONFIG, TAGS, Cloud, Engine, changed, default, run
 
 UNTAGGED = {
     "dynamodb/tableItem",
@@ -99,6 +99,32 @@ def test_a_bad_config_registers_nothing_and_ends_in_plain_words() -> None:
     with pytest.raises(pulumi.RunError, match="1 problem in the config of stack prod") as refused:
         run(changed(protect="yes"), cloud=cloud)
     assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize("version", ["3.237.9", "3.182.0"])
+def test_an_engine_that_only_warns_of_a_failed_hook_is_refused(version: str) -> None:
+    cloud = Cloud()
+    with pytest.raises(pulumi.RunError) as refused:
+        run(cloud=cloud, engine=Engine(version))
+    said = str(refused.value)
+    assert said.startswith(f'Pulumi CLI version {version} does not satisfy the version range ">=3.')
+    assert "needs the Pulumi CLI 3.238.0 or newer" in said
+    assert refused.value.__suppress_context__
+    assert cloud.calls == []
+
+
+def test_the_last_step_remembers_what_each_service_came_up_with() -> None:
+    [record] = [one for one in default().resources if one.type == "pulumi:index:Stash"]
+    assert list(record.request.hooks.before_create) == ["wait-until-healthy"]
+    assert list(record.request.hooks.before_update) == ["wait-until-healthy"]
+    assert record.inputs["input"]["sales"] == {
+        "name": "sales",
+        "cluster": "arn:cluster",
+        "taskDefinition": "arn:sales-standing",
+    }
+    needed = " ".join(record.request.dependencies)
+    for suffix in ("TableItem::settings", "Parameter::manifest", "Policy::launcher", "::sales"):
+        assert suffix in needed
 
 
 def test_secrets_in_the_config_stay_secret() -> None:

@@ -34,6 +34,7 @@ from run_isolation.dagster.memory.endings import Ended
 from run_isolation.dagster.memory.standing import StandingMemory
 from run_isolation.dagster.seam import replaced
 from run_isolation.dagster.standing.listeners import TwoPortServer
+from run_isolation.dagster.standing.load_error import load_error_in_short
 from run_isolation.dagster.standing.standing_server import DRAINING
 from run_isolation.dagster.standing.ticks import PromptTicks
 from run_isolation.dagster.warm.context import taken
@@ -62,7 +63,8 @@ class RunIsolationApiServer(PromptTicks):
         self._task: StandingTask | None = None
         self._warm = warm
         self._memory: StandingMemory | None = None
-        super().__init__(*args, **kwargs)
+        with load_error_in_short():
+            super().__init__(*args, **kwargs)
         if warm is not None and warm.context is not None:
             self._manners = warm.manners
         run_process.make_processes(self, warm.context if warm is not None else None)

