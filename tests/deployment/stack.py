@@ -147,7 +147,7 @@ class DeployedStack:
             if done := event.res_outputs_event:
                 new = done.metadata.new
                 if new is not None and done.metadata.type == "pulumi:pulumi:Stack":
-                    changes.outputs = dict(new.outputs)
+                    changes.outputs = dict(new.outputs or {})
 
         result = operation(on_event=record, **options)
         changes.log = result.stdout + result.stderr
