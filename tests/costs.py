@@ -33,7 +33,8 @@ class Cost(NamedTuple):
 
     def since(self, before: Cost) -> Cost:
         """What has gone by."""
-        return Cost(self.wall - before.wall, self.cpu - before.cpu)
+        # A process that nobody waited for has taken its CPU time out of the sum.
+        return Cost(self.wall - before.wall, max(0.0, self.cpu - before.cpu))
 
     @classmethod
     def so_far(cls) -> Cost:
