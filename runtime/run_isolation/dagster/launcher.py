@@ -19,6 +19,7 @@ from dagster._serdes.config_class import ConfigurableClassData
 
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.ends.stored_end import is_over
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
 from run_isolation.dagster.launch.isolated_runs import IsolatedRuns
 from run_isolation.dagster.launch.non_isolated_runs import NonIsolatedRuns
@@ -83,6 +84,8 @@ class RunIsolationLauncher(RunLauncher, ConfigurableClass):
         if run is None or run.is_finished:
             return False
         self._instance.report_run_canceling(run)
+        if is_over(self._instance, run_id):
+            return False
         # Its task may have been noted at this very moment.
         run = self._instance.get_run_by_id(run_id) or run
         if _is_non_isolated(run):

@@ -10,6 +10,7 @@ from dagster._time import get_current_timestamp
 from run_isolation import watching
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.ends.stored_end import is_over
 from run_isolation.dagster.launch.post_mortem import output, verdict
 from run_isolation.dagster.launch.started_tasks import StartedTasks
 from run_isolation.stops import passes_by_itself
@@ -50,7 +51,7 @@ class IsolatedRuns:
                 run,
             )
             return True
-        if task.stopped:
+        if task.stopped and not is_over(instance, run.run_id):
             instance.report_run_canceled(run, message=verdict(run, task))
         return True
 

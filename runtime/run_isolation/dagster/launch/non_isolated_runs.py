@@ -14,6 +14,7 @@ from dagster._core.remote_representation.code_location import GrpcServerCodeLoca
 
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.ends.stored_end import is_over
 from run_isolation.dagster.launch.non_isolated_start import NonIsolatedStart, RefusedError
 from run_isolation.dagster.sources import make_reconciler
 from run_isolation.dagster.standing.standing_server import (
@@ -79,7 +80,8 @@ class NonIsolatedRuns:
             if not state.stopped:
                 raise
             gone = why_gone(state)
-        instance.report_run_canceled(run, message=gone)
+        if not is_over(instance, run.run_id):
+            instance.report_run_canceled(run, message=gone)
         # Not a release: a start may be on its way, which only the server can tell.
         with suppress(TableError):
             make_reconciler(self._deployment, instance, _logger).reconcile()

@@ -30,6 +30,7 @@ from dagster._serdes import deserialize_value, serialize_value
 
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends import run_process
+from run_isolation.dagster.ends.stored_end import is_over
 from run_isolation.dagster.memory.endings import Ended
 from run_isolation.dagster.memory.standing import StandingMemory
 from run_isolation.dagster.seam import replaced
@@ -184,7 +185,8 @@ class RunIsolationApiServer(PromptTicks):
                     continue
                 with DagsterInstance.from_ref(instance_ref) as instance:
                     run = instance.get_run_by_id(run_id)
-                    if run is not None and run.status is DagsterRunStatus.CANCELING:
+                    canceling = run is not None and run.status is DagsterRunStatus.CANCELING
+                    if run is not None and canceling and not is_over(instance, run_id):
                         ended = "Its process ended before it could say so itself."
                         instance.report_run_canceled(run, message=f"Canceled. {ended}")
 

@@ -11,6 +11,7 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun
 from run_isolation.claims import Claim, claimed_by
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.ends.stored_end import is_over
 from run_isolation.dagster.launch.advertised import RunNotLaunchableError
 from run_isolation.dagster.launch.post_mortem import output, verdict
 from run_isolation.errors import LaunchError, Retry
@@ -123,14 +124,18 @@ class Remedies:
 
     def _cancel(self, run: DagsterRun, task: TaskState | None) -> None:
         if task is not None:
-            self.instance.report_run_canceled(run, verdict(run, task))
+            self._say_canceled(run, verdict(run, task))
             return
         cluster = self.deployment.manifest.cluster
         found = live_tasks(self.deployment.ecs, cluster, started_by=started_by(run.run_id))
         for task_arn in found:
             self._stop(run, task_arn)
         if not found:
-            self.instance.report_run_canceled(run, "Canceled before it had a task.")
+            self._say_canceled(run, "Canceled before it had a task.")
+
+    def _say_canceled(self, run: DagsterRun, why: str) -> None:
+        if not is_over(self.instance, run.run_id):
+            self.instance.report_run_canceled(run, why)
 
     def _stop(self, run: DagsterRun, task_arn: str) -> None:
         reason = f"Run {run.run_id} was canceled in Dagster."
