@@ -33,7 +33,8 @@ def end(instance: DagsterInstance, run: DagsterRun, event: DagsterEventType) -> 
 
 
 def started(instance: DagsterInstance) -> DagsterRun:
-    return create_run_for_test(instance, status=DagsterRunStatus.STARTED)
+    run: DagsterRun = create_run_for_test(instance, status=DagsterRunStatus.STARTED)
+    return run
 
 
 @pytest.mark.parametrize("event", ENDS)
