@@ -200,7 +200,7 @@ def _run_tasks(deployment: Deployment) -> list[Statement]:
                 "ecs:task-cpu": str(cpu),
                 "ecs:task-memory": str(memory),
             },
-            BoolIfExists={"ecs:enable-execute-command": "false"},
+            StringEqualsIfExists={"ecs:enable-execute-command": "false"},
         )
         for (cpu, memory), arns in sorted(families.items())
     ]

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_pri
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from localaws.iam.conditions import as_list
@@ -21,14 +21,12 @@ class Principal:
         account: The account's id.
         role: ARN of the role whose session it is.
         service: Name of the AWS service that calls, such as `ecs-tasks.amazonaws.com`.
-        tags: The role's own, which are `aws:PrincipalTag/…`.
     """
 
     arn: str = ""
     account: str = ""
     role: str = ""
     service: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_root(self) -> bool:

@@ -139,7 +139,7 @@ def run_tasks(cpu: int, memory: int, *locations: str) -> dict[str, Any]:
                 "ecs:task-cpu": str(cpu),
                 "ecs:task-memory": str(memory),
             },
-            "BoolIfExists": {"ecs:enable-execute-command": "false"},
+            "StringEqualsIfExists": {"ecs:enable-execute-command": "false"},
         },
     }
 
