@@ -81,28 +81,25 @@ def _named_definition(ask: Ask) -> str:
     return name if name.startswith("arn:") else ask.arn(f"task-definition/{name}")
 
 
-def _tasks(*keys: str) -> Row:
-    """A row for an operation on tasks that a parameter names."""
+def _each(kind: str, *keys: str) -> Row:
+    """A row for an operation on tasks or services that parameters name."""
 
     def needs(ask: Ask) -> Iterator[Need]:
         for name in _names(ask, *keys):
-            arn = _in_cluster(ask, "task", name)
-            task = _backend(ask).tasks.get(_cluster(ask).rsplit("/", 1)[-1], {}).get(arn)
-            context = {"ecs:cluster": _cluster(ask)}
-            if task is not None:
-                context |= resource_tags("ecs", task.tags)
-            yield Need(f"ecs:{ask.operation}", arn, context)
+            arn = _in_cluster(ask, kind, name)
+            tags = resource_tags("ecs", _tags(ask, kind, arn))
+            yield Need(f"ecs:{ask.operation}", arn, {"ecs:cluster": _cluster(ask), **tags})
 
     return needs
 
 
-def _services(*keys: str) -> Row:
-    def needs(ask: Ask) -> Iterator[Need]:
-        for name in _names(ask, *keys):
-            arn = _in_cluster(ask, "service", name)
-            yield Need(f"ecs:{ask.operation}", arn, {"ecs:cluster": _cluster(ask)})
-
-    return needs
+def _tags(ask: Ask, kind: str, arn: str) -> Any:
+    cluster, name = arn.split("/")[-2:] if arn.count("/") > 1 else ("", "")
+    if kind == "task":
+        found = _backend(ask).tasks.get(cluster, {}).get(arn)
+    else:
+        found = _backend(ask).services.get(f"{cluster}:{name}")
+    return found.tags if found is not None else []
 
 
 def _names(ask: Ask, *keys: str) -> list[str]:
@@ -136,12 +133,12 @@ def _named_resource(ask: Ask) -> Iterator[Need]:
 
 ROWS: Final[dict[str, Row]] = {
     "RunTask": run_task,
-    "StopTask": _tasks("task"),
-    "DescribeTasks": _tasks("tasks"),
-    "UpdateTaskProtection": _tasks("tasks"),
-    "GetTaskProtection": _tasks("tasks"),
+    "StopTask": _each("task", "task"),
+    "DescribeTasks": _each("task", "tasks"),
+    "UpdateTaskProtection": _each("task", "tasks"),
+    "GetTaskProtection": _each("task", "tasks"),
     "ListTasks": _anything_in_cluster,
-    "DescribeServices": _services("services"),
+    "DescribeServices": _each("service", "services"),
     "ListServices": _anything_in_cluster,
     "DescribeClusters": _clusters,
     "DescribeTaskDefinition": _everything,

@@ -129,6 +129,36 @@ def test_run_task_s_conditions_are_about_what_the_request_overrides(
     assert denied_action(run(enableExecuteCommand=True)) == asked
 
 
+def test_tags_of_tasks_and_services_are_in_the_context(
+    local_account: LocalAccount, cluster: Cluster, role: Callable[..., str]
+) -> None:
+    tags = [{"key": "team", "value": "data"}]
+    definition = cluster.register(cluster.container("exec sleep 60"))
+    task = cluster.start(definition, tags=tags)
+    cluster.create_service(definition, tags=tags, desiredCount=0)
+    caller = role(
+        *(
+            {
+                "Effect": "Allow",
+                "Action": action,
+                "Resource": "*",
+                "Condition": {"StringEquals": {"aws:ResourceTag/team": "data"}},
+            }
+            for action in ("ecs:StopTask", "ecs:DescribeServices")
+        )
+    )
+    keys = local_account.identities.open(caller, "one").credentials()
+    ecs = boto3.Session(
+        keys["AccessKeyId"], keys["SecretAccessKey"], keys["Token"], region_name="us-east-1"
+    ).client("ecs", endpoint_url=local_account.endpoint_url)
+    assert ecs.describe_services(cluster=cluster.name, services=["web"])["services"]
+    assert ecs.stop_task(cluster=cluster.name, task=task.id)["task"]
+    other = cluster.start(definition)
+    assert denied_action(lambda: ecs.stop_task(cluster=cluster.name, task=other.id)) == (
+        f"ecs:StopTask on resource: {other.task_arn}"
+    )
+
+
 def test_ecs_must_be_trusted_with_each_role(
     local_account: LocalAccount, cluster: Cluster, role: Callable[..., str]
 ) -> None:
