@@ -8,8 +8,8 @@ NODE_MODULES := node_modules/.installed
 PYTEST := $(BIN)/python -m pytest --durations=10 --durations-min=5
 ENGINE := (engine or e2e or browser) and not rival
 
-.PHONY: help up down env test check lint types page unit engine browser screenshots torture bench \
-  format lock clean
+.PHONY: help up down env test check lint types page unit engine browser screenshots torture oracle \
+  bench format lock clean
 
 help:  ## what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -57,6 +57,9 @@ screenshots: $(INSTALLED)  ## take the pictures of docs/toggle.md again
 
 torture: $(INSTALLED)  ## torment slots and launches, and count what must not happen (make torture NAMES=launches SEED=7)
 	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(NAMES)
+
+oracle: $(INSTALLED) $(NODE_MODULES)  ## hold the local account's IAM against another evaluator in 10,000 random cases (make oracle SEED=7)
+	ORACLE_CASES=10000 ORACLE_SEED=$(or $(SEED),1) $(PYTEST) tests/localaws/iam/test_oracle.py
 
 bench: $(VENV)/.bench  ## measure beside rivals; writes bench/results and the README's tables (make bench NAMES=slots)
 	$(BIN)/python -m bench $(NAMES)

@@ -15,10 +15,10 @@ import boto3
 from botocore.config import Config
 from moto.core.base_backend import BackendDict
 from moto.ecs.models import EC2ContainerServiceBackend, ecs_backends
+from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
 from moto.servicediscovery.models import ServiceDiscoveryBackend, servicediscovery_backends
 
-from localaws import s3
 from localaws.calls import Calls
 from localaws.cloudmap import LocalServiceDiscoveryBackend
 from localaws.dns import Dns
@@ -30,6 +30,9 @@ from localaws.ecs.images import Images
 from localaws.ecs.metadata import Metadata
 from localaws.ecs.task import Task
 from localaws.faults import Faults
+from localaws.iam.decisions import Decisions
+from localaws.iam.guard import Guard
+from localaws.iam.identities import Identities
 from localaws.server import Server
 
 ACCOUNT_ID = "000000000000"
@@ -73,6 +76,8 @@ class LocalAccount:
         self.region = region
         self.faults = Faults()
         self.calls = Calls()
+        self.decisions = Decisions()
+        self.identities = Identities(ACCOUNT_ID)
         self._image_root = image_root
         self._state_dir = state_dir
         self._port = port
@@ -100,7 +105,10 @@ class LocalAccount:
     def _start(self) -> None:
         BackendDict.reset()
         metadata = Metadata()
-        self._server = Server(ACCOUNT_ID, self._port, self.calls, self.faults, metadata)
+        guard = Guard(ACCOUNT_ID, self.identities, self.decisions)
+        self._server = Server(
+            ACCOUNT_ID, self._port, self.calls, self.faults, metadata, guard, self.decisions
+        )
         self._dns = Dns(ACCOUNT_ID)
         self._scratch = self._state_dir / "tasks"
         shutil.rmtree(self._scratch, ignore_errors=True)
@@ -108,7 +116,8 @@ class LocalAccount:
         host = Host(
             account_id=ACCOUNT_ID,
             endpoint_url=self.endpoint_url,
-            environment=self.environment(),
+            environment=self._without_credentials(),
+            guard=guard,
             images=Images(self._image_root),
             addresses=Addresses(),
             cgroups=limits_or_none(_log.warning) if self._limits else None,
@@ -120,8 +129,12 @@ class LocalAccount:
         )
         ecs_backends.backend = partial(LocalEcsBackend, host)  # type: ignore[assignment]
         servicediscovery_backends.backend = LocalServiceDiscoveryBackend
-        self._over_tls = patch.object(FakeBucket, "get_permission", s3.get_permission)
-        self._over_tls.start()
+        # The guard has read the bucket's policy already; moto knows no conditions of requests
+        # (moto/iam/access_control.py).
+        self._no_second_opinion = patch.object(
+            FakeBucket, "get_permission", lambda *request: PermissionResult.NEUTRAL
+        )
+        self._no_second_opinion.start()
         self._dns.start()
         self._server.start()
 
@@ -133,7 +146,7 @@ class LocalAccount:
         self._dns.close()
         ecs_backends.backend = EC2ContainerServiceBackend
         servicediscovery_backends.backend = ServiceDiscoveryBackend
-        self._over_tls.stop()
+        self._no_second_opinion.stop()
         BackendDict.reset()
         shutil.rmtree(self._scratch, ignore_errors=True)
         _ALIVE.release()
@@ -161,11 +174,23 @@ class LocalAccount:
         return self._dns.address
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables that make a process use this account."""
+        """Return the environment variables that make a process use this account, as its root."""
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        return self._without_credentials() | keys
+
+    def role_environment(self, role_arn: str, name: str) -> dict[str, str]:
+        """Return the environment variables that make a process use this account as a role.
+
+        Args:
+            role_arn: The role; it may be made later.
+            name: The session's name, by which `calls` and `decisions` tell the process's calls.
+        """
+        session = self.identities.open(role_arn, name)
+        return self._without_credentials() | Identities.environment(session, self.endpoint_url)
+
+    def _without_credentials(self) -> dict[str, str]:
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "LOCALAWS_DNS": self.dns,

@@ -10,11 +10,14 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 #: The Credential of an AWS signature: access key, date, region, service.
 #: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 _CREDENTIAL = re.compile(r"Credential=([^/,]+)/\d+/([^/]+)/([^/]+)/aws4_request")
+#: The same in the query of a presigned URL.
+#: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+_PRESIGNED = re.compile(r"X-Amz-Credential=([^/,&]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 
 #: How many calls are remembered.
 _CAPACITY = 100_000
@@ -28,27 +31,33 @@ class Call:
         service: As it signs its requests: `ecs`, `dynamodb`, `s3` ...
         operation: The API's name, such as `RunTask`; method and path for S3, which has no name.
         params: The parameters, as they were sent.
-        caller: The caller's access key id, so that a test can tell its actors apart.
+        caller: The caller's session (of a task, its id) or else its access key id, so that a test
+            can tell its actors apart.
+        region: The region that it is signed for.
     """
 
     service: str
     operation: str
     params: Mapping[str, Any] = field(default_factory=dict)
     caller: str = ""
+    region: str = ""
 
 
 def parse(environ: dict[str, Any]) -> Call:
     """Return the call of a WSGI request, whose body stays readable."""
-    found = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-    caller, _, service = found.groups() if found else ("", "", "")
+    found = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", "")) or _PRESIGNED.search(
+        unquote(environ.get("QUERY_STRING", ""))
+    )
+    caller, region, service = found.groups() if found else ("", "", "")
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         body = _read(environ)
         params = json.loads(body) if body else {}
-        return Call(service, target.rsplit(".", 1)[-1], params, caller)
+        return Call(service, target.rsplit(".", 1)[-1], params, caller, region)
     if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
         params = dict(parse_qsl(_read(environ).decode()))
-        return Call(service, params.pop("Action", ""), params, caller)
-    return Call(service, f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '/')}", {}, caller)
+        return Call(service, params.pop("Action", ""), params, caller, region)
+    path = f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '/')}"
+    return Call(service, path, {}, caller, region)
 
 
 def _read(environ: dict[str, Any]) -> bytes:

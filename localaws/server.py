@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
+from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -24,6 +25,9 @@ from localaws.calls import Call, Calls
 from localaws.ecs import protection
 from localaws.ecs.metadata import Metadata
 from localaws.faults import Delay, Error, Faults, LostRequest, LostResponse
+from localaws.iam import door, identities
+from localaws.iam.decisions import Decisions
+from localaws.iam.guard import Guard
 
 _StartResponse = Callable[..., Any]
 
@@ -45,18 +49,29 @@ class Server:
         calls: Where each API call is recorded.
         faults: What goes wrong.
         metadata: The answers to containers.
+        guard: Who may do what.
+        decisions: Its record.
 
     Raises:
         OSError: The port is taken.
     """
 
     def __init__(
-        self, account_id: str, port: int, calls: Calls, faults: Faults, metadata: Metadata
+        self,
+        account_id: str,
+        port: int,
+        calls: Calls,
+        faults: Faults,
+        metadata: Metadata,
+        guard: Guard,
+        decisions: Decisions,
     ) -> None:
         self._account_id = account_id
         self._calls = calls
         self._faults = faults
         self._metadata = metadata
+        self._guard = guard
+        self._decisions = decisions
         self._moto = DomainDispatcherApplication(create_backend_app)
         # werkzeug would end the whole process where the port is taken.
         with socket.create_server(("127.0.0.1", port)) as listener:
@@ -96,8 +111,13 @@ class Server:
             return _json(answer, 404 if answer is None else 200)(environ, start_response)
         if path.startswith("/api/"):
             return self._agent(Request(environ))(environ, start_response)
-        call = calls.parse(environ)
+        if path.startswith(identities.PATH):
+            keys = self._guard.identities.serve(path)
+            return _json(keys, 404 if keys is None else 200)(environ, start_response)
+        call, denial = door.enter(self._guard, calls.parse(environ), environ)
         self._calls.add(call)
+        if denial is not None:
+            return _error(call.service, denial)(environ, start_response)
         return self._call(call, environ, start_response)
 
     def _call(
@@ -126,10 +146,10 @@ class Server:
         if found is None or rest != ["task-protection", "v1", "state"]:
             return _json({"error": {"Code": "ResourceNotFoundException"}}, 404)
         asked = request.get_json(force=True) if request.method == "PUT" else None
-        return _json(*protection.answer_agent(found[0], asked))
+        return _json(*protection.answer_agent(found[0], asked, self._guard))
 
     def _administer(self, request: Request) -> Response:
-        """Answer `/_localaws/faults[/<id>]` and `/_localaws/calls`."""
+        """Answer `/_localaws/faults[/<id>]`, `calls`, `decisions` and `sessions`."""
         match request.method, request.path.strip("/").split("/")[1:]:
             case "GET", ["faults"]:
                 return _json(self._faults.describe())
@@ -148,8 +168,17 @@ class Server:
                 return _json([vars(call) for call in self._calls.all()])
             case "DELETE", ["calls"]:
                 self._calls.clear()
+            case "GET", ["decisions"]:
+                return _json([one.describe() for one in self._decisions.all()])
+            case "DELETE", ["decisions"]:
+                self._decisions.clear()
+            case "POST", ["sessions"]:
+                asked = request.get_json(force=True)
+                session = self._guard.identities.open(asked["role"], asked["name"])
+                return _json(self._guard.identities.environment(session, self.endpoint_url), 201)
             case _:
-                return _json({"error": "localaws has /_localaws/faults and /_localaws/calls"}, 404)
+                known = "faults, calls, decisions and sessions"
+                return _json({"error": f"localaws has {known} below /_localaws/"}, 404)
         return Response(status=204)
 
 
@@ -168,7 +197,8 @@ def _break_connection(environ: dict[str, Any]) -> None:
 def _error(service: str, error: Error) -> Response:
     """Return an error in the service's protocol."""
     if service in ("iam", "sts", "ec2", "s3"):
-        text = f"<Error><Code>{error.code}</Code><Message>{error.message}</Message></Error>"
+        message = escape(error.message)
+        text = f"<Error><Code>{error.code}</Code><Message>{message}</Message></Error>"
         if service == "ec2":
             text = f"<Response><Errors>{text}</Errors><RequestID>0</RequestID></Response>"
         elif service != "s3":

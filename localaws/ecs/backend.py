@@ -137,6 +137,7 @@ class LocalEcsBackend(EC2ContainerServiceBackend):
             count = self._check_run_task(params)
             definition = self.find_definition(params["taskDefinition"])
             spec = resolve(definition, params.get("overrides") or {})
+            self._check_trust(spec, cluster.arn)
             where = self._place(cluster, definition, params)
             failures: Sequence[Mapping[str, str]] = ()
             fault = self.host.faults.take(RunTaskFailures, params, "ecs", "RunTask")
@@ -180,6 +181,21 @@ class LocalEcsBackend(EC2ContainerServiceBackend):
             "shown": placing.check_capacity(params, cluster),
         }
 
+    def _check_trust(self, spec: TaskSpec, cluster_arn: str) -> None:
+        """Raise where ECS may not take on a role of the task.
+
+        https://repost.aws/knowledge-center/ecs-unable-to-assume-role
+        """
+        # The task does not exist yet.
+        source = f"{cluster_arn.replace(':cluster/', ':task/')}/*"
+        for role in filter(None, {spec.execution_role, spec.role}):
+            if not self.host.guard.trusts(role, self.region_name, source):
+                raise EcsClientException(
+                    f"ECS was unable to assume the role '{role}' that was provided for this task. "
+                    "Please verify that the role being passed has the proper trust relationship "
+                    "and permissions and that your IAM user has permissions to pass this role."
+                )
+
     def _run(self, definition: Any, spec: TaskSpec, where: Mapping[str, Any]) -> Task:
         address = self.host.addresses.take()
         interface = self._interfaces.create(where["network"], address)
@@ -204,7 +220,9 @@ class LocalEcsBackend(EC2ContainerServiceBackend):
         }
         inherited = service.tags if params["propagateTags"] == "SERVICE" else ()
         where = self._place(cluster, definition, params, from_tags=inherited)
-        task = self._run(definition, resolve(definition, {}), where)
+        spec = resolve(definition, {})
+        self._check_trust(spec, cluster.arn)
+        task = self._run(definition, spec, where)
         self._discovery.follow(task, deployment.settings.get("serviceRegistries") or [])
         return task
 

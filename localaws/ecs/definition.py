@@ -63,20 +63,30 @@ class ContainerSpec:
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A task's size, in CPU units, MiB and GiB, and its containers."""
+    """A task's size, in CPU units, MiB and GiB, its roles, and its containers.
+
+    Attributes:
+        role: ARN of the task's own role; empty where it has none.
+        execution_role: ARN of the role by which ECS gets what the task needs to start.
+    """
 
     cpu: int
     memory: int
     ephemeral_storage: int
     containers: tuple[ContainerSpec, ...]
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    role: str = ""
+    execution_role: str = ""
 
 
 def check_definition(params: Mapping[str, Any]) -> None:
     """Raise for a task definition that ECS, Fargate or this data plane refuses."""
-    if "FARGATE" in (params.get("requiresCompatibilities") or []):
+    on_fargate = "FARGATE" in (params.get("requiresCompatibilities") or [])
+    if on_fargate:
         fargate.check_size(params.get("cpu"), params.get("memory"))
     for container in params["containerDefinitions"]:
+        if on_fargate and not params.get("executionRoleArn"):
+            fargate.check_execution(container)
         used = [key for key in _UNSUPPORTED if container.get(key)]
         if used:
             raise EcsClientException(
@@ -118,7 +128,16 @@ def resolve(definition: Any, overrides: Mapping[str, Any]) -> TaskSpec:
             for container in definition.container_definitions
         ),
         overrides=overrides,
+        role=role_of("task", definition, overrides),
+        execution_role=role_of("execution", definition, overrides),
     )
+
+
+def role_of(kind: str, definition: Any, overrides: Mapping[str, Any]) -> str:
+    """Return the ARN of a task's `task` or `execution` role; an override goes first."""
+    # moto's has no such attribute where it was not given.
+    own = getattr(definition, f"{kind}_role_arn", None)
+    return overrides.get(f"{kind}RoleArn") or own or ""
 
 
 def _container(container: Mapping[str, Any], override: Mapping[str, Any]) -> ContainerSpec:

@@ -64,3 +64,20 @@ def check_overrides(overrides: Mapping[str, Any]) -> None:
         raise InvalidParameterException(
             f"Container Overrides length must be at most {MAX_OVERRIDES_CHARACTERS}"
         )
+
+
+def check_execution(container: Mapping[str, Any]) -> None:
+    """Raise for a container that needs an execution role, in a task that has none.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
+    """
+    log = container.get("logConfiguration") or {}
+    what = ""
+    if ".dkr.ecr." in container.get("image", ""):
+        what = "ECR images"
+    elif log.get("logDriver") == "awslogs":
+        what = "log driver awslogs"
+    if what:
+        raise EcsClientException(
+            f"Fargate requires task definition to have execution role ARN to support {what}."
+        )

@@ -13,6 +13,7 @@ from localaws.ecs.cgroups import Cgroups
 from localaws.ecs.images import Images
 from localaws.ecs.metadata import Metadata
 from localaws.faults import Faults
+from localaws.iam.guard import Guard
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Host:
     """The machine, as tasks see it.
 
     Attributes:
-        environment: What every container gets to reach the account.
+        environment: What every container gets to reach the account; no credentials.
+        guard: Who may do what.
         cgroups: None where the machine allows no limits.
         scratch: Holds one directory per task, its containers' HOME, while the task runs.
         start_delay_seconds: How long each task stays in PROVISIONING.
@@ -30,6 +32,7 @@ class Host:
     account_id: str
     endpoint_url: str
     environment: Mapping[str, str]
+    guard: Guard
     images: Images
     addresses: Addresses
     cgroups: Cgroups | None

@@ -9,6 +9,8 @@ from typing import Any
 from moto.logs.models import logs_backends
 
 from localaws.ecs.definition import ContainerSpec
+from localaws.ecs.execution import Execution, told
+from localaws.iam.denials import DeniedError
 
 # moto has no lock around its log streams.
 _LOCK = threading.Lock()
@@ -27,13 +29,18 @@ class LogStream:
         account_id: The account.
         spec: The container.
         task_id: The last part of the task's ARN.
+        execution: The task's execution role, by which the driver writes.
 
     Raises:
-        LogConfigurationError: The driver is not awslogs, or its log group does not exist.
+        LogConfigurationError: The driver is not awslogs, its log group does not exist, or the role
+            may not make the stream.
     """
 
-    def __init__(self, account_id: str, spec: ContainerSpec, task_id: str) -> None:
+    def __init__(
+        self, account_id: str, spec: ContainerSpec, task_id: str, execution: Execution
+    ) -> None:
         self._rest = b""
+        self._dropped = False
         self._backend: Any = None
         if spec.log_driver is None:
             return
@@ -49,6 +56,7 @@ class LogStream:
         except KeyError as missing:
             raise LogConfigurationError(f"log option {missing} is required on Fargate") from None
         self._stream = f"{prefix}/{spec.name}/{task_id}"
+        self._check(execution, region)
         self._backend = logs_backends[account_id][region]
         with _LOCK:
             if self._group not in self._backend.groups:
@@ -59,6 +67,21 @@ class LogStream:
                     )
                 self._backend.create_log_group(self._group, {})
             self._backend.ensure_log_stream(self._group, self._stream)
+
+    def _check(self, execution: Execution, region: str) -> None:
+        where = {"logGroupName": self._group, "logStreamName": self._stream}
+        try:
+            execution.ask("logs", "CreateLogStream", region, **where)
+        except DeniedError as denial:
+            raise LogConfigurationError(
+                "failed to validate logger args: create stream has been retried 1 times: failed to "
+                f"create Cloudwatch log stream: {told(denial)} : exit status 1"
+            ) from denial
+        try:
+            execution.ask("logs", "PutLogEvents", region, **where)
+        except DeniedError:
+            # The driver says so to nobody.
+            self._dropped = True
 
     def write(self, chunk: bytes) -> None:
         """Add output; each full line becomes an event."""
@@ -79,7 +102,7 @@ class LogStream:
                 text := line.decode(errors="replace").rstrip("\r")
             )  # CloudWatch has no empty events
         ]
-        if self._backend is None or not events:
+        if self._backend is None or self._dropped or not events:
             return
         with _LOCK:
             # The group may have been deleted while the task runs; its output is lost then.

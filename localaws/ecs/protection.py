@@ -13,6 +13,9 @@ from moto.ecs.exceptions import InvalidParameterException
 
 from localaws.ecs.states import utcnow
 from localaws.ecs.task import Task
+from localaws.iam.denials import DeniedError
+from localaws.iam.guard import Guard
+from localaws.iam.needs.ask import Need, resource_tags
 
 #: Minutes: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateTaskProtection.html
 DEFAULT_MINUTES, MOST_MINUTES = 120, 2880
@@ -51,12 +54,21 @@ def describe(task: Task) -> dict[str, Any]:
     return shown
 
 
-def answer_agent(task: Task, request: Mapping[str, Any] | None) -> tuple[dict[str, Any], int]:
+def answer_agent(
+    task: Task, request: Mapping[str, Any] | None, guard: Guard
+) -> tuple[dict[str, Any], int]:
     """Answer `$ECS_AGENT_URI/task-protection/v1/state`: a PUT's JSON, or None for a GET.
+
+    The agent asks with the task's role:
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protection-endpoint.html
 
     Returns:
         The answer's JSON and its HTTP status.
     """
+    operation = "GetTaskProtection" if request is None else "UpdateTaskProtection"
+    if refusal := _refusal(task, operation, guard):
+        wrong = {"Arn": task.task_arn, "Code": "AccessDeniedException", "Message": refusal}
+        return {"error": wrong}, 400
     if request is not None:
         minutes = request.get("ExpiresInMinutes")
         try:
@@ -70,3 +82,18 @@ def answer_agent(task: Task, request: Mapping[str, Any] | None) -> tuple[dict[st
     if task.protected_until and task.protected:
         shown["ExpirationDate"] = task.protected_until.isoformat().replace("+00:00", "Z")
     return {"protection": shown}, 200
+
+
+def _refusal(task: Task, operation: str, guard: Guard) -> str | None:
+    """Return why the task's role may not, or None where it may."""
+    if not task.spec.role:
+        # https://github.com/aws/amazon-ecs-agent/blob/master/ecs-agent/tmds/handlers/taskprotection
+        return "Invalid Request: no task IAM role credentials available for task"
+    who = guard.identities.session(task.spec.role, task.id)
+    context = {"ecs:cluster": task.placement.cluster_arn, **resource_tags("ecs", task.tags)}
+    need = Need(f"ecs:{operation}", task.task_arn, context)
+    try:
+        guard.require(who, [need], f"ecs agent: {operation}", task.placement.region)
+    except DeniedError as denial:
+        return str(denial)
+    return None

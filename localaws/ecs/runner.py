@@ -6,12 +6,13 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from localaws.ecs import health, secrets
 from localaws.ecs.cgroups import Group
 from localaws.ecs.container import Container
+from localaws.ecs.execution import Execution
 from localaws.ecs.host import Host
 from localaws.ecs.images import ImageNotFoundError
 from localaws.ecs.logs import LogConfigurationError, LogStream
@@ -19,6 +20,7 @@ from localaws.ecs.process import ContainerProcess
 from localaws.ecs.states import Status, utcnow
 from localaws.ecs.task import Task
 from localaws.faults import DeadTask, NoContainers, SlowTask
+from localaws.iam.identities import Session
 
 #: Docker's exit code of a container that SIGKILL ended.
 KILLED = 137
@@ -49,13 +51,19 @@ class RunningContainer:
         self._process: ContainerProcess | None = None
         self._killed = False
 
-    def prepare(self) -> None:
+    def prepare(self, credentials: Mapping[str, str]) -> None:
         """Find image, program, log group and secrets.
 
+        Args:
+            credentials: Environment variables that lead to those of the task's role.
+
         Raises:
-            StartError: One of them is missing.
+            StartError: One of them is missing, or not for the execution role.
         """
         spec = self.container.spec
+        execution = Execution(self._host.guard, self._task)
+        if refusal := execution.pull(spec.image):
+            raise StartError(refusal, self.container)
         try:
             directory = self._host.images.directory(spec.image)
         except ImageNotFoundError as error:
@@ -63,13 +71,13 @@ class RunningContainer:
         self._cwd = self._working_directory(directory)
         region, account_id = self._task.placement.region, self._host.account_id
         try:
-            hidden = secrets.resolve(spec.secrets, account_id, region)
-            self._log = LogStream(account_id, spec, self._task.id)
+            hidden = secrets.resolve(spec.secrets, account_id, region, execution)
+            self._log = LogStream(account_id, spec, self._task.id, execution)
         except (secrets.SecretUnavailableError, LogConfigurationError) as error:
             raise StartError(f"ResourceInitializationError: {error}", self.container) from error
         home = self._host.scratch / self._task.id
         base = self._host.container_environment(directory, home, self.container.runtime_id)
-        self._environment = base | dict(spec.environment) | hidden
+        self._environment = base | dict(credentials) | dict(spec.environment) | hidden
         self._check_program()
 
     def start(self, parent: Group | None) -> None:
@@ -177,6 +185,7 @@ class Runner:
         self._host = host
         self._home = host.scratch / task.id
         self._group: Group | None = None
+        self._session: Session | None = None
         self._containers = [
             RunningContainer(task, container, host, self._container_ended)
             for container in task.containers
@@ -216,8 +225,9 @@ class Runner:
             return
         self._home.mkdir(parents=True)
         self._host.metadata.add(task)
+        credentials = self._take_role_on()
         for container in self._containers:
-            container.prepare()
+            container.prepare(credentials)
         task.advance(Status.ACTIVATING)
         if self._host.cgroups is not None:
             self._group = self._host.cgroups.group(task.id)
@@ -226,6 +236,19 @@ class Runner:
         for container in self._containers:
             container.start(self._group)
         task.advance(Status.RUNNING)
+
+    def _take_role_on(self) -> dict[str, str]:
+        """Return the environment variables that lead to the credentials of the task's role.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
+        """
+        # Without a role there are none, least of all those of this machine.
+        nobody = {"AWS_EC2_METADATA_DISABLED": "true"}
+        if not self.task.spec.role:
+            return nobody
+        identities = self._host.guard.identities
+        self._session = identities.open(self.task.spec.role, self.task.id)
+        return nobody | identities.environment(self._session, self._host.endpoint_url)
 
     def _stopped_within(self, seconds: float) -> bool:
         try:
@@ -255,6 +278,8 @@ class Runner:
             self._group.remove()
         task.advance(Status.DEPROVISIONING)
         self._host.metadata.remove(task)
+        if self._session is not None:
+            self._host.guard.identities.close(self._session)
         self._host.addresses.give_back(task.placement.address)
         shutil.rmtree(self._home, ignore_errors=True)
         if self._host.faults.take(NoContainers, task.describe()):

@@ -24,6 +24,8 @@ from run_isolation.slot_item import Holder
 from run_isolation.slots import Slots
 from tests.deployment.conftest import probe
 from tests.deployment.stack import Changes, DeployedStack
+from tests.e2e import rights
+from tests.e2e.control_plane import ControlPlaneRole
 from tests.e2e.page import Page
 from tests.e2e.programs import BIN, Program
 from tests.e2e.runs import NON_ISOLATED, Run, Work
@@ -86,9 +88,13 @@ class DagsterDeployment:
     page: Page = field(init=False)
     runs: list[Run] = field(default_factory=list, init=False)
     """Runs that a test has started and nobody has seen end yet."""
+    control_plane: ControlPlaneRole = field(init=False)
+    """The role of webserver and daemon."""
     _config: dict[str, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
+        name = f"{self.stack.name}-control-plane"
+        self.control_plane = ControlPlaneRole(self.account.client("iam"), name)
         port = free_port()
         self.page = Page(f"http://127.0.0.1:{port}")
         self.home.mkdir(parents=True)
@@ -106,14 +112,19 @@ class DagsterDeployment:
         """Where runs and tests exchange files."""
         return self.directory / "work"
 
-    def environment(self, caller: str) -> dict[str, str]:
-        """The environment of a process of the user's. AWS sees `caller` as its access key id."""
+    def environment(self, caller: str, role: str | None = None) -> dict[str, str]:
+        """The environment of a process of the user's.
+
+        Args:
+            caller: By which AWS's record names it: its access key id, or its session.
+            role: ARN of its role; without one it is the account's root.
+        """
+        keys = {**self.account.environment(), "AWS_ACCESS_KEY_ID": caller}
         own = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
         return {
             **own,
-            **self.account.environment(),
+            **(keys if role is None else self.account.role_environment(role, caller)),
             **self.storage.environment,
-            "AWS_ACCESS_KEY_ID": caller,
             "DAGSTER_HOME": str(self.home),
             MANIFEST: f"/run-isolation/{self.stack.name}/manifest",
             RESOLVER: self.account.dns,
@@ -124,7 +135,7 @@ class DagsterDeployment:
             name,
             [str(BIN / "run-isolation"), name, *options],
             self.home,
-            self.environment(caller=name),
+            self.environment(caller=name, role=self.control_plane.arn),
             self.directory / f"{name}.log",
         )
 
@@ -172,6 +183,7 @@ class DagsterDeployment:
         # As a user writes it, without the YAML anchors of values that are there twice.
         self.stack.write(yaml.safe_load(yaml.safe_dump(config)))
         changes = self.stack.up()
+        self.control_plane.attach(changes.outputs["launcherPolicyArns"])
         self._config = config
         return changes
 
@@ -331,4 +343,7 @@ def deployed(
     finally:
         deployment.daemon.stop()
         deployment.webserver.stop()
+        rights.write_report(account, stack.name)
+        deployment.control_plane.detach()
         stack.destroy()
+    assert rights.denied(account, stack.name) == []

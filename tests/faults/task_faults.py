@@ -116,6 +116,8 @@ def _with_side_car(stage: Stage) -> str:
         networkMode="awsvpc",
         cpu=definition["cpu"],
         memory=definition["memory"],
+        taskRoleArn=definition["taskRoleArn"],
+        executionRoleArn=definition["executionRoleArn"],
         containerDefinitions=[*definition["containerDefinitions"], side_car],
     )
     return str(registered["taskDefinition"]["taskDefinitionArn"])

@@ -13,6 +13,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from localaws.account import LocalAccount
 from localaws.ecs.task import Task
+from tests.localaws.roles import free_role
 
 LOG_GROUP = "/test"
 
@@ -47,7 +48,9 @@ class Cluster:
             "awslogs-stream-prefix": "t",
         }
         log = {"logConfiguration": {"logDriver": "awslogs", "options": logs}}
-        settings = {"family": self.name, "cpu": "1024", "memory": "2048"} | more
+        role = free_role(self.account.client("iam"))
+        roles = {"taskRoleArn": role, "executionRoleArn": role}
+        settings = {"family": self.name, "cpu": "1024", "memory": "2048", **roles} | more
         registered = self.ecs.register_task_definition(
             requiresCompatibilities=["FARGATE"],
             networkMode="awsvpc",

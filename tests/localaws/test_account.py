@@ -24,6 +24,7 @@ PROGRAM = """
 import json, sys, time
 from pathlib import Path
 from localaws.account import LocalAccount
+from tests.localaws.roles import free_role
 with LocalAccount(
     Path(sys.argv[1]), Path(sys.argv[2]), start_delay_seconds=0.3, limits=False
 ) as account:
@@ -32,9 +33,10 @@ with LocalAccount(
     logs.create_log_group(logGroupName="/g")
     ecs.create_cluster(clusterName="c", capacityProviders=["FARGATE"])
     options = {"awslogs-group": "/g", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "t"}
+    role = free_role(account.client("iam"))
     ecs.register_task_definition(
         family="f", networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256",
-        memory="512", containerDefinitions=[{
+        memory="512", executionRoleArn=role, containerDefinitions=[{
             "name": "main", "image": "plain", "stopTimeout": 2,
             "command": ["sh", "-c", "trap '' TERM; setsid sleep 60 & echo $$ $!; sleep 60"],
             "logConfiguration": {"logDriver": "awslogs", "options": options}}])

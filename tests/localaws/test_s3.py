@@ -38,5 +38,5 @@ def test_a_policy_against_calls_without_tls_lets_calls_pass(s3: Any) -> None:
 
 def test_a_policy_against_all_calls_does_not(s3: Any) -> None:
     s3.put_bucket_policy(Bucket="logs", Policy=policy())
-    with pytest.raises(ClientError, match="Forbidden"):
+    with pytest.raises(ClientError, match="with an explicit deny in a resource-based policy"):
         s3.put_object(Bucket="logs", Key="run", Body=b"output")

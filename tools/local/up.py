@@ -53,8 +53,10 @@ def bring_up(files: LocalFiles, console: Console) -> Report:
 
     with step(console, "Dagster's webserver and daemon", ExitCode.NO_CONTROL_PLANE) as current:
         from tools.local.control_plane import ensure_control_plane
+        from tools.local.control_role import as_control_plane
 
-        plane = ensure_control_plane(files, processes, account, parameter, console)
+        caller = as_control_plane(account)
+        plane = ensure_control_plane(files, processes, caller, parameter, console)
         current.outcome = plane.url
 
     with step(console, "runs of both kinds", ExitCode.NOT_LAUNCHED) as current:

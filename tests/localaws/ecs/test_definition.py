@@ -42,14 +42,23 @@ def test_units() -> None:
     assert (memory_mib("2 GB"), memory_mib("0.5GB"), memory_mib("512")) == (2048, 512, 512)
 
 
+NO_LOGS = {"logDriver": "json-file"}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "dependsOn": (
-        {"dependsOn": [{"containerName": "side", "condition": "START"}]},
+        {
+            "dependsOn": [{"containerName": "side", "condition": "START"}],
+            "logConfiguration": NO_LOGS,
+        },
         "localaws does not support dependsOn of container 'main'",
     ),
     "secrets without an execution role": (
-        {"secrets": [{"name": "A", "valueFrom": "/a"}]},
+        {"secrets": [{"name": "A", "valueFrom": "/a"}], "logConfiguration": NO_LOGS},
         "executionRoleArn",
+    ),
+    "awslogs without an execution role": ({}, "to support log driver awslogs"),
+    "ECR without an execution role": (
+        {"image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/plain"},
+        "to support ECR images",
     ),
 }
 
@@ -58,4 +67,4 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 def test_what_is_refused(cluster: Cluster, case: str) -> None:
     change, message = REFUSED[case]
     with pytest.raises(ClientError, match=message):
-        cluster.register(cluster.container("true") | change)
+        cluster.register(cluster.container("true") | change, executionRoleArn="")

@@ -15,8 +15,6 @@ from localaws.ecs.cgroups import detect
 from localaws.faults import SlowTask
 from tests.localaws.conftest import LOG_GROUP, Cluster, eventually
 
-ROLE = {"executionRoleArn": "arn:aws:iam::000000000000:role/execution"}
-
 
 def limits_work() -> bool:
     try:
@@ -85,7 +83,7 @@ def test_secrets_come_from_secrets_manager_and_the_parameter_store(
     store.put_parameter(Name=f"/{cluster.name}", Value="secure", Type="SecureString")
     sources = {"A": plain, "B": f"{nested}:user::", "C": f"/{cluster.name}"}
     secrets = [{"name": name, "valueFrom": where} for name, where in sources.items()]
-    definition = cluster.register(cluster.container('echo "$A $B $C"', secrets=secrets), **ROLE)
+    definition = cluster.register(cluster.container('echo "$A $B $C"', secrets=secrets))
     assert cluster.logs(cluster.start(definition).wait_for("STOPPED")) == ["s3cret u secure"]
 
 
@@ -130,7 +128,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_task_that_cannot_start_says_why(cluster: Cluster, case: str) -> None:
     change, reason = BROKEN[case]
-    definition = cluster.register(cluster.container("echo started") | change, **ROLE)
+    definition = cluster.register(cluster.container("echo started") | change)
     shown = cluster.describe(cluster.start(definition).wait_for("STOPPED"))
     assert shown["stopCode"] == "TaskFailedToStart"
     assert re.search(reason, shown["stoppedReason"])

@@ -21,6 +21,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from run_isolation import Instance, Location, Manifest, Network, NonIsolatedRuns, Size, Slots
 from run_isolation.table import HASH_KEY
+from tests.localaws.roles import free_role
 from tests.runtime.tables import configure
 
 PARAMETER = "/run-isolation/test/manifest"
@@ -158,6 +159,11 @@ class Stack:
         )
 
     @cached_property
+    def role(self) -> str:
+        """Of all tasks. It may do everything: rights are what tests/e2e is about."""
+        return free_role(self.account.client("iam"))
+
+    @cached_property
     def isolated_definition(self) -> str:
         return self.register("isolated", ["run-isolation", "run"])
 
@@ -213,6 +219,8 @@ class Stack:
             networkMode="awsvpc",
             cpu=str(STANDING.cpu),
             memory=str(STANDING.memory),
+            taskRoleArn=self.role,
+            executionRoleArn=self.role,
             containerDefinitions=[
                 {
                     "name": "dagster",

@@ -217,6 +217,8 @@ def _stub_definition(stack: Stack, directory: Path, *, claims: bool) -> str:
         networkMode="awsvpc",
         cpu=definition["cpu"],
         memory=definition["memory"],
+        taskRoleArn=definition["taskRoleArn"],
+        executionRoleArn=definition["executionRoleArn"],
         containerDefinitions=[container],
     )
     return str(registered["taskDefinition"]["taskDefinitionArn"])

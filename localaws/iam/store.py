@@ -1,0 +1,64 @@
+"""The policies that the account's IAM and S3 hold, read once each."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+from moto.iam.models import iam_backends
+from moto.s3.models import s3_backends
+
+from localaws.iam import policy
+from localaws.iam.evaluate import ASSUME_ROLE
+from localaws.iam.needs.ask import PARTITION, Need
+from localaws.iam.needs.s3 import bucket_of
+from localaws.iam.policy import Policy
+
+#: A policy that changes is another text, so what is kept is never out of date.
+_parse: Final = lru_cache(maxsize=1024)(policy.parse)
+
+
+def role(account_id: str, arn: str) -> Any:
+    """Return moto's role, or None where there is none."""
+    backend: Any = iam_backends[account_id][PARTITION]
+    return next((one for one in list(backend.roles.values()) if one.arn == arn), None)
+
+
+def identity_policies(account_id: str, role_arn: str) -> list[Policy]:
+    """Return a role's own policies and those attached to it."""
+    found = role(account_id, role_arn)
+    if found is None:
+        return []
+    inline = [_parse(name, text) for name, text in list(found.policies.items())]
+    return [*inline, *(_managed(one) for one in list(found.managed_policies.values()))]
+
+
+def _managed(managed: Any) -> Policy:
+    [text] = [
+        version.document
+        for version in managed.versions
+        if version.version_id == managed.default_version_id
+    ]
+    return _parse(managed.name, text)
+
+
+def resource_policy(account_id: str, need: Need) -> Policy | None:
+    """Return the policy of what a need is about: a bucket's, or the trust policy of a role."""
+    if need.action == ASSUME_ROLE:
+        found = role(account_id, need.resource)
+        return _parse("trust", found.assume_role_policy_document) if found else None
+    name = bucket_of(need.resource)
+    buckets: Any = s3_backends[account_id][PARTITION].buckets if name else {}
+    if name not in buckets or not buckets[name].policy:
+        return None
+    text = buckets[name].policy
+    return _parse(name, text.decode() if isinstance(text, bytes) else text)
+
+
+def role_tags(account_id: str, arn: str) -> dict[str, str]:
+    """Return a role's tags."""
+    found = role(account_id, arn)
+    # moto has a list of those given at the role's creation, and a dictionary of later ones.
+    tags = found.tags if found else []
+    entries = tags.values() if isinstance(tags, dict) else tags
+    return {one["Key"]: one["Value"] for one in entries}
