@@ -17,13 +17,13 @@ for (const version of readdirSync(ROOT)) {
   );
 
   test(`answers of ${version} are understood`, () => {
-    assert.equal(look(slots.absent, null, true, false), null);
-    assert.equal(look(slots.free, null, false, false)?.disabled, false);
-    const full = look(slots.full, null, false, false);
+    assert.equal(look(slots.absent, null, true, null), null);
+    assert.equal(look(slots.free, null, false, null)?.disabled, false);
+    const full = look(slots.full, null, false, null);
     assert.equal(full?.disabled, true);
     const run = full?.lines[0]?.find((part) => typeof part !== 'string');
     assert.deepEqual(run, {run: slots.full.holders[0].run_id});
-    assert.equal(look(slots.unknown, null, false, false)?.disabled, true);
+    assert.equal(look(slots.unknown, null, false, null)?.disabled, true);
     assert.equal(
       pastLine(history),
       'last 5 runs: peak 230 MiB, 42 s · shared: starts in about 1 s, fits',
