@@ -55,9 +55,9 @@ def provision(deployment: Deployment) -> None:
     discovery = Discovery(deployment, network)
     table = SlotTable(deployment, hooks)
     bucket = deployment.compute_logs_bucket
-    logs: list[pulumi.Resource] = []
+    logs: list[pulumi.CustomResource] = []
     if bucket is not None and deployment.config.instance.compute_logs_bucket == CREATE:
-        logs.append(ComputeLogs(deployment, bucket))
+        logs = ComputeLogs(deployment, bucket).parts
     manifest = ManifestParameter(deployment, network, groups)
     locations = {
         name: CodeLocation(
@@ -74,15 +74,16 @@ def provision(deployment: Deployment) -> None:
     launcher = LauncherAccess(deployment)
     RolledOut(
         hooks,
+        deployment.cluster_arn,
         {name: location.service for name, location in locations.items()},
-        after=[*logs, *locations.values(), table.settings, manifest, launcher],
+        after=[*logs, table.settings, manifest.parameter, *launcher.policies],
     )
 
     pulumi.export("manifest", manifest.value)
     pulumi.export("manifestParameter", deployment.manifest_parameter)
     pulumi.export("cluster", cluster.arn)
     pulumi.export("table", table.name)
-    pulumi.export("launcherPolicyArns", launcher.policy_arns)
+    pulumi.export("launcherPolicyArns", [policy.arn for policy in launcher.policies])
     pulumi.export("clientSecurityGroup", groups.clients.id)
     pulumi.export("vpc", network.vpc_id)
     pulumi.export("subnets", network.subnet_ids)

@@ -62,7 +62,7 @@ class LocationAccess(pulumi.ComponentResource):
 class LauncherAccess(pulumi.ComponentResource):
     """What to attach to the roles of your webserver and daemon."""
 
-    policy_arns: list[pulumi.Output[str]]
+    policies: list[aws.iam.Policy]
 
     def __init__(self, deployment: Deployment) -> None:
         super().__init__("run-isolation:index:LauncherAccess", "launcher-access")
@@ -70,7 +70,7 @@ class LauncherAccess(pulumi.ComponentResource):
             "launcher": policies.launcher(deployment),
             "launcher-roles": policies.launcher_roles(deployment),
         }
-        self.policy_arns = [
+        self.policies = [
             aws.iam.Policy(
                 name,
                 name=f"{deployment.prefix}-{name}",
@@ -78,7 +78,7 @@ class LauncherAccess(pulumi.ComponentResource):
                 policy=document(statements),
                 tags=deployment.tags(),
                 opts=pulumi.ResourceOptions(parent=self),
-            ).arn
+            )
             for name, statements in documents.items()
             if statements  # without code locations there are no roles to pass
         ]

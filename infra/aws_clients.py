@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 import pulumi
@@ -32,6 +32,15 @@ class Clients:
         return client
 
     @cached_property
+    def ecs_of_revisions(self) -> ECSClient:
+        """ECS, for DeregisterTaskDefinition, which is throttled to a call per second.
+
+        It slows itself down, and must not slow down the others.
+        """
+        client: ECSClient = self._client("ecs", "adaptive")
+        return client
+
+    @cached_property
     def logs(self) -> CloudWatchLogsClient:
         """CloudWatch Logs."""
         client: CloudWatchLogsClient = self._client("logs")
@@ -48,7 +57,6 @@ class Clients:
         profile = pulumi.Config("aws").get("profile")
         return boto3.Session(profile_name=profile, region_name=self._region)
 
-    def _client(self, service: str) -> Any:
-        # Adaptive: DeregisterTaskDefinition is throttled to a call per second.
-        config = Config(retries={"mode": "adaptive", "max_attempts": 10})
+    def _client(self, service: str, retries: Literal["standard", "adaptive"] = "standard") -> Any:
+        config = Config(retries={"mode": retries, "max_attempts": 10})
         return self._session.client(service, config=config)  # type: ignore[call-overload]

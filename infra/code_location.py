@@ -125,6 +125,9 @@ class CodeLocation(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[network, groups, self._access],
+                # Of its name there is one. Where Pulumi is told to replace it (`--replace`, taint),
+                # the hook would take the living one for a leftover.
+                delete_before_replace=True,
                 hooks=pulumi.ResourceHookBinding(
                     before_create=[hooks.remove_leftover],
                     after_create=[hooks.note_rollout],

@@ -22,6 +22,7 @@ from infra.revisions import delete_revisions
 from infra.rollouts import Rollouts
 from run_isolation.settings import NonIsolatedRuns
 from run_isolation.slots import Slots
+from run_isolation.table import HASH_KEY
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Hooks:
     """What the hooks of this `up` have noted."""
     remove_leftover: pulumi.ResourceHook
     """Before an ECS service is created: one that Pulumi does not know is in its way."""
+    remove_leftover_settings: pulumi.ResourceHook
+    """Before the settings are created: an `up` that was killed then has left them."""
     note_rollout: pulumi.ResourceHook
     """After an ECS service was created or updated."""
     wait_until_healthy: pulumi.ResourceHook
@@ -58,13 +61,22 @@ class Hooks:
             leftover = Leftover(clients.ecs, service["cluster"], service["name"], args.urn)
             await remove_leftover(leftover, deployment.name)
 
+        async def remove_settings(args: pulumi.ResourceHookArgs) -> None:
+            item = json.loads((args.new_inputs or {})["item"])
+            await in_own_thread(
+                clients.dynamodb.delete_item,
+                TableName=deployment.table,
+                Key={HASH_KEY: item[HASH_KEY]},
+            )
+
         async def note(args: pulumi.ResourceHookArgs) -> None:
             rollouts.note(args.new_outputs or {})
 
         async def wait(args: pulumi.ResourceHookArgs) -> None:
             healthy = (args.old_inputs or {}).get("input", {})
             for name, service in (args.new_inputs or {})["input"].items():
-                if service != healthy.get(name):
+                # Without a task definition: it could not be created, and Pulumi says why.
+                if service["taskDefinition"] and service != healthy.get(name):
                     rollouts.note(service)
             await rollouts.wait()
 
@@ -72,7 +84,7 @@ class Hooks:
             location = (args.old_outputs or {})["name"].removeprefix(deployment.log_group(""))
             for kind in Kind:
                 family = deployment.family(location, kind)
-                await in_own_thread(delete_revisions, clients.ecs, family)
+                await in_own_thread(delete_revisions, clients.ecs_of_revisions, family)
 
         async def clear_limit(args: pulumi.ResourceHookArgs) -> None:
             await in_own_thread(Slots(clients.dynamodb, deployment.table).clear_limit)
@@ -85,6 +97,9 @@ class Hooks:
         return cls(
             rollouts=rollouts,
             remove_leftover=pulumi.ResourceHook("remove-leftover", remove),
+            remove_leftover_settings=pulumi.ResourceHook(
+                "remove-leftover-settings", remove_settings
+            ),
             note_rollout=pulumi.ResourceHook("note-rollout", note),
             wait_until_healthy=pulumi.ResourceHook("wait-until-healthy", wait),
             delete_revisions=pulumi.ResourceHook("delete-revisions", delete_all),

@@ -11,6 +11,8 @@ from infra.statements import document
 class ComputeLogs(pulumi.ComponentResource):
     """A private bucket for what the steps of runs print."""
 
+    parts: list[pulumi.CustomResource]
+
     def __init__(self, deployment: Deployment, name: str) -> None:
         super().__init__("run-isolation:index:ComputeLogs", "compute-logs")
         protect = deployment.config.protect
@@ -31,20 +33,20 @@ class ComputeLogs(pulumi.ComponentResource):
             restrict_public_buckets=True,
             opts=inside,
         )
-        aws.s3.BucketServerSideEncryptionConfiguration(
+        encryption = aws.s3.BucketServerSideEncryptionConfiguration(
             "compute-logs",
             bucket=bucket.id,
             rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
             opts=inside,
         )
-        aws.s3.BucketPolicy(
+        policy = aws.s3.BucketPolicy(
             "compute-logs",
             bucket=bucket.id,
             policy=document(policies.encrypted_transport(deployment, name)),
             # S3 refuses two changes of a bucket's access at once.
             opts=pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[block])),
         )
-        aws.s3.BucketLifecycleConfiguration(
+        lifecycle = aws.s3.BucketLifecycleConfiguration(
             "compute-logs",
             bucket=bucket.id,
             rules=[
@@ -58,4 +60,5 @@ class ComputeLogs(pulumi.ComponentResource):
             ],
             opts=inside,
         )
+        self.parts = [bucket, block, encryption, policy, lifecycle]
         self.register_outputs({})

@@ -88,19 +88,27 @@ class Leftover:
         return LeftoverServiceError(
             f"code location {self.service}: ECS has its service already, and Pulumi does not know "
             "it, as after an `up` that was killed while it created the service. It is left alone, "
-            f"because its container hosts runs: {', '.join(tasks) or 'one has begun just now'}. "
+            f"because its container hosts runs: {', '.join(tasks)}. "
             "`pulumi up` again when they are over replaces it. To go on at once, take it into the "
             f"stack: `pulumi import aws:ecs/service:Service {self.service} "
             f"{cluster}/{self.service} --parent 'location={parent}' --protect=false "
             "--generate-code=false`, then `pulumi up`."
         )
 
+    def slow(self, patience: float) -> LeftoverServiceError:
+        """Its containers do not end."""
+        return LeftoverServiceError(
+            f"code location {self.service}: ECS has a service that an interrupted `up` left, and "
+            f"its containers had not ended {patience:.0f} s after it was scaled to none. It has "
+            "its container back. `pulumi up` again tries once more."
+        )
+
     def foreign(self) -> LeftoverServiceError:
         """Somebody else made it."""
         return LeftoverServiceError(
             f"code location {self.service}: cluster {self.cluster} has a service of that name that "
-            "is not this stack's: its tag run-isolation:deployment says so. Delete that service, "
-            "or name the code location otherwise."
+            "does not have this stack's tag run-isolation:deployment, so this stack did not make "
+            "it. Delete that service, or give the code location another name."
         )
 
 
@@ -118,20 +126,21 @@ async def remove_leftover(leftover: Leftover, deployment: str, patience: float =
     found = await in_own_thread(leftover.found)
     if found is None:
         return
-    pulumi.log.info(
-        f"code location {leftover.service}: ECS has a service that an interrupted `up` left. "
-        "It is removed and created again."
-    )
     if found["status"] == "ACTIVE":
         tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
         if tags.get("run-isolation:deployment") != deployment:
             raise leftover.foreign()
         if hosts := await in_own_thread(leftover.hosts):
             raise leftover.busy(hosts)
+        pulumi.log.info(
+            f"code location {leftover.service}: ECS has a service that an interrupted `up` left. "
+            "It is removed and created again."
+        )
         await in_own_thread(leftover.scale, 0)
         if not await _comes_true(leftover.is_empty, patience):
             await in_own_thread(leftover.scale, 1)
-            raise leftover.busy(await in_own_thread(leftover.hosts))
+            hosts = await in_own_thread(leftover.hosts)
+            raise leftover.busy(hosts) if hosts else leftover.slow(patience)
         await in_own_thread(leftover.delete)
     if not await _comes_true(leftover.is_gone, patience):
         raise LeftoverServiceError(

@@ -27,6 +27,7 @@ class ManifestParameter(pulumi.ComponentResource):
     """The manifest as an SSM parameter."""
 
     value: pulumi.Output[str]
+    parameter: aws.ssm.Parameter
 
     def __init__(self, deployment: Deployment, network: Network, groups: SecurityGroups) -> None:
         super().__init__("run-isolation:index:Manifest", "manifest")
@@ -34,7 +35,7 @@ class ManifestParameter(pulumi.ComponentResource):
         self.value = pulumi.Output.all(group=isolated, subnets=network.subnet_ids).apply(
             lambda ids: render(deployment, ids["subnets"], ids["group"])
         )
-        aws.ssm.Parameter(
+        self.parameter = aws.ssm.Parameter(
             "manifest",
             name=deployment.manifest_parameter,
             description="run-isolation: the deployment, for its webserver, daemon and tasks",

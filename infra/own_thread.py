@@ -2,8 +2,9 @@
 
 Pulumi's SDK waits for the engine in the threads of the event loop's default executor, one for each
 resource that is on its way. A hook that needs one of those threads waits for the engine, too, which
-waits for the hook. A pool for all hooks would only move the limit; a call takes seconds, and there
-are no more at once than the engine has steps.
+waits for the hook. A pool for all hooks would only move the limit; a call takes seconds,
+the deletion of a family of many revisions minutes, and there are no more at once than the engine
+has steps.
 """
 
 from __future__ import annotations

@@ -21,24 +21,25 @@ class RolledOut(pulumi.ComponentResource):
     def __init__(
         self,
         hooks: Hooks,
+        cluster: str,
         services: Mapping[str, aws.ecs.Service],
-        after: Sequence[pulumi.Resource],
+        after: Sequence[pulumi.CustomResource],
     ) -> None:
         super().__init__("run-isolation:index:RolledOut", "rolled-out")
+        # Where a location fails the rest must be there: no further step begins then.
+        rest = pulumi.Output.all(*(one.urn for one in after))
         record = pulumi.Stash(
             "rolled-out",
             input={
                 name: {
-                    "name": service.name,
-                    "cluster": service.cluster,
-                    "taskDefinition": service.task_definition,
+                    "name": name,
+                    "cluster": cluster,
+                    "taskDefinition": _detached(service.task_definition, rest),
                 }
                 for name, service in services.items()
             },
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # Where a location fails the rest must be there: no further step begins then.
-                depends_on=after,
                 hooks=pulumi.ResourceHookBinding(
                     before_create=[hooks.wait_until_healthy],
                     before_update=[hooks.wait_until_healthy],
@@ -56,3 +57,24 @@ class RolledOut(pulumi.ComponentResource):
 
         record.input.apply(wait_for_the_rest)
         self.register_outputs({})
+
+
+def _detached(value: pulumi.Output[str | None], after: pulumi.Output[Any]) -> pulumi.Output[str]:
+    """The value of a resource once others are there, too, with no dependency in the state.
+
+    With `--continue-on-error` Pulumi deletes what has left the config also where another resource
+    has failed. A record that was not written then would still depend on what is gone, and Pulumi
+    refuses such a state ("snapshot integrity failure", seen with 3.259).
+
+    Returns:
+        "" where the resource has failed.
+    """
+
+    async def settled() -> str:
+        await after.future()
+        return await value.future() or ""
+
+    async def is_known() -> bool:
+        return not pulumi.runtime.is_dry_run() or await value.is_known()
+
+    return pulumi.Output(set(), settled(), is_known())

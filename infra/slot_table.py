@@ -46,8 +46,9 @@ class SlotTable(pulumi.ComponentResource):
             item=json.dumps(item, sort_keys=True),
             opts=pulumi.ResourceOptions(
                 parent=table,
+                delete_before_replace=True,  # there is one
                 hooks=pulumi.ResourceHookBinding(
-                    before_create=[hooks.clear_limit],
+                    before_create=[hooks.clear_limit, hooks.remove_leftover_settings],
                     before_update=[hooks.clear_limit],
                     after_create=[hooks.set_limit],
                     after_update=[hooks.set_limit],

@@ -139,6 +139,27 @@ def test_services_that_a_killed_up_left_are_replaced_unless_they_host_runs(
     ecs.update_task_protection(cluster=CLUSTER, tasks=[task], protectionEnabled=False)
 
 
+def test_what_there_is_one_of_is_made_again(
+    stack: DeployedStack, account: LocalAccount, write: Write
+) -> None:
+    """Settings that Pulumi does not know, as after a kill; a service that it is told to replace."""
+    write(stack, first="1", idle="1", busy="2")
+    urns = [one["urn"] for one in stack.state()]
+    [settings] = [urn for urn in urns if urn.endswith("TableItem::settings")]
+    [service] = [urn for urn in urns if urn.endswith("ecs/service:Service::first")]
+    before = made_at(account, "first")
+    stack.run("state", "delete", settings, "--yes", within=10)
+
+    changes = stack.up(replace=[service]).by_resource
+
+    assert changes["aws:dynamodb/tableItem:TableItem::settings"] == ["create"]
+    assert made_at(account, "first") > before
+    table = account.client("dynamodb").scan(TableName=f"{CLUSTER}-slots")["Items"]
+    assert {item["pk"]["S"] for item in table} == {"settings", "slots"}
+    assert [item["max_holders"] for item in table if "max_holders" in item]
+    assert stack.up().by_resource == {}
+
+
 def test_an_up_that_is_killed_while_it_waits_is_followed_by_one_that_waits_again(
     stack: DeployedStack, account: LocalAccount, write: Write
 ) -> None:

@@ -106,9 +106,22 @@ def test_one_that_takes_a_run_just_then_is_given_its_container_back(script: Scri
         script.remove(patience=0)
 
 
+def test_one_that_does_not_end_is_given_its_container_back_and_hosts_nothing(
+    script: Script,
+) -> None:
+    script.service("ACTIVE")
+    script.protected(enabled=False)
+    script.scaled(0)
+    script.service("ACTIVE", 1)
+    script.scaled(1)
+    script.protected(enabled=False)
+    with pytest.raises(LeftoverServiceError, match="had not ended 0 s after"):
+        script.remove(patience=0)
+
+
 def test_somebody_elses_is_not_touched(script: Script) -> None:
     script.service("ACTIVE", deployment="other")
-    with pytest.raises(LeftoverServiceError, match="a service of that name that is not this"):
+    with pytest.raises(LeftoverServiceError, match="does not have this stack's tag"):
         script.remove()
 
 
