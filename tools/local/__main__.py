@@ -59,7 +59,7 @@ def up(as_json: bool) -> None:
 
     def say(sentence: str) -> None:
         console.show_cursor(True)
-        console.print(f"\n{sentence}", markup=False, highlight=False)
+        console.print(f"\n{sentence}", markup=False, highlight=False, soft_wrap=True)
 
     with _alone() as lock, swept(lock, say, PARENT):
         report = bring_up(FILES, console)

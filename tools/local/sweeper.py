@@ -66,7 +66,8 @@ def swept(lock: BinaryIO, say: Callable[[str], None], parent: int) -> Iterator[N
         if interrupted:
             return
         interrupted = True
-        with contextlib.suppress(OSError):
+        # RuntimeError: the signal came in the middle of a line to the same stream.
+        with contextlib.suppress(OSError, RuntimeError):
             name = signal.Signals(number).name
             say(
                 f"{name}: ending what this command has started. "
