@@ -7,7 +7,9 @@ were it to fail, the engine would begin no step of another code location any mor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
@@ -32,6 +34,13 @@ in an account (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request
 
 AT_ONCE: Final = 8
 """Looks. A client has 10 connections."""
+
+TELL_SECONDS: Final = 30.0
+"""From one line of progress to the next, at most. What watches the engine's events can tell by
+them that it waits from that it hangs."""
+
+NAMED: Final = 10
+"""Code locations that a line of progress names."""
 
 
 class Rollouts:
@@ -71,14 +80,79 @@ class Rollouts:
         rollouts, self._changed = list(self._changed.values()), {}
         if not rollouts:
             return
-        names = ", ".join(one.service for one in rollouts)
-        pulumi.log.info(f"Waiting for a healthy container of: {names}", ephemeral=True)
         interval = max(interval, len(rollouts) / LOOKS_PER_SECOND)
         turns = asyncio.Semaphore(AT_ONCE)
-        ends = await asyncio.gather(*(_end(one, patience, interval, turns) for one in rollouts))
+        progress = _Progress([one.service for one in rollouts])
+
+        async def end(rollout: Rollout) -> RolloutError | None:
+            error = await _end(rollout, patience, interval, turns)
+            progress.ended(rollout.service, error)
+            return error
+
+        async with progress.told(interval):
+            ends = await asyncio.gather(*(end(one) for one in rollouts))
         failures = [str(error) for error in ends if error is not None]
         if failures:
             raise RolloutError(_report(failures, len(rollouts) - len(failures)))
+
+
+@dataclass
+class _Progress:
+    """Who is healthy and who is not yet, for the user."""
+
+    waiting: list[str]
+    failed: list[str] = field(default_factory=list)
+    healthy: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Since the last line."""
+
+    def ended(self, service: str, error: RolloutError | None) -> None:
+        """Notes that nobody waits for this one any more."""
+        self.waiting.remove(service)
+        if error:
+            self.failed.append(service)
+        else:
+            self.healthy += 1
+        self.changed.set()
+
+    @asynccontextmanager
+    async def told(self, pause: float) -> AsyncIterator[None]:
+        """Tells of each change during the block, and every TELL_SECONDS where there is none.
+
+        Args:
+            pause: Seconds between two lines, at least: what changes meanwhile goes into one.
+        """
+        telling = asyncio.create_task(self._keep_telling(pause))
+        try:
+            yield
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+        if self.changed.is_set():
+            self._tell()
+
+    async def _keep_telling(self, pause: float) -> None:
+        while True:
+            self._tell()
+            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TELL_SECONDS - pause):
+                    await self.changed.wait()
+
+    def _tell(self) -> None:
+        self.changed.clear()
+        count = self.healthy + len(self.failed) + len(self.waiting)
+        of = "code locations are" if count > 1 else "code location is"
+        parts = [f"{self.healthy} of {count} {of} healthy"]
+        parts += [f"failed: {_names(self.failed)}"] if self.failed else []
+        parts += [f"waiting for: {_names(self.waiting)}"] if self.waiting else []
+        # Ephemeral: it takes the place of the last one, and is not repeated at the end of `up`.
+        pulumi.log.info("; ".join(parts), ephemeral=True)
+
+
+def _names(services: Sequence[str]) -> str:
+    more = f" and {len(services) - NAMED} more" if len(services) > NAMED else ""
+    return ", ".join(services[:NAMED]) + more
 
 
 async def _end(

@@ -1,6 +1,7 @@
 import asyncio
 import threading
 
+import pulumi
 import pytest
 
 from infra import rollouts
@@ -10,6 +11,19 @@ from infra.rollouts import AT_ONCE, Rollouts
 from tests.infra.program import REGION, deployment
 
 Looks = dict[str, list[bool | Exception]]
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What `up` shows. Each line replaces the last, and none is kept."""
+    lines: list[str] = []
+
+    def info(line: str, *, ephemeral: bool) -> None:
+        assert ephemeral
+        lines.append(line)
+
+    monkeypatch.setattr(pulumi.log, "info", info)
+    return lines
 
 
 @pytest.fixture
@@ -76,6 +90,53 @@ def test_one_error_names_each_that_failed_when_the_others_are_up(answers: Looks)
     ]
     assert "pulumi up --refresh" in said[5]
     assert answers["slow"] == [True]
+
+
+def test_tells_who_is_healthy_and_who_is_late(answers: Looks, told: list[str]) -> None:
+    answers.update(sales=[True], late=[*[False] * 20, True], other=[*[False] * 40, True])
+    wait(noted("sales", "late", "other"))
+    assert told == [
+        "0 of 3 code locations are healthy; waiting for: sales, late, other",
+        "1 of 3 code locations are healthy; waiting for: late, other",
+        "2 of 3 code locations are healthy; waiting for: other",
+        "3 of 3 code locations are healthy",
+    ]
+
+
+def test_tells_who_failed_before_the_others_are_up(answers: Looks, told: list[str]) -> None:
+    answers.update(broken=[RolloutError("no such module")], late=[*[False] * 20, True])
+    with pytest.raises(RolloutError):
+        wait(noted("broken", "late"))
+    assert told[1:] == [
+        "0 of 2 code locations are healthy; failed: broken; waiting for: late",
+        "1 of 2 code locations are healthy; failed: broken",
+    ]
+
+
+def test_tells_again_where_nothing_changes(
+    monkeypatch: pytest.MonkeyPatch, answers: Looks, told: list[str]
+) -> None:
+    """Silence would be taken for an engine that hangs, and `make up` would stop it."""
+    monkeypatch.setattr(rollouts, "TELL_SECONDS", 0.05)
+    answers.update(late=[*[False] * 30, True])
+    wait(noted("late"))
+    waiting = "0 of 1 code location is healthy; waiting for: late"
+    assert told.count(waiting) >= 3
+    assert set(told) == {waiting, "1 of 1 code location is healthy"}
+
+
+def test_tells_of_many_in_few_short_lines(
+    monkeypatch: pytest.MonkeyPatch, answers: Looks, told: list[str]
+) -> None:
+    monkeypatch.setattr(rollouts, "LOOKS_PER_SECOND", 1.0)
+    names = [f"loc{number}" for number in range(40)]
+    answers.update({name: [True] for name in names})
+    wait(noted(*names))
+    shown = ", ".join(names[:10])
+    assert told == [
+        f"0 of 40 code locations are healthy; waiting for: {shown} and 30 more",
+        "40 of 40 code locations are healthy",
+    ]
 
 
 def test_many_are_looked_at_a_few_at_a_time_and_less_often(

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+PARENT = os.getppid()
+"""Taken before all else: the imports below take half a second, in which `make` may be killed."""
+
+# ruff: noqa: E402
 import fcntl
 import shlex
 import sys
@@ -32,8 +38,8 @@ def _alone() -> Iterator[BinaryIO]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             click.echo(
-                f"Another `make up` or `make down` runs in this checkout, or was killed and is "
-                f"cleaned up after ({FILES.lock} is locked). Wait for it, or end it.",
+                f"Another `make up` or `make down` is running in this checkout, or one was killed "
+                f"and is still being cleaned up ({FILES.lock} is locked). Wait for it, or end it.",
                 err=True,
             )
             sys.exit(ExitCode.BUSY)
@@ -53,9 +59,9 @@ def up(as_json: bool) -> None:
 
     def say(sentence: str) -> None:
         console.show_cursor(True)
-        console.print(f"\n{sentence}", markup=False, highlight=False)
+        console.print(f"\n{sentence}", markup=False, highlight=False, soft_wrap=True)
 
-    with _alone() as lock, swept(lock, say):
+    with _alone() as lock, swept(lock, say, PARENT):
         report = bring_up(FILES, console)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
@@ -73,14 +79,14 @@ def down() -> None:
     for name, pid in stopped.items():
         click.echo(f"Stopped {name} (process {pid}).")
     if not stopped:
-        click.echo("Nothing to stop: the local deployment does not run.")
+        click.echo("Nothing to stop: the local deployment is not running.")
 
 
 @main.command()
 def env() -> None:
     """Print the line that makes pulumi commands typed by hand work in this checkout."""
     if running_account(FILES, Processes(FILES.processes)) is None or not FILES.environment.exists():
-        click.echo("The local deployment is not up. Start it: make up", err=True)
+        click.echo("The local deployment is not up. Start it with: make up", err=True)
         sys.exit(ExitCode.NOT_RUNNING)
     click.echo(f"source {shlex.quote(str(FILES.environment))}")
 

@@ -96,7 +96,9 @@ def _wait_until_ready(files: LocalFiles, processes: Processes) -> Account:
     def look() -> Account:
         process = processes.running(NAME)
         if process is None:
-            raise StepError(f"it ended at once:\n{_last_lines(files)}", files.account_log)
+            raise StepError(
+                f"it exited before it was ready:\n{_last_lines(files)}", files.account_log
+            )
         account = _read(files)
         if account is None or account.pid != process.pid:
             raise tenacity.TryAgain

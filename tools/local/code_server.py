@@ -48,7 +48,7 @@ def check_health(host: str, port: int) -> None:
         except grpc.RpcError as error:
             raise NotServingError(f"{host}:{port} does not answer: {error.details()}") from error
     if response.status != health_pb2.HealthCheckResponse.SERVING:
-        raise NotServingError(f"{host}:{port} answers, but does not serve yet: {response}")
+        raise NotServingError(f"{host}:{port} answers, but is not serving yet: {response}")
 
 
 def ask(location: str, host: str, port: int) -> Served:

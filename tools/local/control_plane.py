@@ -88,7 +88,7 @@ def ensure_control_plane(
                     environment=environment,
                 )
         for name in commands:
-            show(f"waits for the {name}")
+            show(f"waiting for the {name}")
             _wait_until_working(name, plane, files, processes)
     return plane
 
@@ -127,11 +127,11 @@ def _write_home(files: LocalFiles, environment: Mapping[str, str]) -> bool:
         )
     except subprocess.TimeoutExpired as error:
         raise StepError(
-            f"`run-isolation dagster-home`, which reads the manifest, did not end in {PATIENCE:g} "
-            "s. Start afresh: `make down`, then `make up`."
+            "`run-isolation dagster-home`, which reads the manifest, did not finish within "
+            f"{PATIENCE:g} s. Start over: `make down`, then `make up`."
         ) from error
     if done.returncode != 0:
-        raise StepError(f"`run-isolation dagster-home` says: {done.stderr.strip()}")
+        raise StepError(f"`run-isolation dagster-home` failed: {done.stderr.strip()}")
     return before != _contents(files.dagster_home)
 
 
@@ -172,7 +172,7 @@ def _wait_until_working(
     def look() -> None:
         process = processes.running(name)
         if process is None:
-            raise StepError(f"the {name} ended at once", files.log(name))
+            raise StepError(f"the {name} exited before it answered", files.log(name))
         works = _answers(plane) if name == WEBSERVER else _beats(plane, process)
         if not works:
             raise tenacity.TryAgain
@@ -185,7 +185,8 @@ def _wait_until_working(
     try:
         retrying(look)
     except tenacity.RetryError as error:
-        raise StepError(f"the {name} did not answer in {PATIENCE:g} s", files.log(name)) from error
+        reason = f"the {name} did not answer within {PATIENCE:g} s"
+        raise StepError(reason, files.log(name)) from error
 
 
 def _answers(plane: ControlPlane) -> bool:

@@ -96,9 +96,9 @@ def why_none(standing: Sequence[Standing]) -> str | None:
     jobs = {one.location: one.serves.jobs for one in standing}
     for ask in (FIRST, DENIED, *MEANWHILE, LAST):
         if ask.location not in jobs:
-            return f"the stack has no code location {ask.location}, whose jobs are launched here"
+            return f"the stack has no code location {ask.location}, whose jobs `make up` launches"
         if ask.job not in jobs[ask.location]:
-            return f"code location {ask.location} has no job {ask.job}, which is launched here"
+            return f"code location {ask.location} has no job {ask.job}, which `make up` launches"
     return None
 
 
@@ -113,8 +113,8 @@ def repository(standing: Sequence[Standing], ask: Ask) -> str:
     if len(found) != 1:
         raise StepError(
             f"code location {ask.location} has the job {ask.job} in the repositories "
-            f"{' and '.join(found)}, so it is not clear which one to launch. Leave it in one of "
-            "them, or launch it yourself at Dagster's page, which runs."
+            f"{' and '.join(found)}, so it is not clear which one to launch. Keep it in only "
+            "one of them, or launch it yourself on Dagster's page, which is running."
         )
     return found[0]
 
@@ -165,8 +165,9 @@ def wait_for_free_slots(slots: Slots, show: Callable[[str], None]) -> None:
         retrying(held)
     except tenacity.RetryError as error:
         raise StepError(
-            f"for {SLOT_PATIENCE:g} s an earlier run held the slot: {error.last_attempt.result()}. "
-            "Wait for its end, or terminate it at the page, then run `make up` again."
+            f"an earlier run has held the slot for {SLOT_PATIENCE:g} s: "
+            f"{error.last_attempt.result()}. Wait for it to end, or terminate it on Dagster's "
+            "page, then run `make up` again."
         ) from error
 
 
@@ -216,14 +217,14 @@ def _wait(
         retrying(unfinished)
     except tenacity.RetryError as error:
         raise StepError(
-            f"not ended within {PATIENCE:g} s: {', '.join(error.last_attempt.result())}"
+            f"did not end within {PATIENCE:g} s: {', '.join(error.last_attempt.result())}"
         ) from error
 
 
 def _look(instance: DagsterInstance, run: _Pending) -> Launched:
     record = instance.get_run_record_by_id(run.run_id)
     if record is None:
-        raise StepError(f"run {run.run_id} is gone")
+        raise StepError(f"run {run.run_id} no longer exists")
     stored = record.dagster_run
     return Launched(
         run_id=run.run_id,

@@ -25,9 +25,10 @@ from tools.progress import working
 from tools.pulumi_cli import PulumiCli
 
 STACK = "local"
-SILENCE = 420.0
-"""Seconds without any event of the engine. A container has 360 until ECS calls it unhealthy
-(infra/containers.py); while 40 code locations come up, one of them is healthy again and again."""
+SILENCE = 1260.0
+"""Seconds without any event of the engine. It outlasts each wait that is silent while it lasts: the
+longest is the AWS provider's for a service, 20 minutes for its tasks to end. The wait for healthy
+containers is not silent: the program tells every 30 seconds (infra/rollouts.py)."""
 SHOW_SECONDS = 1.0
 END_PATIENCE = 15.0
 """Seconds that the engine may take to finish what it has begun."""
@@ -44,7 +45,7 @@ _DONE = {
 
 
 _AWAITS = {
-    "aws:ecs/service:Service": "until a container is healthy",
+    "pulumi:index:Stash": "until each changed container is healthy",
     "aws:dynamodb/tableItem:TableItem": "until the slot table has the limit",
 }
 """What the hooks of a resource wait for, by its type: infra/hooks.py."""
@@ -62,6 +63,8 @@ class Watcher:
     """When the last event came; of the clock that stands for seconds of this process."""
     _begun: dict[str, tuple[str, float]] = field(default_factory=dict)
     """What is begun and not done, by URN, and since when."""
+    _said: str = ""
+    """The program's last line on what it waits for right now."""
 
     def __call__(self, event: EngineEvent) -> None:
         """Take one event."""
@@ -71,16 +74,20 @@ class Watcher:
             if step.metadata.op not in _QUIET and step.metadata.provider:
                 self._begun[step.metadata.urn] = (_step(step.metadata), self.heard_at)
         elif result := event.res_outputs_event:
-            self._begun.pop(result.metadata.urn, None)
+            self._end(result.metadata.urn)
             if done := _DONE.get(result.metadata.op):
                 self.counts[done] += 1
         elif failure := event.res_op_failed_event:
-            self._begun.pop(failure.metadata.urn, None)
+            self._end(failure.metadata.urn)
         elif total := event.summary_event:
             changes = total.resource_changes.items()
             self.counts = Counter({_DONE.get(op, op): count for op, count in changes if count})
-        elif (diagnostic := event.diagnostic_event) and diagnostic.severity == "error":
-            self.errors.append(_error(diagnostic))
+        elif diagnostic := event.diagnostic_event:
+            if diagnostic.severity == "error":
+                self.errors.append(_error(diagnostic))
+            elif diagnostic.ephemeral and not _resource(diagnostic):
+                # The program's. One that is to stay is not about right now.
+                self._said = diagnostic.message.strip()
 
     @property
     def silence(self) -> float:
@@ -94,7 +101,7 @@ class Watcher:
     def summary(self) -> str:
         """Resource counts in words, for example `3 created, 40 unchanged`."""
         return (
-            ", ".join(f"{count} {done}" for done, count in self.counts.items()) or "no change yet"
+            ", ".join(f"{count} {done}" for done, count in self.counts.items()) or "no changes yet"
         )
 
     def awaited(self) -> str:
@@ -103,11 +110,16 @@ class Watcher:
         now = time.monotonic()
         named = [f"{what} ({now - since:.0f} s)" for what, since in begun[:_SHOWN]]
         more = [f"{len(begun) - _SHOWN} more"] if len(begun) > _SHOWN else []
-        return ", ".join([*named, *more])
+        return ": ".join(filter(None, [", ".join([*named, *more]), self._said]))
 
     def progress(self) -> str:
         """What is done, and what it waits for."""
         return "; ".join(filter(None, [self.summary(), self.awaited()]))
+
+    def _end(self, urn: str) -> None:
+        # Where it was about another one, the program will say it again.
+        self._said = ""
+        self._begun.pop(urn, None)
 
 
 def provision(
@@ -119,8 +131,8 @@ def provision(
         How many resources were created, updated, unchanged and so on.
 
     Raises:
-        StepError: the engine or the program failed, or nothing went on for SILENCE seconds; nothing
-            is undone, the next `up` goes on.
+        StepError: the engine or the program failed, or the engine said nothing for SILENCE seconds;
+            nothing is undone, the next `up` goes on.
     """
     files.backend.mkdir(parents=True, exist_ok=True)
     watcher = Watcher()
@@ -157,7 +169,7 @@ def _up(stack: automation.Stack, files: LocalFiles, watcher: Watcher, log: TextI
             pulumi = f"source {shlex.quote(str(files.environment))} && pulumi"
             raise StepError(
                 f"another pulumi command holds the stack: process {alive[0]}. Wait for it, or end "
-                f"it. If that is no pulumi command: `{pulumi} cancel --stack {STACK}`",
+                f"it. If that is not a pulumi command, run `{pulumi} cancel --stack {STACK}`.",
                 files.pulumi_log,
             ) from error
         # One was killed while it held the stack.
@@ -207,18 +219,23 @@ def _end_engine() -> None:
 
 def _silence(watcher: Watcher) -> str:
     return (
-        f"nothing went on for {SILENCE:g} s, so that pulumi was ended. It waited for: "
-        f"{watcher.awaited() or 'the program'}. What the containers of a code location say is in "
-        f"its log group, /run-isolation/{STACK}/<location>. Mend what keeps them, and run "
-        "`make up` again: it goes on from here."
+        f"Pulumi reported nothing for {SILENCE:g} s, so it was stopped. It was waiting for: "
+        f"{watcher.awaited() or 'the program'}. The output of a code location's containers is in "
+        f"its log group, /run-isolation/{STACK}/<location>. Fix what holds them up, then run "
+        "`make up` again: it continues from here."
     )
 
 
 def _error(diagnostic: DiagnosticEvent) -> str:
     message = diagnostic.message.strip()
-    if diagnostic.urn and "::pulumi:pulumi:Stack::" not in diagnostic.urn:
-        return f"{_name(diagnostic.urn)}: {message}"
-    return message
+    resource = _resource(diagnostic)
+    return f"{resource}: {message}" if resource else message
+
+
+def _resource(diagnostic: DiagnosticEvent) -> str | None:
+    """The resource that it is about; None where it is about the stack as a whole."""
+    urn = diagnostic.urn
+    return _name(urn) if urn and "::pulumi:pulumi:Stack::" not in urn else None
 
 
 def _name(urn: str) -> str:
@@ -231,6 +248,6 @@ def _name(urn: str) -> str:
 
 
 def _step(metadata: StepEventMetadata) -> str:
-    """For example `create Service sales, until a container is healthy`."""
+    """For example `create Stash rolled-out, until each changed container is healthy`."""
     parts = [f"{metadata.op.value} {_name(metadata.urn)}", _AWAITS.get(metadata.type)]
     return ", ".join(filter(None, parts))

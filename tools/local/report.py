@@ -78,7 +78,7 @@ def print_report(report: Report, console: Console) -> None:
             | {f"fault {number}": fault for number, fault in enumerate(placed.faults, 1)},
         )
     console.print(f"Dagster's page: [bold]{report.page}[/]", highlight=False)
-    console.print("To type pulumi or aws commands yourself:", style="bold")
+    console.print("To run pulumi or aws commands yourself:", style="bold")
     line = f"  source {shlex.quote(str(report.environment))}"
     console.print(line, soft_wrap=True, highlight=False, markup=False)
 

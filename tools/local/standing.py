@@ -121,7 +121,9 @@ def settled_task(ecs: ECSClient, cluster: str, service: str) -> Mapping[str, Any
     if [task["taskDefinitionArn"] for task in running] != [wanted]:
         events = described["events"]
         said = f' ECS says: "{events[0]["message"]}"' if events else ""
-        raise NotServingError(f"Service {service} has no single running task of {wanted}.{said}")
+        raise NotServingError(
+            f"Service {service} does not have exactly one running task of {wanted}.{said}"
+        )
     return running[0]
 
 

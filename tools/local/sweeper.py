@@ -32,15 +32,16 @@ _BY_TERMINAL = b"stop what the terminal has not interrupted\n"
 
 
 @contextlib.contextmanager
-def swept(lock: BinaryIO, say: Callable[[str], None]) -> Iterator[None]:
+def swept(lock: BinaryIO, say: Callable[[str], None], parent: int) -> Iterator[None]:
     """Run the block as a command that leaves nothing behind where it is interrupted or killed.
 
     SIGINT, SIGTERM, SIGHUP and the end of the `make` that runs it end the process. Where the block
-    ends by itself, well or not, what it has started stays.
+    ends by itself, well or not, what it has started stays, and signals are handled as before.
 
     Args:
         lock: A locked file, which stays locked until everything is gone.
         say: Gets a sentence for the user.
+        parent: What `os.getppid()` was when the command began, before the imports that take long.
     """
     mark = uuid.uuid4().hex
     sweeper = subprocess.Popen(
@@ -65,30 +66,44 @@ def swept(lock: BinaryIO, say: Callable[[str], None]) -> Iterator[None]:
         if interrupted:
             return
         interrupted = True
-        with contextlib.suppress(OSError):
+        # RuntimeError: the signal came in the middle of a line to the same stream.
+        with contextlib.suppress(OSError, RuntimeError):
             name = signal.Signals(number).name
-            say(f"{name}: ending what this command has started. Once more: at once.")
+            say(
+                f"{name}: ending what this command has started. "
+                "Press Ctrl-C again to kill it at once."
+            )
         sweeper.wait()
         # Not by an exception: whoever waits for a thread or a process would wait on.
         os._exit(128 + number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     os.environ[MARK] = mark
-    _end_with_make()
+    _end_with_make(parent)
     try:
         yield
     finally:
+        # There is nothing to end any more. And `interrupt` must not wait while we wait below:
+        # Popen.wait would wait for its own lock.
+        for number, handler in before.items():
+            signal.signal(number, handler)
         with contextlib.suppress(OSError):
             orders.write(_FINISHED)
         sweeper.wait()
 
 
-def _end_with_make() -> None:
+def _end_with_make(parent: int) -> None:
     """End this process when `make` is gone, which has started it and is killed, say."""
     if "MAKELEVEL" not in os.environ:
         return
-    make = os.pidfd_open(os.getppid())
+    make = None
+    with contextlib.suppress(ProcessLookupError):
+        make = os.pidfd_open(parent)
+    # Another process may have its number by now.
+    if make is None or os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return
 
     def watch() -> None:
         select.select([make], [], [])

@@ -34,7 +34,7 @@ def bring_up(files: LocalFiles, console: Console) -> Report:
     processes = Processes(files.processes)
     with step(console, "local AWS account", ExitCode.NO_ACCOUNT) as current:
         account, fresh = ensure_account(files, processes, console)
-        current.outcome = f"{account.endpoint_url}, {'started' if fresh else 'runs already'}"
+        current.outcome = f"{account.endpoint_url}, {'started' if fresh else 'already running'}"
 
     with step(console, f"stack {STACK}", ExitCode.NOT_PROVISIONED) as current:
         variables = pulumi_environment(files, account)
@@ -66,7 +66,7 @@ def bring_up(files: LocalFiles, console: Console) -> Report:
 
         runs = []
         if reason := why_none(standing):
-            current.outcome = f"none, as {reason}"
+            current.outcome = f"none, because {reason}"
         else:
             ecs = account.session.client("ecs", endpoint_url=account.endpoint_url)
             dynamodb = account.session.client("dynamodb", endpoint_url=account.endpoint_url)

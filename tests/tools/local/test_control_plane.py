@@ -183,7 +183,7 @@ def test_a_heartbeat_of_an_earlier_daemon_does_not_count(
             beat = DaemonHeartbeat(earlier if other == kind else later, other, "it", [])
             instance.add_daemon_heartbeat(beat)
     (directory / "silent").write_text(kind)
-    with pytest.raises(StepError, match="the daemon did not answer in 3 s") as error:
+    with pytest.raises(StepError, match="the daemon did not answer within 3 s") as error:
         ensure(files)
     assert error.value.log == files.log(DAEMON)
 
@@ -194,14 +194,14 @@ def test_a_webserver_that_is_deaf_is_not_taken_for_one_that_answers(
 ) -> None:
     deaf = COMMAND.format(directory=str(directory)).replace(".serve_forever()", "; signal.pause()")
     (directory / "command.py").write_text(deaf)
-    with pytest.raises(StepError, match="the webserver did not answer in 3 s"):
+    with pytest.raises(StepError, match="the webserver did not answer within 3 s"):
         ensure(files)
 
 
 def test_one_that_ends_at_once_is_named_with_its_log(files: LocalFiles, directory: Path) -> None:
     broken = COMMAND.format(directory=str(directory)).replace('"-p"', '"--port"')
     (directory / "command.py").write_text(broken)
-    with pytest.raises(StepError, match="the webserver ended at once") as error:
+    with pytest.raises(StepError, match="the webserver exited before it answered") as error:
         ensure(files)
     assert error.value.log == files.log(WEBSERVER)
     assert "ValueError" in files.log(WEBSERVER).read_text()

@@ -37,7 +37,7 @@ def test_waits_until_nobody_holds_a_slot_and_says_for_whom() -> None:
 
 def test_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "SLOT_PATIENCE", 0.1)
-    with pytest.raises(StepError, match="held the slot: an-earlier-run of research"):
+    with pytest.raises(StepError, match=r"held the slot for 0.1 s: an-earlier-run of research"):
         wait_for_free_slots(ScriptedSlots(HELD), lambda now: None)
 
 

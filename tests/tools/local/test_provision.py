@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -15,7 +14,6 @@ import pytest
 import yaml
 from rich.console import Console
 
-from localaws.provider.server import serve
 from tools import progress
 from tools.local import engine
 from tools.local.account import Account
@@ -101,46 +99,38 @@ def test_a_stack_that_a_killed_command_held_is_free(
 
 HANGS = """
 import signal, time
-import pulumi_aws as aws
 
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, signal.SIG_IGN)
 
-hook = pulumi.ResourceHook("waits", lambda args: time.sleep(600))
-binding = pulumi.ResourceHookBinding(before_create=[hook])
-aws.ecs.Cluster("sales", name="sales", opts=pulumi.ResourceOptions(hooks=binding))
+def wait(args):
+    pulumi.log.info("0 of 1 code location is healthy; waiting for: late", ephemeral=True)
+    time.sleep(600)
+
+binding = pulumi.ResourceHookBinding(before_create=[pulumi.ResourceHook("waits", wait)])
+pulumi.Stash("rolled-out", input={}, opts=pulumi.ResourceOptions(hooks=binding))
 """
 
 
-KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-
-
-@pytest.fixture
-def provider_port() -> Iterator[int]:
-    """A provider without an account: nothing is created."""
-    server, port = serve("http://127.0.0.1:1", KEYS)
-    yield port
-    server.stop(grace=None)
-
-
 def test_an_engine_that_waits_in_vain_is_ended_and_says_for_what(
-    files: LocalFiles, pulumi_cli: PulumiCli, provider_port: int, monkeypatch: pytest.MonkeyPatch
+    files: LocalFiles, pulumi_cli: PulumiCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "SILENCE", 4)
     monkeypatch.setattr(engine, "END_PATIENCE", 1)
     monkeypatch.setattr(progress, "LINE_SECONDS", 1)
     write_program(files, HANGS)
-    config = {"config": {"aws:region": "us-east-1"}}
-    (files.directory.parent / "Pulumi.local.yaml").write_text(yaml.safe_dump(config))
-    account = NO_ACCOUNT.model_copy(update={"provider_port": provider_port})
-    variables = pulumi_environment(files, account)
+    variables = pulumi_environment(files, NO_ACCOUNT)
     output = io.StringIO()
     console = Console(file=output, width=200)
-    with pytest.raises(StepError, match="nothing went on for 4 s") as error:
+    with pytest.raises(StepError, match="Pulumi reported nothing for 4 s") as error:
         provision(pulumi_cli, files, variables, console)
-    assert re.search(r"It waited for: create Cluster sales \(\d+ s\)", error.value.reason)
+    waits = (
+        r"create Stash rolled-out, until each changed container is healthy \(\d+ s\): "
+        "0 of 1 code location is healthy; waiting for: late"
+    )
+    assert re.search(f"It was waiting for: {waits}", error.value.reason)
     assert "run `make up` again" in error.value.reason
-    assert re.search(r"stack local, \d s: .*create Cluster sales", output.getvalue())
+    assert re.search(rf"stack local, \d s: .*{waits}", output.getvalue())
     checkout = str(files.directory.parent)
     ours = [one for one in psutil.process_iter(["cwd"]) if checkout in (one.info["cwd"] or "")]
     psutil.wait_procs(ours, timeout=5)

@@ -22,19 +22,32 @@ from tools.local.files import CHECKOUT
 CHILD = "import time; open('{0}', 'w').close(); time.sleep(60)"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + CHILD
 COMMAND = """
-import fcntl, subprocess, sys, threading
+import fcntl, os, signal, subprocess, sys, threading, time
+parent = os.getppid()
 from tools.local.sweeper import swept
 
 child, then = sys.argv[1:]
 lock = open("lock", "ab")
 fcntl.flock(lock, fcntl.LOCK_EX)
-with swept(lock, lambda sentence: print(sentence, flush=True)):
+if then == "outlive":
+    open("begun", "w").close()
+    while os.getppid() == parent:
+        time.sleep(0.01)
+
+def wait_while_interrupted(*arguments, wait=os.waitpid):
+    os.waitpid = wait
+    os.kill(os.getpid(), signal.SIGTERM)
+    return wait(*arguments)
+
+with swept(lock, lambda sentence: print(sentence, flush=True), parent):
     subprocess.Popen([sys.executable, "-c", child], start_new_session=True)
     # Nobody's child once its parent is gone.
     orphan = [sys.executable, "-c", {orphan!r}]
     subprocess.run([sys.executable, "-c", f"import subprocess; subprocess.Popen({{orphan}})"])
-    if then == "wait":
+    if then in ("wait", "outlive"):
         threading.Event().wait()
+    if then == "interrupted":
+        os.waitpid = wait_while_interrupted
 """.format(orphan=CHILD.format("orphan"))
 
 
@@ -52,10 +65,9 @@ class Command:
             text=True,
         )
 
-    def wait_for_children(self) -> list[psutil.Process]:
+    def wait_for_children(self) -> None:
         for name in ("child", "orphan"):
             eventually((self.directory / name).exists, f"{name} runs")
-        return self.others()
 
     def others(self) -> list[psutil.Process]:
         """All processes of the directory but the command itself."""
@@ -82,8 +94,9 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
 @pytest.mark.parametrize("number", SIGNALS)
 def test_nothing_is_left(directory: Path, number: signal.Signals) -> None:
     command = Command(directory)
-    started = command.wait_for_children()
-    assert len(started) == 3  # with the sweeper
+    command.wait_for_children()
+    eventually(lambda: len(command.others()) == 3, "only they and the sweeper are left")
+    started = command.others()
     command.process.send_signal(number)
     said, _ = command.process.communicate(timeout=10)
     if number is signal.SIGKILL:
@@ -100,7 +113,7 @@ def test_what_takes_no_notice_is_killed_at_the_second_signal(directory: Path) ->
     command.wait_for_children()
     command.process.send_signal(signal.SIGINT)
     assert command.process.stdout is not None
-    assert "Once more: at once" in command.process.stdout.readline()
+    assert "Press Ctrl-C again to kill it at once." in command.process.stdout.readline()
     with (directory / "lock").open() as lock, pytest.raises(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     command.process.send_signal(signal.SIGINT)
@@ -113,6 +126,29 @@ def test_what_a_finished_command_has_started_stays(directory: Path) -> None:
     assert command.process.wait(10) == 0
     command.wait_for_children()
     assert len(command.others()) == 2
+
+
+def test_a_signal_after_the_end_is_not_the_commands_any_more(directory: Path) -> None:
+    """It comes while the command waits for the sweeper, which is not to be waited for twice."""
+    command = Command(directory, then="interrupted")
+    assert command.process.wait(10) == -signal.SIGTERM
+    command.wait_for_children()
+    eventually(lambda: len(command.others()) == 2, "only the sweeper ends")
+
+
+def test_it_ends_where_make_is_gone_before_it_looks(directory: Path) -> None:
+    argv = [sys.executable, "-c", COMMAND, CHILD.format("child"), "outlive"]
+    make = '"$@" & until [ -e begun ]; do sleep 0.01; done'
+    with subprocess.Popen(
+        ["sh", "-c", make, "make", *argv],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "MAKELEVEL": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as gone:
+        said, _ = gone.communicate(timeout=10)
+    assert said.startswith("SIGTERM: ")
+    assert not (directory / "child").exists()
 
 
 def test_it_ends_with_the_make_that_runs_it(directory: Path) -> None:
@@ -153,10 +189,10 @@ over.wait()
 threading.Event().wait(1)
 """
 IN_TERMINAL = """
-import subprocess, sys, threading
+import os, subprocess, sys, threading
 from tools.local.sweeper import swept
 
-with open("lock", "ab") as lock, swept(lock, lambda sentence: None):
+with open("lock", "ab") as lock, swept(lock, lambda sentence: None, os.getppid()):
     subprocess.Popen([sys.executable, "-c", sys.argv[1]])
     threading.Event().wait()
 """

@@ -179,7 +179,7 @@ def test_up_that_is_ended_leaves_nothing_and_the_next_one_goes_on(
         assert process.stderr is not None
         eventually((checkout / "infra" / "hangs").exists, "the program runs")
         process.send_signal(number)
-        if any("Once more: at once." in line for line in process.stderr):
+        if any("Press Ctrl-C again to kill it at once." in line for line in process.stderr):
             process.send_signal(number)
     assert process.returncode != 0
     eventually(lambda: not processes_of(checkout), lambda: f"gone: {processes_of(checkout)}", 40)
