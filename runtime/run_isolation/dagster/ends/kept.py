@@ -159,7 +159,7 @@ def heard_over(over: int) -> int | None:
 
 def say_killed(run: int) -> None:
     """In the log: a process that holds Python's lock cannot say it on the run itself."""
-    print(f"Process {run} of a run that is over does not end: killed.", flush=True)
+    print(f"Process {run} did not exit after its run was over; it was killed.", flush=True)
 
 
 def milliseconds_to(deadline: float | None) -> float | None:
