@@ -60,6 +60,12 @@ class ProcessEnd:
         # Where there can be no thread, there is the keeper.
         with suppress(RuntimeError):
             threading.Thread(target=self._end, name="process-end", daemon=True).start()
+            if self._keeper() is None:
+                # Nobody else ends it where the storage does not answer.
+                most = kept.GRACE_SECONDS + kept.TELL_SECONDS
+                bound = threading.Timer(most, os._exit, [self.exit_code])
+                bound.daemon = True
+                bound.start()
 
     def _end(self) -> None:
         """Ends this process when it has had its time."""
