@@ -55,6 +55,7 @@ class ProcessEnd:
         """Dagster is done with the run, or the step. Returns at once."""
         if os.getpid() != self._pid:
             return
+        copies.over()
         if self.step is None and kept.keeper is not None:
             kept.keeper.say_over(self.exit_code)
         # Where there can be no thread, there is the keeper.
