@@ -63,7 +63,7 @@ CASES: Final = {
         ["program", "deaf_program", "worker", "copy", "daemon"],
         ("processes", "`sleep 3600`", "`sh -c trap", "(a copy of the run's process by os.fork())"),
     ),
-    "program": Case(["program"], ("process ", "`sleep 3600`", "It was ended with its process.")),
+    "program": Case(["program"], ("process ", "`sleep 3600`", "It was stopped with its process.")),
     "exit handler": Case(["exit_handler"], ("in `left_handler` (", "leave.py, line ")),
     "deaf exit handler": Case(["deaf_exit_handler"]),
     "failed": Case(["thread", "copy"], ("thread 'left-thread'",), {"fail": True}),
@@ -71,7 +71,7 @@ CASES: Final = {
     "copies": Case(["copy_returns", "copy_raises", "flush"], job="steps_job", config=IN_PROCESS),
     "step": Case(
         ["thread", "worker", "program", "copy_returns"],
-        ("step work left", "'left-thread'", "after 5 s"),
+        ("Step work left", "'left-thread'", "after 5 s"),
         job="steps_job",
     ),
 }
@@ -103,7 +103,9 @@ class Ended:
         entries = self.runs.instance.all_logs(
             self.run.run_id, of_type=DagsterEventType.ENGINE_EVENT
         )
-        return [e.message for e in entries if "its end" in e.message or "was over" in e.message]
+        ours = ("running when it ended", "was over")
+
+        return [e.message for e in entries if any(words in e.message for words in ours)]
 
 
 @dataclass
@@ -202,7 +204,7 @@ def test_its_slot_is_free_soon_and_it_says_once_what_it_left(outcome: Outcome, n
     told = ended.runs.told(ended.run)
     assert ended.status is STATUS.get(name, DagsterRunStatus.SUCCESS), told
     assert ended.seconds < MOST_SECONDS, told
-    said = [text for text in ended.said() if CASES[name].job == "work_job" or "step" in text]
+    said = [text for text in ended.said() if CASES[name].job == "work_job" or "Step" in text]
     assert len(said) == bool(CASES[name].named), told
     for text in said:
         assert [word for word in CASES[name].named if word not in text] == []

@@ -7,6 +7,7 @@ not stop the task of another run.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,10 @@ _MEASURED: Final = (
 
 FIRST_ATTEMPT: Final = 1
 """A run is non-isolated in its first attempt or never: whatever follows is isolated."""
+
+_log: Final = logging.getLogger("run_isolation.dagster")
+_of_later_versions: Final[set[str]] = set()
+"""Runs of which the log says it."""
 
 
 class UnknownKindError(RunIsolationError):
@@ -62,6 +67,21 @@ def read(run: DagsterRun) -> RunTags:
         task_arn=run.tags.get(tags.TASK_ARN) or None,
         address=run.tags.get(tags.ADDRESS) or None,
     )
+
+
+def is_known(run: DagsterRun) -> bool:
+    """Whether this version can read the run; where it can't, the log says so once.
+
+    For whoever reads many: one run of a later version is not the others' trouble.
+    """
+    try:
+        read(run)
+    except UnknownKindError as error:
+        if run.run_id not in _of_later_versions:
+            _of_later_versions.add(run.run_id)
+            _log.warning("%s Until then it is left alone.", error)
+        return False
+    return True
 
 
 def _kind(run: DagsterRun) -> Kind | None:

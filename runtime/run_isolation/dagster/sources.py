@@ -97,6 +97,6 @@ def _why_over(run: DagsterRun | None) -> str | None:
     # By value: Dagster 1.13.20 knows no SUSPENDED.
     if run.status.value in ("QUEUED", "SUSPENDED"):
         return f"the run is {run.status.value} and has no process"
-    if run_tags.read(run).kind is Kind.ISOLATED:
+    if run_tags.is_known(run) and run_tags.read(run).kind is Kind.ISOLATED:
         return "the run became isolated"
     return None

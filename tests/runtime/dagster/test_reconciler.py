@@ -11,7 +11,7 @@ from dagster import DagsterEvent, DagsterEventType, DagsterRun, DagsterRunStatus
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster._daemon.controller import daemon_controller_from_instance, get_daemon_statuses
 
-from run_isolation import Holder, NonIsolatedRuns
+from run_isolation import Holder, NonIsolatedRuns, tags
 from run_isolation.dagster import run_tags
 from run_isolation.dagster.daemon import ReconcilerDaemon, generate_daemons
 from run_isolation.dagster.deployment import Deployment
@@ -84,6 +84,19 @@ def test_runs_that_storage_knows_to_be_over_go_at_once(
         "the run was deleted",
     ]
     assert stack.slots.holders() == ()
+
+
+def test_a_run_of_a_later_version_keeps_its_slot_and_the_others_go(
+    passes: Passes, launches: Launches, stack: Stack
+) -> None:
+    later, deleted = launches.create(), launches.create()
+    for run in (later, deleted):
+        passes.hold(run)
+    run_tags.write(launches.instance, later, kind=Kind.NON_ISOLATED)
+    launches.instance.add_run_tags(later.run_id, {tags.KIND: "delegated"})
+    launches.instance.delete_run(deleted.run_id)
+    assert passes.after(0) == ["the run was deleted"]
+    assert [holder.run_id for holder in stack.slots.holders()] == [later.run_id]
 
 
 def test_a_stopped_task_takes_its_runs_along(

@@ -3,11 +3,13 @@
 A copy has all that Dagster was about to do in its process: the handler of SIGTERM that fails the
 step, and the code that follows the op. One that comes back from the op, as the child of a bare
 ``os.fork()`` does that does not end itself, would go on as a second process of the run, store the
-step's success once more and execute the next one again.
+step's success once more and execute the next one again. When that run, or step, is over, a copy
+stores nothing at all, be it a line of log.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import sys
@@ -15,7 +17,7 @@ from contextlib import suppress
 from functools import wraps
 from typing import Any, Final
 
-from dagster import DagsterEventType, DagsterInstance
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance
 
 from run_isolation.dagster.seam import SeamError
 
@@ -38,15 +40,20 @@ class _Guarded:
 
     pid: int | None = None
     run_id: str | None = None
+    over: mmap.mmap | None = None
+    """One byte, shared with the copies: not 0 when the run, or step, is over."""
 
 
 def guard(run_id: str) -> None:
     """In a process of a run: copies of it never say how the run, or a step of it, goes on.
 
+    To be called before user code makes one.
+
     Raises:
         SeamError: This version of Dagster is not built as we know it.
     """
     _Guarded.pid, _Guarded.run_id = os.getpid(), run_id
+    _Guarded.over = mmap.mmap(-1, 1)
     original: Any = getattr(DagsterInstance, "handle_new_event", None)
     if original is None:
         raise SeamError("DagsterInstance has no handle_new_event.")
@@ -56,23 +63,37 @@ def guard(run_id: str) -> None:
     @wraps(original)
     def handle_new_event(instance: DagsterInstance, event: Any, **options: Any) -> Any:
         if os.getpid() != _Guarded.pid and event.run_id == _Guarded.run_id:
-            told = event.dagster_event
-            if told is not None and told.event_type not in _FROM_USER_CODE:
-                _end()
+            _end_unless_stored(event.dagster_event)
         return original(instance, event, **options)
 
     handle_new_event.guards = True  # type: ignore[attr-defined]
     DagsterInstance.handle_new_event = handle_new_event  # type: ignore[assignment,method-assign]
 
 
-def _end() -> None:
+def _end_unless_stored(told: DagsterEvent | None) -> None:
+    """Returns where a copy may store an event, or without one a line of log."""
+    if _Guarded.over is not None and _Guarded.over[0]:
+        _end("has something to log, but its run or step is over. It ends here")
+    if told is not None and told.event_type not in _FROM_USER_CODE:
+        _end(
+            "has come back from the code that forked it. It ends here: run "
+            f"{_Guarded.run_id} goes on in process {_Guarded.pid} alone"
+        )
+
+
+def over() -> None:
+    """In the guarded process: copies of it store nothing from now on."""
+    if _Guarded.over is not None:
+        _Guarded.over[0] = 1
+
+
+def _end(why: str) -> None:
     """Ends this copy. Its exit code is what Python's would be, for whoever waits for it."""
     error = sys.exc_info()[1]
     code = getattr(error, "code", 1) if error is not None else 0
     print(
-        f"Process {os.getpid()} is a copy of process {_Guarded.pid} by os.fork() and has come back "
-        f"from the code that forked it. It ends here: run {_Guarded.run_id} goes on in process "
-        f"{_Guarded.pid} alone. Let the child of os.fork() end by os._exit().",
+        f"Process {os.getpid()} is a copy of process {_Guarded.pid} by os.fork() and {why}. "
+        "Let the child of os.fork() end by os._exit().",
         file=sys.stderr,
     )
     for stream in (sys.stdout, sys.stderr):

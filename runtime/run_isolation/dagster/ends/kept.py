@@ -15,6 +15,7 @@ import select
 import signal
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import popen_spawn_posix, process, reduction
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -33,9 +34,14 @@ threads are stuck in native code with Python's lock held can neither speak nor e
 TERM_SECONDS: Final = 5.0
 """Between SIGTERM and SIGKILL, for programs that a run has left behind."""
 
-_PASSED_ON: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+_PASSED_ON: Final = (
+    *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT),
+    *(signal.SIGUSR1, signal.SIGUSR2),
+)
+"""What is sent to a process from outside, and ends it where it handles none."""
 _FIRST_TO_GO: Final = "1000"
-"""When memory runs out, the run goes, not its keeper and not the server
+"""When memory runs out, the run goes, not the server. Its keeper may have the same from the server,
+which has it on record as the run's process, but is far smaller
 (https://man7.org/linux/man-pages/man5/proc_pid_oom_score_adj.5.html)."""
 
 
@@ -46,14 +52,18 @@ class Keeper:
     Attributes:
         pid: Its process id.
         over: A descriptor. What is written to it, one byte, is the exit code of a run that is over.
+        pipe: What the descriptor is: user code may close it, and get the same number for a file.
     """
 
     pid: int
     over: int
+    pipe: int
 
     def say_over(self, exit_code: int) -> None:
         """The run is over: its process is not waited for any longer than it has to be."""
-        os.write(self.over, bytes([exit_code]))
+        with suppress(OSError):
+            if os.fstat(self.over).st_ino == self.pipe:
+                os.write(self.over, bytes([exit_code]))
 
 
 keeper: Keeper | None = None
@@ -63,7 +73,7 @@ keeper: Keeper | None = None
 def kept_by(pid: int, over: int) -> None:
     """In a run's process: this is its keeper."""
     global keeper
-    keeper = Keeper(pid, over)
+    keeper = Keeper(pid, over, os.fstat(over).st_ino)
 
 
 def get_keeper() -> None:
@@ -98,7 +108,8 @@ def get_keeper() -> None:
 
 
 def _first_to_go() -> None:
-    with open("/proc/self/oom_score_adj", "w") as file:
+    # A kernel that has no such file, or lets nobody write it, is no reason to fail the run.
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write(_FIRST_TO_GO)
 
 
@@ -132,7 +143,8 @@ class _Keeping:
         while self._exit_code is None:
             if any(fd == self._over for fd, _ in poll.poll(milliseconds_to(self._deadline))):
                 self._said = heard_over(self._over)
-                self._deadline = time.monotonic() + GRACE_SECONDS + TELL_SECONDS
+                if self._said is not None:
+                    self._deadline = time.monotonic() + GRACE_SECONDS + TELL_SECONDS
                 poll.unregister(self._over)
             self._reap()
             if self._deadline is not None and time.monotonic() > self._deadline:
@@ -143,7 +155,8 @@ class _Keeping:
 
     def _pass_on(self, number: int, _: object) -> None:
         if self._exit_code is None:
-            os.kill(self._run, number)
+            with suppress(ProcessLookupError):  # it may have been reaped just now
+                os.kill(self._run, number)
 
     def _reap(self) -> None:
         for pid, exit_code in self._children.ended():
@@ -152,14 +165,17 @@ class _Keeping:
 
 
 def heard_over(over: int) -> int | None:
-    """The exit code that a run has said; None where it has ended without a word."""
+    """The exit code that a run has said; None where it says none.
+
+    It has ended then, or user code has closed descriptors that are not its own, and it goes on.
+    """
     said = os.read(over, 1)
     return said[0] if said else None
 
 
 def say_killed(run: int) -> None:
     """In the log: a process that holds Python's lock cannot say it on the run itself."""
-    print(f"Process {run} of a run that is over does not end: killed.", flush=True)
+    print(f"Process {run} did not exit after its run was over; it was killed.", flush=True)
 
 
 def milliseconds_to(deadline: float | None) -> float | None:

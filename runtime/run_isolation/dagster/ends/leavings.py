@@ -20,7 +20,7 @@ _LONGEST: Final = 60
 """Characters of a thread's name or a command line."""
 _HELPERS: Final = ("multiprocessing.forkserver", "resource_tracker")
 """In command lines of ``multiprocessing`` and of joblib's loky."""
-_ADVICE: Final = "What is to go on belongs in an op that waits for it."
+_ADVICE: Final = "Work that should continue belongs in an op that waits for it."
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,19 @@ class Leavings:
             whose: What was executed: "this run".
         """
         left = [*_named("thread", self.threads), *_named("process", self.processes)]
-        when = f"after {kept.GRACE_SECONDS:.0f} s" if self.hangs else "with its process"
+        whose = f"{whose[0].upper()}{whose[1:]}"
+        grace = f"{kept.GRACE_SECONDS:.0f} s"
         if not left:
+            place = f", while in {self.busy}" if self.busy else ""
             return (
-                f"{whose[0].upper()}{whose[1:]} was over, and its process was not: it was ended "
-                f"{when}, in {self.busy}. Exit handlers have {kept.GRACE_SECONDS:.0f} s."
+                f"{whose} was over but its process had not exited: it was killed after {grace}"
+                f"{place}. Exit handlers have {grace}."
             )
         were = "They were" if len(self.threads) + len(self.processes) > 1 else "It was"
+        when = f"after {grace}" if self.hangs else "with its process"
         busy = f" Its process was in {self.busy}." if self.busy else ""
         these = " and ".join(left)
-        return f"After its end, {whose} left {these}. {were} ended {when}.{busy} {_ADVICE}"
+        return f"{whose} left {these} running when it ended. {were} stopped {when}.{busy} {_ADVICE}"
 
 
 def _named(kind: str, names: Sequence[str]) -> Iterator[str]:
@@ -113,6 +116,8 @@ def _below(keeper: int) -> list[str]:
 
 
 def _helps(pid: int) -> bool:
+    if not linux.is_program(pid):
+        return False  # a worker has the command line of the server that forked it
     command = linux.command(pid)
     return any(helper in command for helper in _HELPERS)
 

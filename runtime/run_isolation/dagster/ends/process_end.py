@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import util
@@ -36,8 +36,6 @@ class ProcessEnd:
     instance: InstanceRef
     run_id: str
     step: str | None = None
-    delivered: Callable[[], None] = lambda: None
-    """Returns when all that the process has said has reached its parent."""
     exit_code: int = 1
     _pid: int = field(default_factory=os.getpid)
     _told: bool = False
@@ -57,18 +55,24 @@ class ProcessEnd:
         """Dagster is done with the run, or the step. Returns at once."""
         if os.getpid() != self._pid:
             return
+        copies.over()
         if self.step is None and kept.keeper is not None:
             kept.keeper.say_over(self.exit_code)
         # Where there can be no thread, there is the keeper.
         with suppress(RuntimeError):
             threading.Thread(target=self._end, name="process-end", daemon=True).start()
+            if self._keeper() is None:
+                # Nobody else ends it where the storage does not answer.
+                most = kept.GRACE_SECONDS + kept.TELL_SECONDS
+                bound = threading.Timer(most, os._exit, [self.exit_code])
+                bound.daemon = True
+                bound.start()
 
     def _end(self) -> None:
         """Ends this process when it has had its time."""
         time.sleep(kept.GRACE_SECONDS)
         try:
             self._tell(Leavings.found(self._keeper(), hangs=True))
-            self.delivered()
             for child in multiprocessing.active_children():
                 child.kill()
         finally:
@@ -111,21 +115,19 @@ def looked_after(end: ProcessEnd) -> Iterator[ProcessEnd]:
 
 def execute_step(event_queue: Any, command: Any) -> None:
     """What the process of a step executes, where the executor is Dagster's multiprocess."""
-
-    def delivered() -> None:
-        event_queue.close()
-        event_queue.join_thread()
-
     try:
-        end = ProcessEnd(
-            command.instance_ref, command.dagster_run.run_id, command.step_key, delivered
-        )
+        end = ProcessEnd(command.instance_ref, command.dagster_run.run_id, command.step_key)
     except AttributeError:  # another command than that of MultiprocessExecutor
         _execute_command(event_queue, command)
         return
     with looked_after(end):
-        _execute_command(event_queue, command)
-        end.exit_code = 0
+        try:
+            _execute_command(event_queue, command)
+            end.exit_code = 0
+        finally:
+            # The executor may be busy for long: until it has read all, the step is not over.
+            event_queue.close()
+            event_queue.join_thread()
 
 
 _NAME: Final = "_execute_command_in_child_process"

@@ -46,7 +46,7 @@ class StartedTasks:
 
     def _ask(self, instance: DagsterInstance, task_arn: str) -> None:
         started = instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED]))
-        known = [run_tags.read(run) for run in started]
+        known = [run_tags.read(run) for run in started if run_tags.is_known(run)]
         wanted = {ours.task_arn for ours in known if ours.kind is not Kind.NON_ISOLATED}
         self._asked_at = self._clock()
         self._states = describe(

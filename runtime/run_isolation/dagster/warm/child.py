@@ -18,13 +18,8 @@ from typing import Any, Final, NoReturn
 
 import psutil
 
-from run_isolation.dagster.memory.processes import proportional
+from run_isolation.dagster.memory.processes import let_go_first, proportional
 from run_isolation.dagster.warm import channel, context, steps
-
-_FIRST_TO_GO: Final = "1000"
-"""Most that the kernel takes (https://man7.org/linux/man-pages/man5/proc_pid_oom_score_adj.5.html):
-when memory runs out, a run goes, not the server."""
-
 
 AT_END: Final = struct.Struct("Q")
 """What a run says at its end: bytes of memory, as the watchdog measures them. It looks four times a
@@ -44,7 +39,7 @@ def live(
     """
     os.setpgid(0, 0)
     request.channel.close()
-    _first_to_go()
+    let_go_first(os.getpid())
     _use_directory(directory)
     _forget_exit_handlers()
     gc.enable()
@@ -72,11 +67,6 @@ def _bootstrap(request: channel.Request, control: socket.socket | None) -> int:
     sentinel = control.fileno() if control is not None else os.eventfd(0)
     code: int = process_object._bootstrap(parent_sentinel=sentinel)
     return code
-
-
-def _first_to_go() -> None:
-    with open("/proc/self/oom_score_adj", "w") as file:
-        file.write(_FIRST_TO_GO)
 
 
 def _use_directory(directory: str) -> None:

@@ -141,7 +141,8 @@ class Keeper:
             self._end_within(self.patience.cancel)
         elif fd == self._over:
             self._said = kept.heard_over(fd)
-            self._end_within(self.patience.over)
+            if self._said is not None:
+                self._end_within(self.patience.over)
         else:
             self._end(self.patience.term)  # the server is gone
         return False

@@ -74,9 +74,17 @@ def is_copy(pid: int) -> bool:
     tells it of processes of the same user (PTRACE_MODE_READ_FSCREDS, proc_pid_stat(5)).
     """
     its, own = _stat(pid), _stat(os.getpid())
-    if its is None or own is None or not int(its[6]) & _FORKED_ONLY:
-        return False
-    return its[25] == own[25] != b"0"
+    return bool(its and own and _is_forked(its) and its[25] == own[25] != b"0")
+
+
+def is_program(pid: int) -> bool:
+    """Whether a process has executed a program of its own, and is no mere fork of another one."""
+    stat = _stat(pid)
+    return stat is not None and not _is_forked(stat)
+
+
+def _is_forked(stat: list[bytes]) -> bool:
+    return bool(int(stat[6]) & _FORKED_ONLY)
 
 
 def is_over(pid: int) -> bool:

@@ -72,6 +72,8 @@ class OrphanSweep:
         }
 
     def _judge(self, task: IsolatedTask, record: RunRecord | None) -> None:
+        if record is not None and not run_tags.is_known(record.dagster_run):
+            return
         run = _stored(record) if record else None
         verdict = surplus(task, run)
         if verdict is not None:

@@ -91,10 +91,11 @@ class Watcher:
         waiting = [DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
         # A launcher that resumes a run blanks the task of before, then launches another.
         resumed = RunsFilter(statuses=[DagsterRunStatus.STARTED], tags={tags.TASK_ARN: ""})
-        return [
+        found = [
             *self.instance.get_runs(RunsFilter(statuses=waiting)),
             *self.instance.get_runs(resumed),
         ]
+        return [run for run in found if run_tags.is_known(run)]
 
     def _tasks(self, runs: Sequence[DagsterRun]) -> Mapping[str, TaskState]:
         known = [run_tags.read(run) for run in runs]

@@ -59,6 +59,30 @@ def holds_the_lock() -> None:
     ctypes.PyDLL(None).sleep(SECONDS)
 
 
+def closes_what_is_not_its_own() -> None:
+    """The byte that says that it is over must not get into its file either."""
+    assert kept.keeper is not None
+    os.closerange(3, 256)
+    reads, writes = os.pipe()
+    os.dup2(writes, kept.keeper.over)
+    os.set_blocking(reads, False)
+    time.sleep(4 * GRACE_SECONDS)
+    over(3)
+    try:
+        os.read(reads, 1)
+    except BlockingIOError:
+        say()
+        sys.exit(6)
+
+
+def handles_any_signal() -> None:
+    """Ends by the number of the first one."""
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, lambda number, _: sys.exit(int(number)))
+    say()
+    time.sleep(SECONDS)
+
+
 def leaves_what_it_started() -> None:
     """A copy, and a program that is deaf to SIGTERM, has lost its parent and left the session."""
     reads, writes = os.pipe()
@@ -81,7 +105,7 @@ WORK: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(ends, is_killed, is_killed_after_its_end, waits_for_a_signal, holds_the_lock),
-        leaves_what_it_started,
+        *(closes_what_is_not_its_own, handles_any_signal, leaves_what_it_started),
     )
 }
 

@@ -34,6 +34,7 @@ def start(work: str) -> tuple[subprocess.Popen[str], list[int]]:
         ("is_killed", -signal.SIGKILL),
         ("is_killed_after_its_end", 0),
         ("holds_the_lock", 4),
+        ("closes_what_is_not_its_own", 6),
     ],
 )
 def test_a_keeper_ends_as_its_process_does_or_has_said(work: str, exit_code: int) -> None:
@@ -47,6 +48,13 @@ def test_a_signal_is_passed_on() -> None:
     keeper, _ = start("waits_for_a_signal")
     keeper.terminate()
     assert keeper.wait(SECONDS) == 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_with_a_handler_is_the_process_s(number: signal.Signals) -> None:
+    keeper, _ = start("handles_any_signal")
+    keeper.send_signal(number)
+    assert keeper.wait(SECONDS) == number
 
 
 def test_a_process_goes_with_its_keeper() -> None:

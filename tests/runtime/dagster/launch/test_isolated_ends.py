@@ -22,7 +22,7 @@ LEFT: Final[dict[str, tuple[dict[str, Any], str]]] = {
         "(a copy of the run's process by os.fork())",
     ),
     "deaf exit handler": ({"leave": ["deaf_exit_handler"]}, ""),
-    "step": ({"leave": ["thread"]}, "step work left thread 'left-thread'"),
+    "step": ({"leave": ["thread"]}, "Step work left thread 'left-thread'"),
     "failed": ({"leave": ["exit_handler"], "fail": True}, "in `left_handler` ("),
 }
 """Config of the op, and what the run says of it."""
@@ -30,7 +30,8 @@ LEFT: Final[dict[str, tuple[dict[str, Any], str]]] = {
 
 def said(launches: Launches, run: DagsterRun) -> list[str]:
     entries = launches.instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT)
-    return [e.message for e in entries if "its end" in e.message or "was over" in e.message]
+    ours = ("running when it ended", "was over")
+    return [e.message for e in entries if any(words in e.message for words in ours)]
 
 
 def test_their_tasks_end_soon_after_them(launches: Launches, stack: Stack, tmp_path: Path) -> None:

@@ -43,6 +43,13 @@ def test_a_round_of_the_monitor_is_one_call(launches: Launches, stack: Stack) ->
         assert run_tags.read(elsewhere).task_arn not in asked
 
 
+def test_beside_a_run_of_a_later_version_the_others_are_answered(launches: Launches) -> None:
+    later, run = started(launches, NO_TASK + "1"), started(launches, NO_TASK)
+    launches.instance.add_run_tags(later.run_id, {tags.KIND: "delegated"})
+    found = launches.instance.run_launcher.check_run_worker_health(run)
+    assert found.status is WorkerStatus.RUNNING
+
+
 @pytest.mark.parametrize(
     ("command", "says"),
     [

@@ -19,6 +19,8 @@ from run_isolation.dagster.warm.keeper import Patience
 
 ROOT = Path(os.environ.get("TMPDIR", "/tmp"))
 BURNT_SECONDS = 0.3
+SECONDS = 0.5
+"""What a keeper waits for, each time, instead of 120, 10 and 5."""
 
 
 def ignores_cancel(queue: Any, event: Any) -> None:
@@ -51,6 +53,15 @@ def is_over_and_stays(queue: Any, event: Any) -> None:
     kept.keeper.say_over(0)
     queue.put(None)
     time.sleep(600)
+
+
+def closes_what_is_not_its_own(queue: Any, event: Any) -> None:
+    queue.put(None)
+    queue.close()
+    queue.join_thread()
+    os.closerange(3, 256)
+    time.sleep(4 * SECONDS)
+    sys.exit(3)
 
 
 def registers_exit(queue: Any, event: Any) -> None:

@@ -12,11 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.runtime.dagster.warm.stubborn import BURNT_SECONDS
+from tests.runtime.dagster.warm.stubborn import BURNT_SECONDS, SECONDS
 
 HERE = Path(__file__).parent
-SECONDS = 0.5
-"""Instead of 120, 10 and 5."""
 
 
 def outcome(directory: Path, work: str) -> dict[str, Any]:
@@ -43,6 +41,10 @@ def test_a_process_that_stays_when_its_run_is_over_is_killed_and_did_not_fail(
     found = outcome(tmp_path, "is_over_and_stays")
     assert found["exit_code"] == 0
     assert SECONDS <= found["seconds"] < 60
+
+
+def test_a_process_that_closes_what_is_not_its_own_goes_on(tmp_path: Path) -> None:
+    assert outcome(tmp_path, "closes_what_is_not_its_own")["exit_code"] == 3
 
 
 @pytest.mark.parametrize("work", ["leaves_stubborn_child", "leaves_stopped_child"])

@@ -7,7 +7,7 @@ import logging
 import pytest
 from dagster import DagsterRun, DagsterRunStatus
 
-from run_isolation import claim, launch_isolated
+from run_isolation import claim, launch_isolated, tags
 from run_isolation.dagster import run_tags
 from run_isolation.isolated import IsolatedLaunch
 from run_isolation.orphans import ENDING_SECONDS
@@ -130,6 +130,19 @@ def test_the_task_of_a_run_that_goes_on_is_left_alone(
     run = launches.started(launches.create())
     task_arn = launched(stack, run)
     note(launches, run, attempt=1, task_arn=task_arn)
+    assert watched.sweep() == watched.sweep(100_000) == []
+    assert live(stack, task_arn)
+    stack.stop(task_arn)
+
+
+def test_the_task_of_a_run_of_a_later_version_is_left_alone(
+    watched: Watched, launches: Launches, stack: Stack
+) -> None:
+    run = launches.started(launches.create())
+    task_arn = launched(stack, run)
+    note(launches, run, attempt=2, task_arn="arn:other")
+    launches.instance.add_run_tags(run.run_id, {tags.KIND: "delegated"})
+    launches.instance.report_run_failed(launches.read(run))
     assert watched.sweep() == watched.sweep(100_000) == []
     assert live(stack, task_arn)
     stack.stop(task_arn)

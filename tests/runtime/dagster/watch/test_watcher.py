@@ -6,7 +6,7 @@ import pytest
 from dagster import DagsterRun, DagsterRunStatus
 from dagster._daemon.monitoring.run_monitoring import RESUME_RUN_LOG_MESSAGE
 
-from run_isolation import Holder, claim
+from run_isolation import Holder, claim, tags
 from run_isolation.dagster import run_tags
 from run_isolation.policy import Kind
 from run_isolation.server_identity import ServerIdentity
@@ -186,6 +186,18 @@ def test_trouble_with_one_run_is_not_the_others(
     )
     assert len(watched.watch()) == 1
     assert [launches.read(run).status.value for run in runs] == ["FAILURE", "STARTING", "FAILURE"]
+
+
+def test_a_run_of_a_later_version_is_left_alone_and_spoken_of_once(
+    watched: Watched, launches: Launches, stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    later, other = waiting_for(launches, NO_TASK + "1"), waiting_for(launches, NO_TASK)
+    launches.instance.add_run_tags(later.run_id, {tags.KIND: "delegated"})
+    for seconds in (0, MISSING_SECONDS + 1):
+        assert watched.watch(after=seconds) == []
+    assert launches.read(later).status is DagsterRunStatus.STARTING
+    assert task_of(launches.read(other)) != NO_TASK
+    assert len([text for text in caplog.messages if later.run_id in text]) == 1
 
 
 def test_what_can_not_be_launched_fails_and_says_why(

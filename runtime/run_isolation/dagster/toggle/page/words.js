@@ -40,7 +40,7 @@ export function look(slots, history, isolate, tag) {
 
 const REMOVE = 'Remove the tag to choose here.';
 const TAGGED =
-  'This run will not be isolated, if nothing stands against it. ' +
+  'This run will not be isolated, unless something prevents it. ' +
   `Tag ${TAG.key} is '${TAG.value}'. ${REMOVE}`;
 const UNKNOWN = 'Whether a slot is free is not known just now.';
 
