@@ -39,9 +39,23 @@ def the_run(deployment: DagsterDeployment, seconds: float = 60, **by_tags: str) 
     )
 
 
+RETRIES_FROM_HERE = """
+from dagster import DagsterInstance
+key = "EVENT_LOG_CONSUMER_CURSOR-PIPELINE_FAILURE"
+with DagsterInstance.get() as instance:
+    print(instance.daemon_cursor_storage.get_cursor_values({key}).get(key, ""))
+"""
+"""Prints after which event Dagster's daemon looks for runs to retry; nothing before its first look,
+which passes over all failures until then (dagster/_daemon/auto_run_reexecution)."""
+
+
 def test_allow_automated(deployment: DagsterDeployment) -> None:
     """First, while neither schedule nor sensors are on: their runs would take the slot."""
     deployment.up({**ON, "allow_automated": True})
+    eventually(
+        lambda: deployment.command("python", "-c", RETRIES_FROM_HERE).strip(),
+        "the daemon's first look for runs to retry",
+    )
     run = deployment.launch(held=False, fail=True, tags={"dagster/max_retries": "1"})
     assert (run.kind, run.reason) == ("non-isolated", FREE)
     retry = the_run(deployment, dagster__parent_run_id=run.id)
