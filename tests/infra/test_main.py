@@ -114,17 +114,27 @@ def test_an_engine_that_only_warns_of_a_failed_hook_is_refused(version: str) -> 
 
 
 def test_the_last_step_remembers_what_each_service_came_up_with() -> None:
-    [record] = [one for one in default().resources if one.type == "pulumi:index:Stash"]
+    resources = default().resources
+    [record] = [one for one in resources if one.type == "pulumi:index:Stash"]
     assert list(record.request.hooks.before_create) == ["wait-until-healthy"]
     assert list(record.request.hooks.before_update) == ["wait-until-healthy"]
     assert record.inputs["input"]["sales"] == {
         "name": "sales",
-        "cluster": "arn:cluster",
+        "cluster": "arn:aws:ecs:eu-west-1:123456789012:cluster/run-isolation-prod",
         "taskDefinition": "arn:sales-standing",
     }
-    needed = " ".join(record.request.dependencies)
-    for suffix in ("TableItem::settings", "Parameter::manifest", "Policy::launcher", "::sales"):
-        assert suffix in needed
+    # A location that leaves the config must not leave a dependency behind; the order is kept.
+    assert not record.request.dependencies
+    assert not any(one.urns for one in record.request.propertyDependencies.values())
+    before = " ".join(one.urn for one in resources[: resources.index(record)])
+    for suffix in (
+        "TableItem::settings",
+        "Parameter::manifest",
+        "Policy::launcher",
+        "BucketPolicy::compute-logs",
+        "Service::sales",
+    ):
+        assert suffix in before
 
 
 def test_secrets_in_the_config_stay_secret() -> None:
