@@ -95,27 +95,20 @@ def test_one_that_hosts_runs_is_not_touched(script: Script) -> None:
     ) in said
 
 
-def test_one_that_takes_a_run_just_then_is_given_its_container_back(script: Script) -> None:
-    script.service("ACTIVE")
-    script.protected(enabled=False)
-    script.scaled(0)
-    script.service("ACTIVE", 1)
-    script.scaled(1)
-    script.protected(enabled=True)
-    with pytest.raises(LeftoverServiceError, match="its container hosts runs"):
-        script.remove(patience=0)
-
-
-def test_one_that_does_not_end_is_given_its_container_back_and_hosts_nothing(
-    script: Script,
+@pytest.mark.parametrize(
+    ("hosts_a_run", "said"),
+    [(True, "its container hosts runs"), (False, "had not ended 0 s after")],
+)
+def test_one_that_does_not_end_is_given_its_container_back(
+    script: Script, hosts_a_run: bool, said: str
 ) -> None:
     script.service("ACTIVE")
     script.protected(enabled=False)
     script.scaled(0)
     script.service("ACTIVE", 1)
     script.scaled(1)
-    script.protected(enabled=False)
-    with pytest.raises(LeftoverServiceError, match="had not ended 0 s after"):
+    script.protected(enabled=hosts_a_run)
+    with pytest.raises(LeftoverServiceError, match=said):
         script.remove(patience=0)
 
 

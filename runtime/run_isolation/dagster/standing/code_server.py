@@ -185,8 +185,9 @@ class RunIsolationApiServer(PromptTicks):
                     continue
                 with DagsterInstance.from_ref(instance_ref) as instance:
                     run = instance.get_run_by_id(run_id)
-                    canceling = run is not None and run.status is DagsterRunStatus.CANCELING
-                    if run is not None and canceling and not is_over(instance, run_id):
+                    if run is None or run.status is not DagsterRunStatus.CANCELING:
+                        continue
+                    if not is_over(instance, run_id):
                         ended = "Its process ended before it could say so itself."
                         instance.report_run_canceled(run, message=f"Canceled. {ended}")
 
