@@ -192,7 +192,12 @@ class RunIsolationApiServer(PromptTicks):
                         instance.report_run_canceled(run, message=f"Canceled. {ended}")
 
     def _clear_run(self, run_id: str) -> None:
-        """Dagster's own hook: the run's process is over, however it ended. Holds its lock."""
+        """Dagster's own hook: the run's process is over, however it ended. Holds its lock.
+
+        Called twice where the process ends as it begins: by StartRun and by the watching thread.
+        """
+        if run_id not in self._executions:
+            return
         process, instance = self._executions[run_id]
         super()._clear_run(run_id)
         if self._memory is not None:
