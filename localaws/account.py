@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -24,10 +25,12 @@ from localaws.cloudmap import LocalServiceDiscoveryBackend
 from localaws.dns import Dns
 from localaws.ecs.addresses import Addresses
 from localaws.ecs.backend import LocalEcsBackend
+from localaws.ecs.bubblewrap import sandboxes
 from localaws.ecs.cgroups import limits_or_none
 from localaws.ecs.host import Host
 from localaws.ecs.images import Images
 from localaws.ecs.metadata import Metadata
+from localaws.ecs.sandbox import ContainerFiles, NoSandbox, Sandbox
 from localaws.ecs.task import Task
 from localaws.faults import Faults
 from localaws.iam.decisions import Decisions
@@ -56,6 +59,8 @@ class LocalAccount:
         state_dir: For the account's own files; made when missing.
         port: Of the endpoint on 127.0.0.1, 0 for a free one.
         region: The region of `client` and `environment`; any region works.
+        python: The environment of Python of images that name none; that of this process where None.
+        apart: Whether tasks are kept apart, where the machine can; see `localaws.ecs.bubblewrap`.
         limits: Whether tasks get the CPU and memory of their definition, where the machine can.
         start_delay_seconds: How long each task stays in PROVISIONING.
         first_check_seconds: How often health checks look at a container until it is healthy, where
@@ -69,6 +74,8 @@ class LocalAccount:
         port: int = 0,
         *,
         region: str = "us-east-1",
+        python: Path | None = None,
+        apart: bool = True,
         limits: bool = True,
         start_delay_seconds: float = 0.0,
         first_check_seconds: float | None = None,
@@ -81,6 +88,9 @@ class LocalAccount:
         self._image_root = image_root
         self._state_dir = state_dir
         self._port = port
+        self._python = python
+        self._apart = apart
+        self._mounts: dict[str, Path] = {}
         self._limits = limits
         self._start_delay = start_delay_seconds
         self._first_check = first_check_seconds
@@ -113,16 +123,21 @@ class LocalAccount:
         self._scratch = self._state_dir / "tasks"
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(parents=True)
+        self._sandbox = (
+            sandboxes(self._scratch / "trial", _log.warning) if self._apart else NoSandbox
+        )
         host = Host(
             account_id=ACCOUNT_ID,
             endpoint_url=self.endpoint_url,
             environment=self._without_credentials(),
             guard=guard,
-            images=Images(self._image_root),
+            images=Images(self._image_root, self._python),
             addresses=Addresses(),
             cgroups=limits_or_none(_log.warning) if self._limits else None,
             faults=self.faults,
             metadata=metadata,
+            sandbox=self._sandbox,
+            mounts=self._mounts,
             scratch=self._scratch,
             start_delay_seconds=self._start_delay,
             first_check_seconds=self._first_check,
@@ -162,6 +177,19 @@ class LocalAccount:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def mount(self, directory: Path) -> None:
+        """Let every task that starts from now on find a directory at its own path, and write to it.
+
+        AWS has no such thing: it is for SQLite, and for tests that talk with their tasks' code.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        self._mounts[str(directory)] = directory
+
+    @property
+    def sandbox(self) -> Callable[[ContainerFiles], Sandbox]:
+        """Make a place like those of tasks, for a process beside them."""
+        return self._sandbox
 
     @property
     def endpoint_url(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,15 +19,26 @@ def local_image_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def local_account_options() -> dict[str, Any]:
+    """More arguments of `LocalAccount`; override it for others.
+
+    Tasks are processes of this environment, so that code that is installed editable is found.
+    """
+    return {"apart": False, "first_check_seconds": 1.0}
+
+
+@pytest.fixture(scope="session")
 def local_account_session(
-    local_image_root: Path, tmp_path_factory: pytest.TempPathFactory
+    local_image_root: Path,
+    local_account_options: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LocalAccount]:
     """An account for the whole session: a process has one at a time."""
     # moto takes a second to import: only sessions that use an account pay for it.
     from localaws.account import LocalAccount
 
     directory = tmp_path_factory.mktemp("account")
-    with LocalAccount(local_image_root, directory, first_check_seconds=1.0) as account:
+    with LocalAccount(local_image_root, directory, **local_account_options) as account:
         yield account
 
 

@@ -1,6 +1,16 @@
 """Keeps apart what can't share a process, and together what should."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
 import pytest
+
+from tools.environments import ensure_environment
+
+APART: Final = {"e2e", "browser"}
+"""Directories of tests whose tasks are always kept apart, in the environment of their image."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
@@ -18,3 +28,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("xdist_group") is None:
             group = "browser" if item.get_closest_marker("browser") else item.location[0]
             item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="session")
+def local_account_options(
+    request: pytest.FixtureRequest, local_account_options: dict[str, Any]
+) -> dict[str, Any]:
+    """Tasks of `APART` in sandboxes; those of all other tests are processes of this environment."""
+    on_account = [one for one in request.session.items if one.get_closest_marker("account")]
+    kinds = {Path(one.location[0]).parts[1] in APART for one in on_account}
+    if len(kinds) == 2:
+        pytest.fail(f"Run tests/{' and tests/'.join(sorted(APART))} by themselves, as make does.")
+    if kinds == {True}:
+        apart = {"apart": True, "python": ensure_environment("code-location")}
+        return local_account_options | apart
+    return local_account_options

@@ -123,7 +123,7 @@ def _deployment() -> Iterator[DagsterDeployment]:
         release = images / "probe" / "1"
         shutil.copytree(PROJECT / "tests/locations/probe", release)
         (directory / "account").mkdir()
-        account = stack.enter_context(LocalAccount(images, directory / "account"))
+        account = stack.enter_context(LocalAccount(images, directory / "account", apart=False))
         server, port = serve(account.endpoint_url, account.environment())
         stack.callback(server.stop, grace=None)
         deployed_stack = DeployedStack(
@@ -136,7 +136,7 @@ def _deployment() -> Iterator[DagsterDeployment]:
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             },
         )
-        place = storage.sqlite(directory / "storage")
+        place = storage.sqlite(directory / "storage", account)
         yield stack.enter_context(
             deployed(deployed_stack, account, directory / "deployment", place)
         )

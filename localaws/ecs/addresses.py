@@ -12,9 +12,18 @@ NETWORK = ipaddress.IPv4Network("127.64.0.0/10")
 
 _ATTEMPTS = 1000
 
+#: Above all users that systems know; plus the place in `NETWORK`.
+_FIRST_USER = 2**20
+
 
 class AddressesExhaustedError(RuntimeError):
     """No free loopback address was found."""
+
+
+def kernel_user(address: str) -> int:
+    """Return the number of the user that the task of an address has for itself on this machine."""
+    place = int(ipaddress.IPv4Address(address)) - int(NETWORK.network_address)
+    return _FIRST_USER + place
 
 
 class Addresses:

@@ -71,6 +71,14 @@ class Group:
         """The files that a process writes its id into to join."""
         return [directory / "cgroup.procs" for directory in self.hierarchy.roots]
 
+    @property
+    def places(self) -> dict[str, Path]:
+        """Where a container finds its own groups: on the mount points that this machine has."""
+        return {
+            str(next(parent for parent in directory.parents if parent.is_mount())): directory
+            for directory in self.hierarchy.roots
+        }
+
     def out_of_memory(self) -> bool:
         """Whether the kernel has killed a process of this group for want of memory."""
         name = "memory.events" if self._version == 2 else "memory.oom_control"

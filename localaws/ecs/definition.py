@@ -40,7 +40,9 @@ class ContainerSpec:
     """One container, ready to run.
 
     Attributes:
-        argv: Entry point and command.
+        entry_point: Empty where the image's counts.
+        command: Empty where the image's counts.
+        init: Whether the container has an init as its first process.
         cpu: CPU units, 0 when only the task has a limit.
         memory: Hard limit in MiB, None when only the task has one.
         stop_timeout: Seconds between SIGTERM and SIGKILL.
@@ -48,7 +50,9 @@ class ContainerSpec:
 
     name: str
     image: str
-    argv: tuple[str, ...]
+    entry_point: tuple[str, ...]
+    command: tuple[str, ...]
+    init: bool
     environment: Mapping[str, str]
     secrets: Mapping[str, str]
     essential: bool
@@ -141,12 +145,13 @@ def role_of(kind: str, definition: Any, overrides: Mapping[str, Any]) -> str:
 
 
 def _container(container: Mapping[str, Any], override: Mapping[str, Any]) -> ContainerSpec:
-    command = override.get("command") or container.get("command") or []
     log = container.get("logConfiguration") or {}
     return ContainerSpec(
         name=container["name"],
         image=container["image"],
-        argv=(*(container.get("entryPoint") or []), *command),
+        entry_point=tuple(container.get("entryPoint") or ()),
+        command=tuple(override.get("command") or container.get("command") or ()),
+        init=bool((container.get("linuxParameters") or {}).get("initProcessEnabled")),
         environment=_pairs(container.get("environment")) | _pairs(override.get("environment")),
         secrets={one["name"]: one["valueFrom"] for one in container.get("secrets") or []},
         essential=container.get("essential", True) is not False,

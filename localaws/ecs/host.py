@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from localaws.ecs.addresses import Addresses
 from localaws.ecs.cgroups import Cgroups
 from localaws.ecs.images import Images
 from localaws.ecs.metadata import Metadata
+from localaws.ecs.sandbox import ContainerFiles, Sandbox
 from localaws.faults import Faults
 from localaws.iam.guard import Guard
 
@@ -24,7 +23,9 @@ class Host:
         environment: What every container gets to reach the account; no credentials.
         guard: Who may do what.
         cgroups: None where the machine allows no limits.
-        scratch: Holds one directory per task, its containers' HOME, while the task runs.
+        sandbox: Makes where a container's commands run.
+        mounts: Directories that all containers share, by where they find them.
+        scratch: Holds one directory per task, its containers' files, while the task runs.
         start_delay_seconds: How long each task stays in PROVISIONING.
         first_check_seconds: See `localaws.ecs.health`.
     """
@@ -38,16 +39,15 @@ class Host:
     cgroups: Cgroups | None
     faults: Faults
     metadata: Metadata
+    sandbox: Callable[[ContainerFiles], Sandbox]
+    mounts: Mapping[str, Path]
     scratch: Path
     start_delay_seconds: float
     first_check_seconds: float | None
 
-    def container_environment(self, directory: Path, home: Path, runtime_id: str) -> dict[str, str]:
-        """Return what a container's environment starts from, before its definition's own."""
+    def container_environment(self, runtime_id: str) -> dict[str, str]:
+        """Return what ECS adds to a container's environment, before its definition's own."""
         return {
-            "PATH": f"{sys.prefix}/bin{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-            "PYTHONPATH": str(directory),
-            "HOME": str(home),
             "LANG": "C.UTF-8",
             **self.environment,
             "ECS_CONTAINER_METADATA_URI_V4": f"{self.endpoint_url}/v4/{runtime_id}",

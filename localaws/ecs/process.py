@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from localaws.ecs import supervisor
+from localaws.ecs.sandbox import Start
 
 
 class ContainerProcess:
     """One container's command under its supervisor (see `localaws.ecs.supervisor`).
 
     Args:
-        argv: The command, its program found on PATH of `env`.
+        start: How its command is started; the program is found on PATH of `env`.
         env: The whole environment of the command; nothing is inherited.
-        cwd: The working directory.
         cgroups: `cgroup.procs` files that the command joins before it runs.
         on_output: Called with each piece of standard output and error, in order.
         on_exit: Called once with the exit code, after the last output.
@@ -28,18 +28,19 @@ class ContainerProcess:
 
     def __init__(
         self,
-        argv: Sequence[str],
+        start: Start,
         *,
         env: Mapping[str, str],
-        cwd: Path,
         cgroups: Sequence[Path] = (),
         on_output: Callable[[bytes], None] = lambda chunk: None,
         on_exit: Callable[[int], None] = lambda code: None,
     ) -> None:
         spec = {
             "account": os.getpid(),
-            "argv": list(argv),
-            "cwd": str(cwd),
+            "argv": list(start.argv),
+            "cwd": str(start.cwd),
+            "info": str(start.info) if start.info else None,
+            "init": start.init,
             "cgroups": [str(path) for path in cgroups],
         }
         self._on_output = on_output

@@ -41,7 +41,7 @@ def shared_deployment(
 ) -> Iterator[DagsterDeployment]:
     """A deployment with its webserver and daemon; none where there is no browser."""
     directory = tmp_path_factory.mktemp("browser")
-    place = storage.sqlite(directory / "storage")
+    place = storage.sqlite(directory / "storage", account)
     with deployed(make_stack("browser"), account, directory, place) as deployment:
         yield deployment
 

@@ -42,7 +42,7 @@ def deployments(
         def deployment(kind: str) -> DagsterDeployment:
             directory = tmp_path_factory.mktemp(f"e2e{kind}")
             if kind == "sqlite":
-                place = storage.sqlite(directory / "storage")
+                place = storage.sqlite(directory / "storage", account)
             else:
                 programs = storage.postgres_programs()
                 if programs is None:

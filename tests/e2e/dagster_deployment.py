@@ -18,6 +18,8 @@ import yaml
 
 from localaws.account import LocalAccount
 from localaws.calls import Call
+from localaws.ecs.images import Image, ImageConfig
+from localaws.ecs.sandbox import ContainerFiles, Sandbox
 from run_isolation.dagster.deployment import MANIFEST
 from run_isolation.dagster.home import RESOLVER
 from run_isolation.slot_item import Holder
@@ -31,6 +33,7 @@ from tests.e2e.programs import BIN, Program
 from tests.e2e.runs import NON_ISOLATED, Run, Work
 from tests.e2e.storage import Storage
 from tests.e2e.waiting import eventually
+from tools.environments import ensure_environment
 from tools.ports import free_port
 
 PROBE, OTHER = "probe", "other"
@@ -46,9 +49,13 @@ LOCATIONS: Mapping[str, Any] = {
         **probe("1"),
         "standing": STANDING,
         "module": "probe.jobs",
-        "workingDirectory": "/files",
+        "workingDirectory": "/app/files",
     },
 }
+
+CONTROL_PLANE = ("webserver", "daemon")
+FIRST_USER = 1_000_000
+"""The kernel users of the control plane's processes begin here, below those of tasks."""
 
 ON: Mapping[str, Any] = {"enabled": True}
 """Settings of most tests: non-isolated runs, one at a time, by hand."""
@@ -93,12 +100,12 @@ class DagsterDeployment:
     _config: dict[str, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
+        self.account.mount(self.work_directory)
         name = f"{self.stack.name}-control-plane"
         self.control_plane = ControlPlaneRole(self.account.client("iam"), name)
         port = free_port()
         self.page = Page(f"http://127.0.0.1:{port}")
         self.home.mkdir(parents=True)
-        self.work_directory.mkdir()
         self.webserver = self._program("webserver", "-h", "127.0.0.1", "-p", str(port))
         self.daemon = self._program("daemon")
 
@@ -124,6 +131,12 @@ class DagsterDeployment:
         return {
             **own,
             **(keys if role is None else self.account.role_environment(role, caller)),
+            **self._own_environment,
+        }
+
+    @property
+    def _own_environment(self) -> dict[str, str]:
+        return {
             **self.storage.environment,
             "DAGSTER_HOME": str(self.home),
             MANIFEST: f"/run-isolation/{self.stack.name}/manifest",
@@ -131,13 +144,31 @@ class DagsterDeployment:
         }
 
     def _program(self, name: str, *options: str) -> Program:
+        role = self.account.role_environment(self.control_plane.arn, name)
         return Program(
             name,
-            [str(BIN / "run-isolation"), name, *options],
+            ["run-isolation", name, *options],
             self.home,
-            self.environment(caller=name, role=self.control_plane.arn),
+            {**role, **self._own_environment},
             self.directory / f"{name}.log",
+            self._machine(name),
         )
+
+    def _machine(self, name: str) -> Sandbox:
+        """Where webserver or daemon runs: with a user, files and an environment of its own."""
+        mounts = [self.home, *([self.storage.shared] if self.storage.shared else [])]
+        app = self.directory / name
+        app.mkdir()
+        number = CONTROL_PLANE.index(name)
+        files = ContainerFiles(
+            image=Image(app, ImageConfig(User=name), ensure_environment("control-plane")),
+            own=self.directory / f"{name}-files",
+            address="127.0.0.1",
+            user=FIRST_USER + number,
+            mounts={str(one): one for one in mounts},
+            init=True,
+        )
+        return self.account.sandbox(files)
 
     def command(self, *words: str, caller: str = "person") -> str:
         """What a command of the environment's `bin`, run in the Dagster home, says.

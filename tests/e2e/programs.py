@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
+
+from localaws.ecs.process import ContainerProcess
+from localaws.ecs.sandbox import Sandbox, Start
 
 BIN = Path(sys.prefix) / "bin"
 STOP_SECONDS = 20.0
@@ -32,53 +33,50 @@ class Program:
     directory: Path
     environment: Mapping[str, str]
     log: Path
-    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    sandbox: Sandbox | None = None
+    """Where it runs, apart from all else; None: as one of the tests' own processes."""
+    _process: ContainerProcess | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """Start it, in a process group of its own."""
+        """Start it."""
         assert self._process is None, f"{self.name} runs already"
-        with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                self.command,
-                cwd=self.directory,
-                env=dict(self.environment),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        output = self.log.open("ab", buffering=0)
+        start = Start(self.command, self.directory)
+        environment = dict(self.environment)
+        if self.sandbox is not None:
+            start = self.sandbox.start(self.command, str(self.directory))
+            environment = self.sandbox.environment | environment
+        self._process = ContainerProcess(
+            start, env=environment, on_output=output.write, on_exit=lambda code: output.close()
+        )
 
     @property
     def pid(self) -> int:
         """Its process id."""
         assert self._process is not None, f"{self.name} does not run"
-        return self._process.pid
+        return psutil.Process(self._process.pid).children()[0].pid
 
     @property
     def alive(self) -> bool:
         """Whether it runs."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.exit_code is None
 
     def stop(self) -> None:
         """Stop it as an init system does: SIGTERM, and SIGKILL when it takes too long."""
-        self._end(signal.SIGTERM)
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            if process.wait(STOP_SECONDS) is None:
+                process.kill()
+                process.wait()
 
     def kill(self) -> None:
         """Let it die without a word: SIGKILL for it and its children."""
-        self._end(signal.SIGKILL)
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
 
     def said(self, last: int = 3000) -> str:
         """The end of its log, for messages of failed tests."""
         return self.log.read_text(errors="replace")[-last:] if self.log.exists() else ""
-
-    def _end(self, number: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS if number is signal.SIGTERM else 0.1)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

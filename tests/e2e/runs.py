@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,26 @@ NON_ISOLATED = {tags.ISOLATION: tags.DISABLED}
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 
 
+def process_of(place: Mapping[str, Any]) -> psutil.Process:
+    """The process of a `Place` as this machine sees it: its container has a namespace of its own.
+
+    https://man7.org/linux/man-pages/man5/proc_pid_status.5.html
+    """
+    for process in psutil.process_iter():
+        with suppress(OSError, psutil.Error):
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            status = dict(line.split(":", 1) for line in lines)
+            user, inside = status["Uid"].split()[0], status["NSpid"].split()[-1]
+            if (int(user), int(inside)) == (place["user"], place["pid"]):
+                return process
+    raise AssertionError(f"there is no process of {place}")
+
+
 def code_server(process: psutil.Process) -> psutil.Process:
     """The server of a non-isolated run: the outermost of the processes that led to the run's."""
-    *_, server = (parent for parent in process.parents() if "code-server" in parent.cmdline())
+    user = process.uids().real
+    inside = (parent for parent in process.parents() if parent.uids().real == user)
+    *_, server = (parent for parent in inside if "code-server" in parent.cmdline())
     return server
 
 

@@ -34,15 +34,19 @@ class Storage:
     Attributes:
         instance: The stack config's `run-isolation:instance`.
         environment: What the user's own webserver and daemon need beside.
+        shared: The directory that all have to write to, if there is one.
     """
 
     instance: Mapping[str, Any]
     environment: Mapping[str, str] = field(default_factory=dict)
+    shared: Path | None = None
 
 
-def sqlite(directory: Path) -> Storage:
-    """A directory on this machine's disk."""
-    return Storage({"sqliteDirectory": str(directory), "computeLogsBucket": "create"})
+def sqlite(directory: Path, account: LocalAccount) -> Storage:
+    """A directory on this machine's disk, which tasks find at the same path."""
+    account.mount(directory)
+    instance = {"sqliteDirectory": str(directory), "computeLogsBucket": "create"}
+    return Storage(instance, shared=directory)
 
 
 def postgres_programs() -> Path | None:

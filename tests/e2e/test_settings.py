@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import psutil
 import pytest
 
 from tests.e2e.dagster_deployment import ON, DagsterDeployment
-from tests.e2e.runs import Run, code_server
+from tests.e2e.runs import Run, code_server, process_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
@@ -26,7 +25,7 @@ def test_a_change_is_in_force_for_the_next_launch_and_nothing_is_restarted(
 
     assert changed_by_up(deployment, ON) == ONLY_THE_SETTINGS
     first = deployment.launch()
-    server = code_server(psutil.Process(first.wait_for_place()["pid"]))
+    server = code_server(process_of(first.wait_for_place()))
     assert first.kind == "non-isolated"
     # Two are too many: the limit is 1 where nothing else is said.
     second = deployment.launch()
@@ -37,7 +36,7 @@ def test_a_change_is_in_force_for_the_next_launch_and_nothing_is_restarted(
 
     assert changed_by_up(deployment, TWO) == ONLY_THE_SETTINGS
     third = deployment.launch()
-    assert code_server(psutil.Process(third.wait_for_place()["pid"])) == server
+    assert code_server(process_of(third.wait_for_place())) == server
     assert third.kind == "non-isolated"
     fourth = deployment.launch()
     assert fourth.kind == "isolated"

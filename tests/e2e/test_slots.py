@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.dagster_deployment import ON, PROBE, DagsterDeployment
 from tests.e2e.page import PageError
-from tests.e2e.runs import NON_ISOLATED, Run, code_server
+from tests.e2e.runs import NON_ISOLATED, Run, code_server, process_of
 from tests.e2e.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
@@ -23,7 +23,7 @@ def enabled(deployment: DagsterDeployment) -> None:
 def working(deployment: DagsterDeployment) -> tuple[Run, psutil.Process]:
     """A non-isolated run that holds the slot, and its process."""
     run = deployment.launch()
-    process = psutil.Process(run.wait_for_place()["pid"])
+    process = process_of(run.wait_for_place())
     assert [holder.run_id for holder in deployment.holders] == [run.id]
     return run, process
 
@@ -43,7 +43,7 @@ def assert_gone(process: psutil.Process) -> None:
 
 def test_after_a_failure(deployment: DagsterDeployment) -> None:
     run = deployment.launch(fail=True)
-    process = psutil.Process(run.wait_for_place()["pid"])
+    process = process_of(run.wait_for_place())
     assert [holder.run_id for holder in deployment.holders] == [run.id]
     run.finish("FAILURE")
     assert_gone(process)

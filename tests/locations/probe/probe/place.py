@@ -16,7 +16,8 @@ class Place:
     Attributes:
         run_id: The run that asked.
         code_version: Content of the location's VERSION file when this process imported it.
-        pid: Process id.
+        user: Number of the user.
+        pid: Process id, in the namespace of its container.
         ppid: Id of the parent process.
         task_arn: ARN of the ECS task, None where there is no task metadata.
         family: Task definition family, None where there is no task metadata.
@@ -29,6 +30,7 @@ class Place:
 
     run_id: str
     code_version: str
+    user: int
     pid: int
     ppid: int
     task_arn: str | None
@@ -47,6 +49,7 @@ class Place:
         return cls(
             run_id=run_id,
             code_version=CODE_VERSION,
+            user=os.getuid(),
             pid=os.getpid(),
             ppid=os.getppid(),
             task_arn=task.get("TaskARN"),
