@@ -21,8 +21,21 @@ from localaws.provider.server import serve
 @click.option(
     "--image-root", type=click.Path(path_type=Path, file_okay=False, exists=True), required=True
 )
+@click.option(
+    "--python",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The environment of Python of images that name none. Default: this process's.",
+)
+@click.option(
+    "--mount",
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    multiple=True,
+    help="A directory that tasks find at the same path and may write to, such as SQLite's.",
+)
 @click.option("--port", default=0, show_default=True, help="Of the endpoint; 0 takes a free one.")
-def main(state_dir: Path, image_root: Path, port: int) -> None:
+def main(
+    state_dir: Path, image_root: Path, python: Path | None, mount: tuple[Path, ...], port: int
+) -> None:
     """Run a local AWS account until SIGTERM or Ctrl-C, then stop its tasks.
 
     Writes STATE_DIR/ready.json once it answers.
@@ -33,7 +46,9 @@ def main(state_dir: Path, image_root: Path, port: int) -> None:
         signal.signal(number, lambda signum, frame: ended.set())
     ready = state_dir / "ready.json"
     ready.unlink(missing_ok=True)
-    account = LocalAccount(image_root, state_dir, port)
+    account = LocalAccount(image_root, state_dir, port, python=python)
+    for directory in mount:
+        account.mount(directory)
     try:
         account.start()
     except OSError as error:
@@ -50,6 +65,7 @@ def main(state_dir: Path, image_root: Path, port: int) -> None:
                 "provider_port": provider_port,
                 "dns": account.dns,
                 "environment": account.environment(),
+                "remarks": account.remarks,
             },
         )
         click.echo(f"A local AWS account answers at {account.endpoint_url}. Ctrl-C stops it.")

@@ -94,6 +94,7 @@ class LocalAccount:
         self._limits = limits
         self._start_delay = start_delay_seconds
         self._first_check = first_check_seconds
+        self.remarks: list[str] = []
         self._sessions: dict[str, boto3.Session] = {}
         self._sessions_lock = threading.Lock()
 
@@ -124,7 +125,7 @@ class LocalAccount:
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(parents=True)
         self._sandbox = (
-            sandboxes(self._scratch / "trial", _log.warning) if self._apart else NoSandbox
+            sandboxes(self._scratch / "trial", self._remark) if self._apart else NoSandbox
         )
         host = Host(
             account_id=ACCOUNT_ID,
@@ -133,7 +134,7 @@ class LocalAccount:
             guard=guard,
             images=Images(self._image_root, self._python),
             addresses=Addresses(),
-            cgroups=limits_or_none(_log.warning) if self._limits else None,
+            cgroups=limits_or_none(self._remark) if self._limits else None,
             faults=self.faults,
             metadata=metadata,
             sandbox=self._sandbox,
@@ -215,6 +216,11 @@ class LocalAccount:
         """
         session = self.identities.open(role_arn, name)
         return self._without_credentials() | Identities.environment(session, self.endpoint_url)
+
+    def _remark(self, line: str) -> None:
+        """What this machine does not allow."""
+        self.remarks.append(line)
+        _log.warning(line)
 
     def _without_credentials(self) -> dict[str, str]:
         return {

@@ -62,10 +62,9 @@ def _install_project(environment: Path) -> None:
     wheels = environment / "wheels"
     shutil.rmtree(wheels, ignore_errors=True)
     # By this checkout's pip, which has hatchling; nothing is downloaded.
-    _run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
-        + ["--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(CHECKOUT)]
-    )
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
+    build += ["--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels)]
+    _run([*build, str(CHECKOUT)])
     [wheel] = wheels.glob("*.whl")
     _pip(environment, "--no-index", "--no-deps", "--force-reinstall", str(wheel))
     installed.write_text(wanted)

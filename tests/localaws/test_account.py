@@ -23,10 +23,12 @@ from tests.localaws.conftest import eventually
 PROGRAM = """
 import json, sys, time
 from pathlib import Path
+import psutil
 from localaws.account import LocalAccount
 from tests.localaws.roles import free_role
 with LocalAccount(
-    Path(sys.argv[1]), Path(sys.argv[2]), start_delay_seconds=0.3, limits=False
+    Path(sys.argv[1]), Path(sys.argv[2]), start_delay_seconds=0.3, limits=False,
+    apart=sys.argv[3] == "apart",
 ) as account:
     subnet = account.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
     logs, ecs = account.client("logs"), account.client("ecs")
@@ -38,14 +40,14 @@ with LocalAccount(
         family="f", networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256",
         memory="512", executionRoleArn=role, containerDefinitions=[{
             "name": "main", "image": "plain", "stopTimeout": 2,
-            "command": ["sh", "-c", "trap '' TERM; setsid sleep 60 & echo $$ $!; sleep 60"],
+            "command": ["sh", "-c", "trap '' TERM; setsid sleep 60 & echo up; sleep 60"],
             "logConfiguration": {"logDriver": "awslogs", "options": options}}])
     network = {"awsvpcConfiguration": {"subnets": [subnet]}}
     arn = ecs.run_task(cluster="c", taskDefinition="f", launchType="FARGATE",
                        networkConfiguration=network)["tasks"][0]["taskArn"]
-    while not (events := logs.filter_log_events(logGroupName="/g")["events"]):
+    while not logs.filter_log_events(logGroupName="/g")["events"]:
         time.sleep(0.02)
-    pids = [int(pid) for pid in events[0]["message"].split()]
+    pids = [one.pid for one in psutil.Process().children(recursive=True)]
     moments = account.task(arn).moments
     delay = (moments["startedAt"] - moments["createdAt"]).total_seconds()
     said = {"pids": pids, "delay": delay, "environment": account.environment()}
@@ -55,9 +57,11 @@ with LocalAccount(
 
 
 @contextmanager
-def other_account(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:
+def other_account(
+    tmp_path: Path, how: str = "apart"
+) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:
     (tmp_path / "images/plain").mkdir(parents=True)
-    argv = [sys.executable, "-c", PROGRAM, str(tmp_path / "images"), str(tmp_path / "state")]
+    argv = [sys.executable, "-c", PROGRAM, str(tmp_path / "images"), str(tmp_path / "state"), how]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
@@ -70,17 +74,20 @@ def alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if psutil.pid_exists(pid)]
 
 
-def test_an_account_that_is_killed_leaves_no_process_of_its_tasks(tmp_path: Path) -> None:
-    with other_account(tmp_path) as (process, said):
-        assert len(alive(said["pids"])) == 2
-        children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+@pytest.mark.parametrize("how", ["apart", "together"])
+def test_an_account_that_is_killed_leaves_no_process_of_its_tasks(tmp_path: Path, how: str) -> None:
+    with other_account(tmp_path, how) as (process, said):
+        assert len(alive(said["pids"])) >= 3
         process.send_signal(signal.SIGKILL)
         process.wait()
-        eventually(lambda: alive(said["pids"] + children) == [])
+        eventually(lambda: alive(said["pids"]) == [])
 
 
-def test_an_account_that_closes_stops_its_tasks_and_start_delay_is_kept(tmp_path: Path) -> None:
-    with other_account(tmp_path) as (process, said):
+@pytest.mark.parametrize("how", ["apart", "together"])
+def test_an_account_that_closes_stops_its_tasks_and_start_delay_is_kept(
+    tmp_path: Path, how: str
+) -> None:
+    with other_account(tmp_path, how) as (process, said):
         assert said["delay"] >= 0.3
         process.stdin.close()  # type: ignore[union-attr]
         assert process.wait(20) == 0

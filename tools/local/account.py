@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
 from rich.console import Console
 
+from tools.environments import EnvironmentFailedError, ensure_environment
 from tools.local.dagster_processes import stop_dagster
 from tools.local.errors import StepError
 from tools.local.files import CHECKOUT, LocalFiles
@@ -34,6 +35,8 @@ class Account(BaseModel):
     """Address of the server that resolves names of service discovery, host:port."""
     environment: dict[str, str]
     """Variables that make AWS clients talk to this account."""
+    remarks: list[str] = []
+    """What it can't do on this machine, a line each."""
 
     @property
     def session(self) -> boto3.Session:
@@ -71,7 +74,12 @@ def ensure_account(
     stop_dagster(processes)
     stop_account(files, processes)
     command = [sys.executable, "-m", "localaws", "--state-dir", str(files.directory)]
-    command += ["--image-root", str(CHECKOUT)]
+    command += ["--image-root", str(CHECKOUT), "--mount", str(files.dagster_storage)]
+    with working(console, "Installing what the images of code locations have"):
+        try:
+            command += ["--python", str(ensure_environment("code-location"))]
+        except EnvironmentFailedError as error:
+            raise StepError(str(error)) from error
     with working(console, "Starting the local AWS account"):
         processes.start(NAME, command, directory=CHECKOUT, log=files.account_log)
         try:

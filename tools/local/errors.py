@@ -14,6 +14,7 @@ class ExitCode(IntEnum):
     BUSY = 4
     NO_CLI = 10
     NO_ACCOUNT = 11
+    """Neither without a Python environment for its tasks."""
     NOT_PROVISIONED = 12
     NOT_ANSWERING = 13
     NO_CONTROL_PLANE = 14

@@ -35,6 +35,8 @@ def bring_up(files: LocalFiles, console: Console) -> Report:
     with step(console, "local AWS account", ExitCode.NO_ACCOUNT) as current:
         account, fresh = ensure_account(files, processes, console)
         current.outcome = f"{account.endpoint_url}, {'started' if fresh else 'already running'}"
+    for remark in account.remarks:
+        console.print(f"  {remark}", style="yellow", highlight=False, markup=False)
 
     with step(console, f"stack {STACK}", ExitCode.NOT_PROVISIONED) as current:
         variables = pulumi_environment(files, account)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("image", FOUND)
 def test_found(root: Path, image: str) -> None:
-    assert Images(root).directory(image) == root / FOUND[image]
+    assert Images(root).find(image).directory == root / FOUND[image]
 
 
 @pytest.mark.parametrize(
@@ -37,4 +38,29 @@ def test_found(root: Path, image: str) -> None:
 )
 def test_not_found(root: Path, image: str) -> None:
     with pytest.raises(ImageNotFoundError, match=f"^{image}: not found: there is no directory"):
-        Images(root).directory(image)
+        Images(root).find(image)
+
+
+def test_without_a_description_it_is_as_our_dockerfile_builds_it(root: Path) -> None:
+    image = Images(root, root / "venv").find("sales")
+    assert image.argv((), ("run-isolation", "run")) == ("run-isolation", "run")
+    assert image.environment["PYTHONPATH"] == image.config.WorkingDir == "/app"
+    assert image.python == root / "venv"
+
+
+def test_it_says_of_itself_what_an_image_says(root: Path) -> None:
+    said = {"Entrypoint": ["tini", "--"], "Cmd": ["serve"], "Env": ["A=b=c"], "Python": "../venv"}
+    (root / "sales" / "image.json").write_text(json.dumps(said))
+    image = Images(root, root / "other").find("sales")
+    assert image.argv((), ()) == ("tini", "--", "serve")
+    assert image.argv((), ("run",)) == ("tini", "--", "run")
+    # An entry point of the task definition drops the image's command, too.
+    assert image.argv(("sh", "-c"), ()) == ("sh", "-c")
+    assert image.environment == {"A": "b=c"}
+    assert image.python.resolve() == root / "venv"
+
+
+def test_a_wrong_description_is_named(root: Path) -> None:
+    (root / "sales" / "image.json").write_text('{"Volumes": {}}')
+    with pytest.raises(ImageNotFoundError, match=r"(?s)sales: .*image.json: .*Volumes"):
+        Images(root).find("sales")

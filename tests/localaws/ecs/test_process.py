@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from localaws.ecs.process import ContainerProcess
+from localaws.ecs.sandbox import Start
 from tests.localaws.conftest import eventually
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
@@ -19,9 +20,8 @@ ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
 def start(script: str, output: list[bytes] | None = None) -> ContainerProcess:
     return ContainerProcess(
-        ["sh", "-c", script],
+        Start(["sh", "-c", script], Path("/")),
         env=ENVIRONMENT,
-        cwd=Path("/"),
         on_output=(output if output is not None else []).append,
     )
 
@@ -36,7 +36,7 @@ def test_exit_codes_are_dockers(script: str, code: int) -> None:
 def test_a_program_that_cannot_be_executed_says_so() -> None:
     output: list[bytes] = []
     process = ContainerProcess(
-        ["no-such-program"], env=ENVIRONMENT, cwd=Path("/"), on_output=output.append
+        Start(["no-such-program"], Path("/")), env=ENVIRONMENT, on_output=output.append
     )
     assert process.wait(10) == 126
     assert b"cannot start 'no-such-program'" in b"".join(output)
@@ -46,9 +46,8 @@ def test_output_of_both_streams_comes_in_order_and_before_the_end() -> None:
     output: list[bytes] = []
     ended: list[int] = []
     process = ContainerProcess(
-        ["sh", "-c", "echo 1; echo 2 >&2; echo 3"],
+        Start(["sh", "-c", "echo 1; echo 2 >&2; echo 3"], Path("/")),
         env=ENVIRONMENT,
-        cwd=Path("/"),
         on_output=output.append,
         on_exit=lambda code: ended.append(len(b"".join(output))),
     )
@@ -127,6 +126,7 @@ import os, sys, time
 from pathlib import Path
 from threading import Event, Thread
 from localaws.ecs.process import ContainerProcess
+from localaws.ecs.sandbox import Start
 complete, lines = Event(), []
 def show(chunk):
     lines.extend(chunk.split())
@@ -134,8 +134,8 @@ def show(chunk):
         complete.set()
 def run():
     # Started by a thread that ends: its end must not take the container along.
-    ContainerProcess(["sh", "-c", "trap '' TERM; echo $$; setsid sleep 60 & echo $!; sleep 60"],
-                     env={"PATH": sys.argv[1]}, cwd=Path("/"),
+    script = "trap '' TERM; echo $$; setsid sleep 60 & echo $!; sleep 60"
+    ContainerProcess(Start(["sh", "-c", script], Path("/")), env={"PATH": sys.argv[1]},
                      on_output=show)
 thread = Thread(target=run); thread.start(); thread.join()
 # Inherits all descriptors, and so the container's control pipe, which stays open.

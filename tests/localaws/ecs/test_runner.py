@@ -42,7 +42,7 @@ def test_an_image_is_a_directory_and_its_tag_a_version(cluster: Cluster) -> None
     assert seen == [["1 1"], ["2 2"]]
 
 
-@pytest.mark.parametrize("given", ["/deep/data", "/../deep/data/"])
+@pytest.mark.parametrize("given", ["/app/deep/data", "/../app/deep/data/"])
 def test_the_working_directory_is_one_of_the_image(
     cluster: Cluster, local_image_root: Path, given: str
 ) -> None:
@@ -94,7 +94,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "no program": ({"command": ["no-such-program"]}, "CannotStartContainerError: .*not found in"),
     "no working directory": (
         {"workingDirectory": "/none"},
-        "CannotStartContainerError: workingDirectory /none: there is no directory .*/plain/none",
+        "CannotStartContainerError: workingDirectory /none: there is no such directory in .*/plain, which is /app",
     ),
     "relative working directory": (
         {"workingDirectory": "sub"},

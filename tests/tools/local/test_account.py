@@ -56,6 +56,7 @@ def localaws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
 
     python = sys.executable
     monkeypatch.setattr(sys, "executable", str(interpreter))
+    monkeypatch.setattr(account, "ensure_environment", lambda image: Path(sys.prefix))
     write(SERVE)
     return write
 
