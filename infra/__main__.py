@@ -4,7 +4,7 @@ import pulumi
 import pulumi_aws as aws
 from pulumi.runtime import config as pulumi_config
 
-from infra import policies
+from infra import policy_statements
 from infra.access import LauncherAccess
 from infra.cluster import Cluster
 from infra.code_location import CodeLocation
@@ -12,11 +12,11 @@ from infra.config import ConfigError, parse
 from infra.deployment import CREATE, Deployment, Kind
 from infra.discovery import Discovery
 from infra.engine_version import require_engine
-from infra.hooks import Hooks
+from infra.hooks.hooks import Hooks
 from infra.instance import ComputeLogs
+from infra.last_step import RolledOut
 from infra.manifest import ManifestParameter, size_problems
 from infra.network import Network
-from infra.rolled_out import RolledOut
 from infra.security_groups import SecurityGroups
 from infra.slot_table import SlotTable
 
@@ -40,7 +40,7 @@ def read_deployment() -> Deployment:
         partition=aws.get_partition().partition,
         config=parse(raw, deployment=name, account=account, secret=secret),
     )
-    found = size_problems(deployment) + policies.size_problems(deployment)
+    found = size_problems(deployment) + policy_statements.size_problems(deployment)
     if found:
         raise ConfigError(name, found)
     return deployment

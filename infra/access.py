@@ -1,11 +1,11 @@
-"""Roles and policies: who may do what. The statements are in ``infra/policies.py``."""
+"""Roles and policies: who may do what. The statements are in ``infra/policy_statements.py``."""
 
 import pulumi
 import pulumi_aws as aws
 
-from infra import policies
+from infra import policy_statements
 from infra.deployment import EXECUTION, Deployment, Kind
-from infra.statements import Statement, document
+from infra.statement_builders import Statement, document
 
 
 class LocationAccess(pulumi.ComponentResource):
@@ -19,9 +19,11 @@ class LocationAccess(pulumi.ComponentResource):
         self._deployment = deployment
         self._location = location
         self.roles = {
-            Kind.STANDING: self._role(Kind.STANDING, policies.standing(deployment, location)),
-            Kind.ISOLATED: self._role(Kind.ISOLATED, policies.isolated(deployment)),
-            EXECUTION: self._role(EXECUTION, policies.execution(deployment, location)),
+            Kind.STANDING: self._role(
+                Kind.STANDING, policy_statements.standing(deployment, location)
+            ),
+            Kind.ISOLATED: self._role(Kind.ISOLATED, policy_statements.isolated(deployment)),
+            EXECUTION: self._role(EXECUTION, policy_statements.execution(deployment, location)),
         }
         for kind in Kind:
             self._attach(kind)
@@ -33,7 +35,7 @@ class LocationAccess(pulumi.ComponentResource):
             f"{self._location}-{actor}",
             name=name,
             description=f"run-isolation: {actor} role of code location {self._location}",
-            assume_role_policy=document(policies.trust(self._deployment)),
+            assume_role_policy=document(policy_statements.trust(self._deployment)),
             tags=self._deployment.tags(location=self._location),
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -67,8 +69,8 @@ class LauncherAccess(pulumi.ComponentResource):
     def __init__(self, deployment: Deployment) -> None:
         super().__init__("run-isolation:index:LauncherAccess", "launcher-access")
         documents = {
-            "launcher": policies.launcher(deployment),
-            "launcher-roles": policies.launcher_roles(deployment),
+            "launcher": policy_statements.launcher(deployment),
+            "launcher-roles": policy_statements.launcher_roles(deployment),
         }
         self.policies = [
             aws.iam.Policy(

@@ -8,7 +8,7 @@ from infra.access import LocationAccess
 from infra.cluster import Cluster
 from infra.deployment import EXECUTION, Deployment, Kind
 from infra.discovery import TTL, Discovery
-from infra.hooks import Hooks
+from infra.hooks.hooks import Hooks
 from infra.network import Network
 from infra.observability import LocationLogs
 from infra.security_groups import SecurityGroups
@@ -67,7 +67,7 @@ class CodeLocation(pulumi.ComponentResource):
             },
             execution_role_arn=self._access.roles[EXECUTION].arn,
             task_role_arn=self._access.roles[kind].arn,
-            # infra/revisions.py says why, and deletes them in the end.
+            # infra/hooks/old_revisions.py says why, and deletes them in the end.
             skip_destroy=True,
             tags=self._deployment.tags(location=self._location),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self._logs]),
@@ -119,7 +119,7 @@ class CodeLocation(pulumi.ComponentResource):
             enable_ecs_managed_tags=True,
             propagate_tags="SERVICE",
             enable_execute_command=False,
-            # infra/rolled_out.py waits instead, for all at once, and says why not.
+            # infra/last_step.py waits instead, for all at once, and says why not.
             wait_for_steady_state=False,
             tags=self._deployment.tags(location=self._location),
             opts=pulumi.ResourceOptions(

@@ -3,9 +3,9 @@
 import pulumi
 import pulumi_aws as aws
 
-from infra import policies
+from infra import policy_statements
 from infra.deployment import Deployment
-from infra.statements import document
+from infra.statement_builders import document
 
 
 class ComputeLogs(pulumi.ComponentResource):
@@ -42,7 +42,7 @@ class ComputeLogs(pulumi.ComponentResource):
         policy = aws.s3.BucketPolicy(
             "compute-logs",
             bucket=bucket.id,
-            policy=document(policies.encrypted_transport(deployment, name)),
+            policy=document(policy_statements.encrypted_transport(deployment, name)),
             # S3 refuses two changes of a bucket's access at once.
             opts=pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[block])),
         )

@@ -4,7 +4,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.deployment import Deployment
-from infra.hooks import Hooks
+from infra.hooks.hooks import Hooks
 
 
 class LocationLogs(pulumi.ComponentResource):

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.deployment import Deployment
-from infra.hooks import Hooks
+from infra.hooks.hooks import Hooks
 from run_isolation.table import HASH_KEY, TTL_ATTRIBUTE
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from run_isolation import watching
 from run_isolation.dagster import daemon
+from run_isolation.isolated import waiting_runs
 
 LAUNCH_SECONDS: Final = 45
 """Still longer than a launcher that lives is at work: it repeats its calls for 30 seconds, and
@@ -21,7 +21,7 @@ LOOK_SECONDS: Final = 2
 
 def main() -> None:
     """Works until it is ended."""
-    watching.LAUNCH_SECONDS = LAUNCH_SECONDS  # type: ignore[misc]
+    waiting_runs.LAUNCH_SECONDS = LAUNCH_SECONDS  # type: ignore[misc]
     daemon.WATCH_SECONDS = LOOK_SECONDS  # type: ignore[misc]
     daemon.RECONCILE_SECONDS = LOOK_SECONDS  # type: ignore[misc]
     daemon.run(sys.argv[1:])

@@ -17,7 +17,7 @@ from dagster._core.launcher import LaunchRunContext
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
 from bench.launch.place import METADATA, Place
-from run_isolation.dagster.instance_config import instance_config
+from run_isolation.dagster.home.dagster_yaml import instance_config
 from tests.faults.contenders import launches_at, pinned_ecs_run_launcher
 from tests.runtime.dagster.launches import Launches
 

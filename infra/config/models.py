@@ -20,7 +20,7 @@ from infra.config.fields import (
 )
 from infra.config.location import CodeLocation
 from run_isolation.fargate import nearest_number
-from run_isolation.settings import NonIsolatedRuns
+from run_isolation.slots.settings import NonIsolatedRuns
 
 ROLE_NAME_LIMIT: Final = 64
 """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""

@@ -18,6 +18,7 @@ from moto.ecs.exceptions import (
 from moto.ecs.models import EC2ContainerServiceBackend
 
 from localaws.ecs import placement as placing
+from localaws.ecs.client_tokens import ClientTokens
 from localaws.ecs.definition import TaskSpec, resolve
 from localaws.ecs.discovery import Discovery
 from localaws.ecs.host import Host
@@ -27,7 +28,6 @@ from localaws.ecs.service import Deployment, Service
 from localaws.ecs.services import Services
 from localaws.ecs.states import Status, utcnow
 from localaws.ecs.task import Placement, Task
-from localaws.ecs.tokens import ClientTokens
 from localaws.faults import MissingTasks, RunTaskFailures
 
 #: "stopped tasks ... at least one hour":

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from localaws.provider.aws import Aws
-from localaws.provider.compare import block, unordered
 from localaws.provider.resource import Handler, tag_list, tag_map
+from localaws.provider.same_value import block, unordered
 from localaws.provider.wire import Props
 
 

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 from botocore.exceptions import ClientError
 
 from localaws.provider.aws import Aws, says_gone
-from localaws.provider.compare import unordered
 from localaws.provider.ecs import EcsHandler, ecs_tags, tags_of
 from localaws.provider.resource import from_aws, to_aws
+from localaws.provider.same_value import unordered
 from localaws.provider.wire import Props
 
 

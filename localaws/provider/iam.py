@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from localaws.provider.aws import Aws
-from localaws.provider.compare import as_policy
 from localaws.provider.resource import Handler, from_aws, tag_list, tag_map, to_aws
+from localaws.provider.same_value import as_policy
 from localaws.provider.wire import Props
 
 _MAX_VERSIONS = 5

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from localaws.provider.aws import Aws
-from localaws.provider.compare import Same, exactly
+from localaws.provider.same_value import Same, exactly
 from localaws.provider.wire import Props
 
 
@@ -75,7 +75,7 @@ class Handler:
 
 @dataclass(frozen=True)
 class ResourceType:
-    """One row of the table in `types.py`.
+    """One row of the table in `resource_types.py`.
 
     Args:
         token: Pulumi's name of the type.

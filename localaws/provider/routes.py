@@ -3,9 +3,9 @@
 from typing import Any, ClassVar
 
 from localaws.provider.aws import Aws
-from localaws.provider.compare import unordered
 from localaws.provider.network import Ec2Handler
 from localaws.provider.resource import Handler, from_aws, to_aws
+from localaws.provider.same_value import unordered
 from localaws.provider.wire import Props
 
 

@@ -18,7 +18,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from localaws.provider import invokes, lifecycle
 from localaws.provider.aws import Account, Aws
 from localaws.provider.resource import ResourceType
-from localaws.provider.types import type_of
+from localaws.provider.resource_types import type_of
 from localaws.provider.wire import Props, abort, decode, encode
 
 Answer = TypeVar("Answer")

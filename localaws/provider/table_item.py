@@ -9,8 +9,8 @@ import json
 from typing import Any, ClassVar
 
 from localaws.provider.aws import Aws
-from localaws.provider.compare import as_json
 from localaws.provider.resource import Handler
+from localaws.provider.same_value import as_json
 from localaws.provider.wire import Props
 
 _SEPARATOR = ","

@@ -4,9 +4,9 @@ import json
 from typing import ClassVar
 
 from localaws.provider.aws import Aws
-from localaws.provider.compare import as_containers, block, unordered
 from localaws.provider.ecs import EcsHandler, ecs_tags, tags_of
 from localaws.provider.resource import from_aws, to_aws
+from localaws.provider.same_value import as_containers, block, unordered
 from localaws.provider.wire import Props
 
 

@@ -21,7 +21,6 @@ What can go wrong is in :mod:`run_isolation.errors`; Dagster's side is :mod:`run
 """
 
 from run_isolation import aws
-from run_isolation.claims import claim
 from run_isolation.errors import (
     ClaimLostError,
     LaunchError,
@@ -34,9 +33,10 @@ from run_isolation.errors import (
     SupersededError,
     TableError,
 )
-from run_isolation.isolated import IsolatedLaunch, launch_isolated
+from run_isolation.isolated.claims import claim
+from run_isolation.isolated.run_task import IsolatedLaunch, launch_isolated
 from run_isolation.manifest import Instance, Location, Manifest, Network, Size
-from run_isolation.policy import (
+from run_isolation.slots.decision import (
     Decision,
     Kind,
     LaunchedBy,
@@ -45,9 +45,9 @@ from run_isolation.policy import (
     after_error,
     decide,
 )
-from run_isolation.settings import NonIsolatedRuns
-from run_isolation.slot_item import Holder
-from run_isolation.slots import Acquired, Denied, Disabled, Slots
+from run_isolation.slots.item import Holder
+from run_isolation.slots.settings import NonIsolatedRuns
+from run_isolation.slots.slots import Acquired, Denied, Disabled, Slots
 
 __all__ = [
     "Acquired",

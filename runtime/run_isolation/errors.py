@@ -168,7 +168,7 @@ class Retry(StrEnum):
 
 @dataclass(frozen=True)
 class Meaning:
-    """What an answer without a task means. Which answer means what: ``launch_answers.py``."""
+    """What an answer without a task means. Which answer means what: ``run_task_answers.py``."""
 
     says: str
     """As a sentence."""

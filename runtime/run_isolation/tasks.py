@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from run_isolation.isolated import CONTAINER
+from run_isolation.isolated.run_task import CONTAINER
 
 if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import pytest
 
-from run_isolation import tags
-from run_isolation.dagster import run_tags
+from run_isolation import tag_names
+from run_isolation.dagster import run_record
 from tests.browser.conftest import NewPerson
 from tests.browser.person import Person, expect
 from tests.browser.test_page import rewrite
@@ -82,9 +82,9 @@ def record(deployment: DagsterDeployment, run: Run, peak_mib: int) -> None:
         "import sys; from dagster import DagsterInstance; "
         "DagsterInstance.get().add_run_tags(sys.argv[1], dict(p.split('=') for p in sys.argv[2:]))",
         run.id,
-        f"{tags.PEAK_MIB}={peak_mib}",
-        f"{tags.START_LATENCY_SECONDS}=1.1",
-        f"{run_tags.OWNER}={run.id}",
+        f"{tag_names.PEAK_MIB}={peak_mib}",
+        f"{tag_names.START_LATENCY_SECONDS}=1.1",
+        f"{run_record.OWNER}={run.id}",
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import psutil
 
-from run_isolation.dagster.memory.processes import proportional
+from run_isolation.dagster.processes.of_a_run import proportional
 
 MIB: Final = 2**20
 _PAGE: Final = 4096

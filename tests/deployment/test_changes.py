@@ -10,9 +10,9 @@ from pulumi import automation
 
 from localaws.account import LocalAccount
 from localaws.faults import Error
-from run_isolation.claims import claim
-from run_isolation.slot_item import Holder
-from run_isolation.slots import Acquired, Denied, Disabled, Slots
+from run_isolation.isolated.claims import claim
+from run_isolation.slots.item import Holder
+from run_isolation.slots.slots import Acquired, Denied, Disabled, Slots
 from tests.deployment.conftest import SALES, MakeStack, config, probe
 from tests.deployment.inventory import inventory
 from tests.deployment.served import code_version

@@ -16,8 +16,8 @@ from threading import Event
 import pytest
 
 from localaws.account import LocalAccount
-from run_isolation.slot_item import Holder
-from run_isolation.slots import Acquired, Denied, Disabled, Slots
+from run_isolation.slots.item import Holder
+from run_isolation.slots.slots import Acquired, Denied, Disabled, Slots
 from tests.deployment.conftest import MakeStack, config
 from tests.deployment.stack import DeployedStack
 from tests.slots.twins import Remembers

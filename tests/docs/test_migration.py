@@ -10,8 +10,13 @@ from dagster_aws.ecs.container_context import (
     SHARED_TASK_DEFINITION_FIELDS,
 )
 
-from run_isolation import tags
-from run_isolation.ecs_tags import NOT_ASKED, ContainerOverride, RunTaskArguments, TaskOverrides
+from run_isolation import tag_names
+from run_isolation.isolated.ecs_tag_models import (
+    NOT_ASKED,
+    ContainerOverride,
+    RunTaskArguments,
+    TaskOverrides,
+)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "migrating-from-ecs-run-launcher.md").read_text()
 CODE = set(re.findall(r"[\w/]+", " ".join(re.findall(r"`([^`]+)`", PAGE))))
@@ -34,9 +39,11 @@ def test_every_key_of_ecs_run_launcher_is_answered(key: str) -> None:
     assert {key, key.removeprefix("run_")} & CODE, key
 
 
-@pytest.mark.parametrize("tag", [tag for tag in vars(tags).values() if str(tag).startswith("ecs/")])
+@pytest.mark.parametrize(
+    "tag", [tag for tag in vars(tag_names).values() if str(tag).startswith("ecs/")]
+)
 def test_every_tag_is_there(tag: str) -> None:
-    assert tag == tags.ECS_PREFIX or re.search(rf"^\| `{tag}` \|", PAGE, re.MULTILINE)
+    assert tag == tag_names.ECS_PREFIX or re.search(rf"^\| `{tag}` \|", PAGE, re.MULTILINE)
 
 
 @pytest.mark.parametrize("model", [ContainerOverride, RunTaskArguments, TaskOverrides])

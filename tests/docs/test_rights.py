@@ -1,12 +1,12 @@
-"""The table of rights in docs/operations.md is what infra/policies.py grants and e2e has used."""
+"""The table of rights in docs/operations.md is what the policies grant and e2e has used."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from infra import policies
-from infra.statements import Statement
+from infra import policy_statements
+from infra.statement_builders import Statement
 from tests.e2e.rights import UNUSED
 from tests.infra.program import changed, deployment
 
@@ -21,13 +21,13 @@ def granted() -> dict[str, list[Statement]]:
     locations = {"code": {"image": "a:1", "module": "a", "secrets": {"TOKEN": PARAMETER}}}
     with_parameter = deployment(changed(codeLocations=locations))
     return {
-        "launcher": policies.launcher(made),
-        "launcher-roles": policies.launcher_roles(made),
-        "standing": policies.standing(made, "sales"),
-        "isolated": policies.isolated(made),
+        "launcher": policy_statements.launcher(made),
+        "launcher-roles": policy_statements.launcher_roles(made),
+        "standing": policy_statements.standing(made, "sales"),
+        "isolated": policy_statements.isolated(made),
         "execution": [
-            *policies.execution(made, "sales"),
-            *policies.execution(with_parameter, "code"),
+            *policy_statements.execution(made, "sales"),
+            *policy_statements.execution(with_parameter, "code"),
         ],
     }
 

@@ -21,9 +21,9 @@ from localaws.calls import Call
 from localaws.ecs.images import Image, ImageConfig
 from localaws.ecs.sandbox import ContainerFiles, Sandbox
 from run_isolation.dagster.deployment import MANIFEST
-from run_isolation.dagster.home import RESOLVER
-from run_isolation.slot_item import Holder
-from run_isolation.slots import Slots
+from run_isolation.dagster.home.files import RESOLVER
+from run_isolation.slots.item import Holder
+from run_isolation.slots.slots import Slots
 from tests.deployment.conftest import probe
 from tests.deployment.stack import Changes, DeployedStack
 from tests.e2e import rights

@@ -12,11 +12,11 @@ from uuid import uuid4
 
 import psutil
 
-from run_isolation import tags
+from run_isolation import tag_names
 from tests.e2e.page import Page, PageError
 from tests.e2e.waiting import PATIENCE_SECONDS, eventually
 
-NON_ISOLATED = {tags.ISOLATION: tags.DISABLED}
+NON_ISOLATED = {tag_names.ISOLATION: tag_names.DISABLED}
 """Asks for a run without a task of its own."""
 
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
@@ -99,17 +99,17 @@ class Run:
     @property
     def kind(self) -> str | None:
         """`isolated`, `non-isolated`, or None where nobody decided."""
-        return self.tags.get(tags.KIND)
+        return self.tags.get(tag_names.KIND)
 
     @property
     def reason(self) -> str:
         """Why it became that."""
-        return self.tags.get(tags.REASON, "")
+        return self.tags.get(tag_names.REASON, "")
 
     @property
     def task(self) -> str | None:
         """ARN of the ECS task that executes it, once it is known."""
-        return self.tags.get(tags.TASK_ARN) or None
+        return self.tags.get(tag_names.TASK_ARN) or None
 
     @property
     def messages(self) -> list[str]:

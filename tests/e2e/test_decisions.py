@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from run_isolation import tags
+from run_isolation import tag_names
 from tests.e2e.dagster_deployment import ON, PROBE, DagsterDeployment
 from tests.e2e.runs import NON_ISOLATED, Run
 from tests.e2e.waiting import eventually
@@ -82,7 +82,7 @@ def backfill(shared_deployment: DagsterDeployment) -> Iterator[str]:
 
 @pytest.mark.usefixtures("backfill")
 def test_an_unknown_value_of_the_tag(deployment: DagsterDeployment) -> None:
-    run = deployment.launch(tags={tags.ISOLATION: "Disabled"})
+    run = deployment.launch(tags={tag_names.ISOLATION: "Disabled"})
     assert run.kind == "isolated"
     assert run.reason == (
         "Tag dagster/isolation is 'Disabled'; only 'disabled' asks for a run without its own task."
@@ -91,7 +91,7 @@ def test_an_unknown_value_of_the_tag(deployment: DagsterDeployment) -> None:
 
 @pytest.mark.usefixtures("backfill")
 def test_more_than_the_standing_container_has(deployment: DagsterDeployment) -> None:
-    run = deployment.launch(tags={tags.ECS_CPU: "2048"}, held=False)
+    run = deployment.launch(tags={tag_names.ECS_CPU: "2048"}, held=False)
     assert run.kind == "isolated"
     assert run.reason == "Tag ecs/cpu asks for 2048; the standing container has 1024."
     task = eventually(lambda: run.task, "the run has a task")
@@ -108,7 +108,7 @@ def test_a_failed_run_is_executed_again(deployment: DagsterDeployment) -> None:
     # It inherits its parent's tags, until it is decided for itself.
     eventually(lambda: retry.kind == "isolated", "it is decided")
     assert (retry.kind, retry.reason) == ("isolated", automated("retry"))
-    assert retry.tags[tags.TASK_ARN] != run.task
+    assert retry.tags[tag_names.TASK_ARN] != run.task
     # It fails, too, in a task that does not know how often it may be retried: the daemon does.
     retry.wait_for("FAILURE")
     decided = eventually(lambda: retry.tags.get("dagster/will_retry"), "the daemon has decided")

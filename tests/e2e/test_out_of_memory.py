@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from localaws.ecs.cgroups import limits_or_none
-from run_isolation import tags
-from run_isolation.dagster.memory.again import again_id
+from run_isolation import tag_names
+from run_isolation.dagster.memory.reexecution import again_id
 from tests.e2e.dagster_deployment import ON, PROBE, STANDING, DagsterDeployment
 from tests.e2e.runs import NON_ISOLATED
 from tests.e2e.waiting import eventually
@@ -42,7 +42,7 @@ def test_it_is_executed_again_isolated_and_finished_steps_are_not(
     run.wait_for("FAILURE", seconds=120)
     assert any("for want of memory" in message for message in run.messages), run.messages
     new = deployment.run(again_id(run.id))
-    eventually(lambda: run.tags[tags.AGAIN] == new.id, lambda: deployment.daemon.said())
+    eventually(lambda: run.tags[tag_names.AGAIN] == new.id, lambda: deployment.daemon.said())
     new.wait_for("SUCCESS", seconds=180)
     assert (run.kind, new.kind) == ("non-isolated", "isolated")
     assert new.tags["dagster/parent_run_id"] == run.id
@@ -52,7 +52,7 @@ def test_it_is_executed_again_isolated_and_finished_steps_are_not(
     begun = [line for line in ledger.read_text().splitlines() if line.startswith("began")]
     assert [line.split()[1] for line in begun] == [run.id], "the finished step is kept"
     assert deployment.page.run_ids(**{"dagster/parent_run_id": run.id}) == [new.id]
-    assert int(new.tags[tags.PEAK_MIB]) > STANDING["memory"] - 200
-    assert float(new.tags[tags.CPU_SECONDS]) > 0
-    assert float(new.tags[tags.START_LATENCY_SECONDS]) > 0
+    assert int(new.tags[tag_names.PEAK_MIB]) > STANDING["memory"] - 200
+    assert float(new.tags[tag_names.CPU_SECONDS]) > 0
+    assert float(new.tags[tag_names.START_LATENCY_SECONDS]) > 0
     deployment.wait_for_free_slots()

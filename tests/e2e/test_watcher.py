@@ -10,7 +10,7 @@ import pytest
 
 from localaws.account import LocalAccount
 from localaws.faults import DeadTask, Delay, Fault, LostRequest, SlowTask
-from run_isolation.watching import LAUNCH_SECONDS
+from run_isolation.isolated.waiting_runs import LAUNCH_SECONDS
 from tests.e2e.dagster_deployment import DagsterDeployment
 from tests.e2e.waiting import eventually
 

@@ -19,8 +19,8 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import GrpcServerTarget
 
 from run_isolation.dagster.deployment import MANIFEST
-from run_isolation.dagster.instance_config import instance_config
-from run_isolation.watching import LAUNCH_SECONDS
+from run_isolation.dagster.home.dagster_yaml import instance_config
+from run_isolation.isolated.waiting_runs import LAUNCH_SECONDS
 from tests.e2e.programs import BIN, Program
 from tests.runtime.dagster.account import CALLER, LOCATION, PARAMETER, PORT, Stack
 from tests.runtime.dagster.launches import Launches

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import psutil
 from dagster import DagsterRun
 
-from run_isolation.dagster.standing.standing_server import ServerSilentError, StandingServer
+from run_isolation.dagster.standing.client import ServerSilentError, StandingServer
 from tests.e2e.waiting import eventually
 from tests.faults.contenders import launches_at
 from tests.faults.stage import Seen, Stage, within

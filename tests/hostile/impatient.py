@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Final
 
 from run_isolation.cli.code_server import command
-from run_isolation.dagster.seam import replaced
+from run_isolation.dagster.patching import replaced
 
 CANCEL_SECONDS: Final = 5.0
 TERM_SECONDS: Final = 2.0

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from infra import policies
-from infra.statements import Statement, document
+from infra import policy_statements
+from infra.statement_builders import Statement, document
 from tests.infra.program import POLICY, TAGS, changed, default, deployment, run
 
 
@@ -12,14 +12,14 @@ from tests.infra.program import POLICY, TAGS, changed, default, deployment, run
 def test_a_role_per_actor_of_each_location(location: str, actor: str) -> None:
     name = f"run-isolation-prod-{location}-{actor}"
     statements = {
-        "standing": policies.standing(deployment(), location),
-        "isolated": policies.isolated(deployment()),
-        "execution": policies.execution(deployment(), location),
+        "standing": policy_statements.standing(deployment(), location),
+        "isolated": policy_statements.isolated(deployment()),
+        "execution": policy_statements.execution(deployment(), location),
     }
     assert default().inputs("iam/role", f"{location}-{actor}") == {
         "name": name,
         "description": f"run-isolation: {actor} role of code location {location}",
-        "assumeRolePolicy": document(policies.trust(deployment())),
+        "assumeRolePolicy": document(policy_statements.trust(deployment())),
         "tags": {**TAGS, "run-isolation:code-location": location},
     }
     assert default().inputs("iam/rolePolicy", f"{location}-{actor}") == {
@@ -51,8 +51,8 @@ def test_the_users_policies_go_to_both_kinds_of_tasks_and_nobody_else() -> None:
 @pytest.mark.parametrize(
     ("name", "statements"),
     [
-        ("launcher", policies.launcher(deployment())),
-        ("launcher-roles", policies.launcher_roles(deployment())),
+        ("launcher", policy_statements.launcher(deployment())),
+        ("launcher-roles", policy_statements.launcher_roles(deployment())),
     ],
 )
 def test_policies_for_webserver_and_daemon(name: str, statements: list[Statement]) -> None:

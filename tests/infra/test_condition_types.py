@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra import policies
-from infra.statements import Statement
+from infra import policy_statements
+from infra.statement_builders import Statement
 from tests.infra.program import ACCOUNT, REGION, TOKEN, changed, deployment
 
 TYPES = {
@@ -45,13 +45,13 @@ def all_statements() -> Iterator[Statement]:
     parameter = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/token"
     sales = {"image": "code:1", "module": "m", "secrets": {"A": TOKEN, "B": parameter}}
     made = deployment(changed(codeLocations={"sales": sales}))
-    yield from policies.trust(made)
-    yield from policies.standing(made, "sales")
-    yield from policies.isolated(made)
-    yield from policies.execution(made, "sales")
-    yield from policies.launcher(made)
-    yield from policies.launcher_roles(made)
-    yield from policies.encrypted_transport(made, "bucket")
+    yield from policy_statements.trust(made)
+    yield from policy_statements.standing(made, "sales")
+    yield from policy_statements.isolated(made)
+    yield from policy_statements.execution(made, "sales")
+    yield from policy_statements.launcher(made)
+    yield from policy_statements.launcher_roles(made)
+    yield from policy_statements.encrypted_transport(made, "bucket")
 
 
 def conditions() -> set[tuple[str, str]]:

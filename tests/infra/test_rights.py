@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from infra import policies
-from infra.statements import Statement, document
+from infra import policy_statements
+from infra.statement_builders import Statement, document
 from localaws.iam import policy
 from localaws.iam.evaluate import decide
 from localaws.iam.policy import Request
@@ -212,14 +212,14 @@ WITH_PARAMETER = changed(
     codeLocations={"code": {"image": "code:1", "module": "code", "secrets": {"TOKEN": PARAMETER}}}
 )
 POLICIES: dict[str, tuple[list[Statement], Sequence[Case]]] = {
-    "launcher": (policies.launcher(deployment()), LAUNCHER),
-    "launcher-roles": (policies.launcher_roles(deployment()), PASS),
-    "standing": (policies.standing(deployment(), "sales"), STANDING),
-    "isolated": (policies.isolated(deployment()), ISOLATED),
-    "execution": (policies.execution(deployment(), "sales"), EXECUTION),
-    "parameters": (policies.execution(deployment(WITH_PARAMETER), "code"), PARAMETERS),
-    "trust": (policies.trust(deployment()), TRUST),
-    "bucket": (policies.encrypted_transport(deployment(), BUCKET.rpartition(":")[2]), TLS),
+    "launcher": (policy_statements.launcher(deployment()), LAUNCHER),
+    "launcher-roles": (policy_statements.launcher_roles(deployment()), PASS),
+    "standing": (policy_statements.standing(deployment(), "sales"), STANDING),
+    "isolated": (policy_statements.isolated(deployment()), ISOLATED),
+    "execution": (policy_statements.execution(deployment(), "sales"), EXECUTION),
+    "parameters": (policy_statements.execution(deployment(WITH_PARAMETER), "code"), PARAMETERS),
+    "trust": (policy_statements.trust(deployment()), TRUST),
+    "bucket": (policy_statements.encrypted_transport(deployment(), BUCKET.rpartition(":")[2]), TLS),
 }
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from run_isolation.settings import NonIsolatedRuns
+from run_isolation.slots.settings import NonIsolatedRuns
 from tests.infra.program import TAGS, changed, default, run
 
 

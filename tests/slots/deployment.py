@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from run_isolation import Holder, Slots
-from run_isolation.hosting import Hosting
-from run_isolation.reconciler import Reconciler
 from run_isolation.server_identity import ServerIdentity
+from run_isolation.slots.reconciler import Reconciler
+from run_isolation.standing.hosting import Hosting
 from run_isolation.tasks import TaskState
 
 LOGGER = logging.getLogger(__name__)

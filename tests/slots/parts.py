@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from run_isolation import Slots
-from run_isolation.hosting import Hosting
-from run_isolation.reconciler import Reconciler
+from run_isolation.slots.reconciler import Reconciler
+from run_isolation.standing.hosting import Hosting
 
 
 @dataclass(frozen=True)

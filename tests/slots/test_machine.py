@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from run_isolation import slots
+from run_isolation.slots import slots
 from tests.slots.machine import Network, SlotsMachine
 from tests.slots.twins import TWINS, Twin
 

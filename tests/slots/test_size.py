@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 from run_isolation import Acquired, Holder, NonIsolatedRuns, Slots
 from run_isolation.server_identity import ServerIdentity
-from run_isolation.settings import MOST_SLOTS
-from run_isolation.slot_item import KEY, to_attribute
+from run_isolation.slots.item import KEY, to_attribute
+from run_isolation.slots.settings import MOST_SLOTS
 from tests.runtime.tables import configure, create_table
 from tests.slots.machine import Network
 

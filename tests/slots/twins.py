@@ -8,17 +8,17 @@ from typing import Any
 
 from run_isolation import Acquired, Denied, Disabled, Holder, Slots
 from run_isolation.errors import TableUnreachableError
-from run_isolation.hosting import Hosting
-from run_isolation.reconciler import Reconciler
 from run_isolation.server_identity import ServerIdentity
-from run_isolation.slot_item import KEY, to_attribute
+from run_isolation.slots.item import KEY, to_attribute
+from run_isolation.slots.reconciler import Reconciler
+from run_isolation.standing.hosting import Hosting
 from run_isolation.table import answering
 from tests.slots.parts import Parts
 
 
 @dataclass(frozen=True)
 class Twin:
-    """What is different, in parts or in the conditions of `run_isolation.slots`.
+    """What is different, in parts or in the conditions of `run_isolation.slots.slots`.
 
     Attributes:
         parts: In place of the library's.

@@ -29,9 +29,9 @@ from dagster._grpc.__generated__.dagster_api_pb2_grpc import (
 from dagster._grpc.types import StartRunResult
 from dagster._serdes import serialize_value
 
-from run_isolation import tags
-from run_isolation.dagster.home import write_home
-from run_isolation.dagster.standing.standing_server import StandingServer
+from run_isolation import tag_names
+from run_isolation.dagster.home.files import write_home
+from run_isolation.dagster.standing.client import StandingServer
 from tests.runtime.manifests import MANIFEST
 from tests.wire.values import LOCATION, RUN, SERVER
 
@@ -80,7 +80,7 @@ def listening(listener: Listener) -> Iterator[StandingServer]:
 
 def ask(server: StandingServer, ref: InstanceRef | None) -> StartRunResult:
     """Asks for the recorded run."""
-    run = DagsterRun(job_name="report", run_id=RUN, tags={tags.EXPECTED_MIB: "212"})
+    run = DagsterRun(job_name="report", run_id=RUN, tags={tag_names.EXPECTED_MIB: "212"})
     instance = cast("Any", SimpleNamespace(get_ref=lambda: ref))
     return server.start_run(instance, run, ORIGIN, SERVER, attempt=1)
 

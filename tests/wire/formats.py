@@ -17,9 +17,10 @@ import yaml
 from infra import containers, manifest
 from infra.deployment import Kind as TaskKind
 from run_isolation import IsolatedLaunch, Manifest, NonIsolatedRuns
-from run_isolation.dagster import daemon, deployment, home, instance_config
+from run_isolation.dagster import daemon, deployment
+from run_isolation.dagster.home import dagster_yaml, files
 from run_isolation.dagster.worker import Exit
-from run_isolation.isolated import request
+from run_isolation.isolated.run_task import request
 from run_isolation.task_logs import LogStream
 from tests.infra import program
 from tests.wire import calls
@@ -47,7 +48,7 @@ def _manifest() -> Any:
 
 def _home(config: Mapping[str, Any], name: str, account: str = program.ACCOUNT) -> Any:
     with tempfile.TemporaryDirectory() as directory:
-        home.write_home(Path(directory), rendered(config, account))
+        files.write_home(Path(directory), rendered(config, account))
         return yaml.safe_load(Path(directory, name).read_text())
 
 
@@ -113,9 +114,9 @@ def _names() -> Any:
         "resource_tags": of.tags(location=LOCATION),
         "environment_of_webserver_and_daemon": {
             "manifest": deployment.MANIFEST,
-            "database": instance_config.DATABASE_URL,
+            "database": dagster_yaml.DATABASE_URL,
             "way back": deployment.SWITCH,
-            "resolver": home.RESOLVER,
+            "resolver": files.RESOLVER,
         },
         "daemons": [
             each.daemon_type()

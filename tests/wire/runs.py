@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from dagster import DagsterInstance, DagsterRun
 
-from run_isolation import tags
-from run_isolation.container_memory import MIB
-from run_isolation.dagster import run_tags as module
+from run_isolation import tag_names
+from run_isolation.dagster import run_record as module
 from run_isolation.dagster.memory import verdict
-from run_isolation.dagster.memory.again import again_id
+from run_isolation.dagster.memory.reexecution import again_id
 from run_isolation.dagster.memory.usage import Usage
-from run_isolation.policy import Kind
+from run_isolation.slots.decision import Kind
+from run_isolation.standing.container_memory import MIB
 from tests.wire.values import OTHER_RUN, RUN, SERVER, TASK
 
 WHY: Final = "Isolated is the default."
@@ -37,7 +37,7 @@ def _isolated(instance: DagsterInstance) -> dict[str, str]:
 
 
 def _non_isolated(instance: DagsterInstance) -> dict[str, dict[str, str]]:
-    run = stored(instance, RUN, {tags.ISOLATION: tags.DISABLED})
+    run = stored(instance, RUN, {tag_names.ISOLATION: tag_names.DISABLED})
     asked = "Asked for by tag dagster/isolation=disabled, and a slot was free."
     module.write(instance, run, kind=Kind.NON_ISOLATED, reason=asked, attempt=1, expected_mib=212.4)
     launched = _read(instance, RUN)
@@ -51,7 +51,7 @@ def _non_isolated(instance: DagsterInstance) -> dict[str, dict[str, str]]:
     return {
         "non-isolated": going_on,
         "out of memory": ended,
-        "executed again": {**ended, tags.AGAIN: again_id(RUN)},
+        "executed again": {**ended, tag_names.AGAIN: again_id(RUN)},
         "executes it again": _tags(instance, again.run_id),
     }
 

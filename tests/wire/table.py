@@ -11,8 +11,9 @@ from unittest.mock import patch
 from moto import mock_aws
 from types_boto3_dynamodb import DynamoDBClient
 
-from run_isolation import Holder, Slots, aws, claims
-from run_isolation.slot_item import KEY
+from run_isolation import Holder, Slots, aws
+from run_isolation.isolated import claims
+from run_isolation.slots.item import KEY
 from run_isolation.table import HASH_KEY, claim_key
 from tests.runtime.tables import TABLE, create_table
 from tests.wire.values import LOCATION, NOW, OTHER_RUN, RUN, SERVER, SINCE, TASK

@@ -15,8 +15,8 @@ from dagster._grpc.types import ExecuteExternalJobArgs
 from dagster._serdes import deserialize_value
 
 from run_isolation.dagster.coordinator import RunIsolationCoordinator
-from run_isolation.dagster.home import write_home, write_workspace
-from run_isolation.dagster.instance_config import DATABASE_URL
+from run_isolation.dagster.home.dagster_yaml import DATABASE_URL
+from run_isolation.dagster.home.files import write_home, write_workspace
 from run_isolation.dagster.launcher import RunIsolationLauncher
 from tests.wire.formats import NO_BUCKET, rendered
 from tests.wire.recorded import each, newest, parsed

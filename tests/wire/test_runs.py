@@ -14,14 +14,14 @@ import pytest
 from dagster import DagsterInstance, DagsterRun
 from dagster._grpc.__generated__ import dagster_api_pb2
 
-from run_isolation import tags
-from run_isolation.dagster import run_tags
-from run_isolation.dagster.memory.again import again_id
-from run_isolation.dagster.run_tags import RunTags, UnknownKindError
+from run_isolation import tag_names
+from run_isolation.dagster import run_record
+from run_isolation.dagster.memory.reexecution import again_id
+from run_isolation.dagster.run_record import RunTags, UnknownKindError
+from run_isolation.dagster.standing.client import ServerDrainingError, ServerReplacedError
 from run_isolation.dagster.standing.code_server import RunIsolationApiServer
-from run_isolation.dagster.standing.standing_server import ServerDrainingError, ServerReplacedError
 from run_isolation.errors import DrainingError
-from run_isolation.policy import Kind
+from run_isolation.slots.decision import Kind
 from tests.wire.calls import Listener, ask, listening
 from tests.wire.recorded import each, parsed
 from tests.wire.runs import stored
@@ -34,24 +34,26 @@ def run(file: Path, which: str, run_id: str = RUN) -> DagsterRun:
 
 @each("run_tags.json")
 def test_what_became_of_a_run(file: Path) -> None:
-    isolated = run_tags.read(run(file, "isolated", OTHER_RUN))
+    isolated = run_record.read(run(file, "isolated", OTHER_RUN))
     assert isolated == RunTags(Kind.ISOLATED, 1, TASK, None)
     non_isolated = RunTags(Kind.NON_ISOLATED, 1, SERVER.task_arn, SERVER.address)
-    assert run_tags.read(run(file, "non-isolated")) == non_isolated
-    assert run_tags.read(run(file, "executes it again", again_id(RUN))) == RunTags(Kind.ISOLATED, 1)
+    assert run_record.read(run(file, "non-isolated")) == non_isolated
+    assert run_record.read(run(file, "executes it again", again_id(RUN))) == RunTags(
+        Kind.ISOLATED, 1
+    )
 
 
 @each("run_tags.json")
 def test_inherited_tags_are_another_runs(file: Path) -> None:
     copied = run(file, "out of memory", OTHER_RUN)
-    assert run_tags.read(copied) == RunTags()
-    assert run_tags.out_of_memory_before(copied) == RUN
+    assert run_record.read(copied) == RunTags()
+    assert run_record.out_of_memory_before(copied) == RUN
 
 
 @each("run_tags.json")
 def test_two_daemons_execute_a_run_again_as_the_same_one(file: Path) -> None:
-    assert parsed(file)["out of memory"][tags.AGAIN] == tags.DUE
-    assert parsed(file)["executed again"][tags.AGAIN] == again_id(RUN)
+    assert parsed(file)["out of memory"][tag_names.AGAIN] == tag_names.DUE
+    assert parsed(file)["executed again"][tag_names.AGAIN] == again_id(RUN)
 
 
 @each("run_tags.json")
@@ -59,22 +61,22 @@ def test_tags_of_a_later_version_stay(file: Path) -> None:
     later = {"run_isolation/colour": "blue"}
     with DagsterInstance.ephemeral() as instance:
         before = stored(instance, RUN, parsed(file)["non-isolated"] | later)
-        assert run_tags.read(before).kind is Kind.NON_ISOLATED
-        run_tags.write(instance, before, kind=Kind.ISOLATED, attempt=2)
+        assert run_record.read(before).kind is Kind.NON_ISOLATED
+        run_record.write(instance, before, kind=Kind.ISOLATED, attempt=2)
         after = instance.get_run_by_id(RUN)
         assert after is not None
         assert after.tags["run_isolation/colour"] == "blue"
-        assert run_tags.read(after).attempt == 2
+        assert run_record.read(after).attempt == 2
 
 
 @each("run_tags.json")
 def test_a_kind_of_a_later_version_is_refused_in_words(file: Path) -> None:
     """To take it for one of the two might stop a task that other runs are in."""
     later = run(file, "isolated", OTHER_RUN).with_tags(
-        parsed(file)["isolated"] | {tags.KIND: "spare"}
+        parsed(file)["isolated"] | {tag_names.KIND: "spare"}
     )
     with pytest.raises(UnknownKindError, match=r"kind is 'spare'.*isolated.*release of run-iso"):
-        run_tags.read(later)
+        run_record.read(later)
 
 
 class Aborted(Exception):  # noqa: N818  # what gRPC raises has no name

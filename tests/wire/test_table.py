@@ -19,8 +19,8 @@ from run_isolation import (
     Slots,
     claim,
 )
-from run_isolation.claims import Claim, claimed_by
-from run_isolation.slot_item import KEY
+from run_isolation.isolated.claims import Claim, claimed_by
+from run_isolation.slots.item import KEY
 from tests.runtime.tables import TABLE
 from tests.wire.recorded import each, parsed
 from tests.wire.table import read, table

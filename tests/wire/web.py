@@ -7,8 +7,8 @@ from typing import Any, cast
 from starlette.routing import Route
 
 from run_isolation import Holder, NonIsolatedRuns, Size
-from run_isolation.dagster.history import History
-from run_isolation.dagster.toggle.board import Reading
+from run_isolation.dagster.submit.history import History
+from run_isolation.dagster.toggle.cached_table import Reading
 from run_isolation.dagster.toggle.endpoints import Endpoints, slot_state
 from tests.wire.values import LOCATION, RUN, SINCE
 

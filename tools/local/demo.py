@@ -12,16 +12,16 @@ from dagster import DagsterInstance
 from dagster_graphql import DagsterGraphQLClientError
 from rich.console import Console
 
-from run_isolation import tags
-from run_isolation.policy import Kind
-from run_isolation.slots import Slots
+from run_isolation import tag_names
+from run_isolation.slots.decision import Kind
+from run_isolation.slots.slots import Slots
 from tools.local.control_plane import ControlPlane
 from tools.local.errors import StepError
 from tools.local.results import Launched
 from tools.local.standing import Standing
 from tools.progress import working
 
-NON_ISOLATED: Mapping[str, str] = {tags.ISOLATION: tags.DISABLED}
+NON_ISOLATED: Mapping[str, str] = {tag_names.ISOLATION: tag_names.DISABLED}
 IN_PROCESS: Mapping[str, Any] = {"execution": {"config": {"in_process": {}}}}
 """Steps in the run's own process: at a quarter of a vCPU a process for each takes seconds."""
 SMALL = {"seconds": 1.0, "memory_mib": 64}
@@ -231,9 +231,9 @@ def _look(instance: DagsterInstance, run: _Pending) -> Launched:
         location=run.ask.location,
         job=run.ask.job,
         why=run.ask.why,
-        kind=stored.tags.get(tags.KIND, "unknown"),
-        reason=stored.tags.get(tags.REASON, ""),
-        task=stored.tags.get(tags.TASK_ARN, ""),
+        kind=stored.tags.get(tag_names.KIND, "unknown"),
+        reason=stored.tags.get(tag_names.REASON, ""),
+        task=stored.tags.get(tag_names.TASK_ARN, ""),
         status=stored.status.value,
         seconds_to_start=record.start_time - run.launched_at if record.start_time else None,
     )

@@ -28,7 +28,7 @@ STACK = "local"
 SILENCE = 1260.0
 """Seconds without any event of the engine. It outlasts each wait that is silent while it lasts: the
 longest is the AWS provider's for a service, 20 minutes for its tasks to end. The wait for healthy
-containers is not silent: the program tells every 30 seconds (infra/rollouts.py)."""
+containers is not silent: the program tells every 30 seconds (infra/hooks/all_rollouts.py)."""
 SHOW_SECONDS = 1.0
 END_PATIENCE = 15.0
 """Seconds that the engine may take to finish what it has begun."""
@@ -48,7 +48,7 @@ _AWAITS = {
     "pulumi:index:Stash": "until each changed container is healthy",
     "aws:dynamodb/tableItem:TableItem": "until the slot table has the limit",
 }
-"""What the hooks of a resource wait for, by its type: infra/hooks.py."""
+"""What the hooks of a resource wait for, by its type: infra/hooks/hooks.py."""
 _SHOWN = 3
 """So many of the things that it waits for are named; those that take longest."""
 

@@ -62,7 +62,7 @@ def bring_up(files: LocalFiles, console: Console) -> Report:
         current.outcome = plane.url
 
     with step(console, "runs of both kinds", ExitCode.NOT_LAUNCHED) as current:
-        from run_isolation.slots import Slots
+        from run_isolation.slots.slots import Slots
         from tools.local.demo import launch_all, why_none
         from tools.local.verdict import place
 

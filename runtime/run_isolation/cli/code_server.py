@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from run_isolation import task_metadata
-from run_isolation.imports import quick_imports
+from run_isolation.quick_imports import quick_imports
 
 WORKING_DIRECTORY: Final = "RUN_ISOLATION_WORKING_DIRECTORY"
 """Environment variable with the location's ``workingDirectory``, where its config has one."""

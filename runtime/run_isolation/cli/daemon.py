@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from run_isolation.ticks import allow_long_ticks
+from run_isolation.tick_timeouts import allow_long_ticks
 
 
 @click.command(

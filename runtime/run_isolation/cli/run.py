@@ -7,7 +7,7 @@ import sys
 import click
 
 from run_isolation import task_metadata
-from run_isolation.isolated import ATTEMPT_VARIABLE, RUN_ID_VARIABLE
+from run_isolation.isolated.run_task import ATTEMPT_VARIABLE, RUN_ID_VARIABLE
 
 
 @click.command()
@@ -31,7 +31,7 @@ def command(run_id: str, attempt: int) -> None:
             "This is not an ECS task (no ECS_CONTAINER_METADATA_URI_V4). Isolated runs are started "
             "by RunIsolationLauncher; elsewhere use `dagster job execute`."
         )
-    from run_isolation.dagster.ends.kept import get_keeper
+    from run_isolation.dagster.ends.own_keeper import get_keeper
 
     get_keeper()  # before Dagster is imported: the keeper has no use for it
     from run_isolation.dagster.deployment import Deployment

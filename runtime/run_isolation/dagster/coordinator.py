@@ -14,20 +14,28 @@ from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from run_isolation import policy, tags
-from run_isolation.dagster import run_tags
+from run_isolation import tag_names
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment, switched_off
-from run_isolation.dagster.history import read_history, room_mib
 from run_isolation.dagster.launched_by import launched_by
-from run_isolation.dagster.queue_limits import queue_limit
-from run_isolation.dagster.run_tags import FIRST_ATTEMPT
-from run_isolation.dagster.sources import make_reconciler
+from run_isolation.dagster.reconciler_sources import make_reconciler
+from run_isolation.dagster.run_record import FIRST_ATTEMPT
+from run_isolation.dagster.submit.history import read_history, room_mib
+from run_isolation.dagster.submit.queue_limits import queue_limit
 from run_isolation.errors import ManifestError, TableError
 from run_isolation.manifest import Size
-from run_isolation.policy import Decision, Kind
-from run_isolation.settings import NonIsolatedRuns
-from run_isolation.slot_item import Holder
-from run_isolation.slots import Acquired, Denied, Disabled
+from run_isolation.slots.decision import (
+    Decision,
+    Kind,
+    Request,
+    after_denial,
+    after_error,
+    after_history,
+    decide,
+)
+from run_isolation.slots.item import Holder
+from run_isolation.slots.settings import NonIsolatedRuns
+from run_isolation.slots.slots import Acquired, Denied, Disabled
 
 ENDING_SECONDS: Final = 5
 """How long a denial waits for the processes of runs that are over. Dagster's server looks for ended
@@ -58,7 +66,7 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
         decision, expected_mib = self._decide(context)
         isolated = decision.kind is Kind.ISOLATED
         try:
-            run_tags.write(
+            run_record.write(
                 self._instance,
                 run,
                 kind=decision.kind,
@@ -81,30 +89,30 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
     def _decide(self, context: SubmitRunContext) -> tuple[Decision, float | None]:
         """The decision, and for a non-isolated run the MiB that its job's recent runs had."""
         run = context.dagster_run
-        asks = run.tags.get(tags.ISOLATION) == tags.DISABLED
-        request = policy.Request(
+        asks = run.tags.get(tag_names.ISOLATION) == tag_names.DISABLED
+        request = Request(
             tags=run.tags,
             launched_by=launched_by(context),
             queue_limit=queue_limit(self._instance, run) if asks else None,
-            out_of_memory=run_tags.out_of_memory_before(run),
+            out_of_memory=run_record.out_of_memory_before(run),
         )
         if not asks:
-            return policy.decide(request, _UNREAD_SETTINGS, _UNREAD_SIZE), None
+            return decide(request, _UNREAD_SETTINGS, _UNREAD_SIZE), None
         location = run.remote_job_origin.location_name if run.remote_job_origin else ""
         try:
             standing = self._deployment.location(location).standing
-            decision = policy.decide(request, self._deployment.slots.settings(), standing)
+            decision = decide(request, self._deployment.slots.settings(), standing)
         except ManifestError as error:
             return Decision(Kind.ISOLATED, str(error)), None
         except TableError as error:
-            return policy.after_error(error), None
+            return after_error(error), None
         if decision.kind is Kind.ISOLATED:
             return decision, None
         history = read_history(
             self._instance, location, run.job_name, run.asset_selection or (), standing
         )
         if history.fits is False:
-            return policy.after_history(history.peak_mib, room_mib(standing), standing), None
+            return after_history(history.peak_mib, room_mib(standing), standing), None
         return self._with_slot(
             decision, Holder(run.run_id, FIRST_ATTEMPT, location)
         ), history.peak_mib
@@ -115,8 +123,8 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
         except TableError as error:
             # The write may have been applied all the same.
             self._release(holder.run_id)
-            return policy.after_error(error)
-        return decision if isinstance(answer, Acquired) else policy.after_denial(answer)
+            return after_error(error)
+        return decision if isinstance(answer, Acquired) else after_denial(answer)
 
     def _acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
         """Takes a slot. A denial stands once none of its holders is over, or they stay too long."""

@@ -14,15 +14,15 @@ from dagster._daemon.controller import create_daemons_from_instance, daemon_cont
 from dagster._daemon.daemon import DaemonIterator, DagsterDaemon, IntervalDaemon
 
 from run_isolation.dagster.deployment import Deployment, switched_off
+from run_isolation.dagster.home.workspace_watch import workspace_watch
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
 from run_isolation.dagster.launch.non_isolated_runs import NonIsolatedRuns
-from run_isolation.dagster.memory.again import ExecuteAgain
-from run_isolation.dagster.seam import replaced
-from run_isolation.dagster.sources import make_reconciler
+from run_isolation.dagster.memory.reexecution import ExecuteAgain
+from run_isolation.dagster.patching import replaced
+from run_isolation.dagster.reconciler_sources import make_reconciler
 from run_isolation.dagster.watch.orphan_sweep import OrphanSweep
 from run_isolation.dagster.watch.watcher import Watcher
-from run_isolation.dagster.workspace_watch import workspace_watch
-from run_isolation.reconciler import Reconciler
+from run_isolation.slots.reconciler import Reconciler
 
 RECONCILE_SECONDS: Final = 10
 """Between two passes. A pass without holders costs one read of an item."""

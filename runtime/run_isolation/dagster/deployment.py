@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from run_isolation import aws
 from run_isolation.errors import ManifestError
 from run_isolation.manifest import Location, Manifest
-from run_isolation.slots import Slots
+from run_isolation.slots.slots import Slots
 
 if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient

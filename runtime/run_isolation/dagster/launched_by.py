@@ -18,7 +18,7 @@ from dagster._core.storage.tags import (
     SENSOR_NAME_TAG,
 )
 
-from run_isolation.policy import LaunchedBy
+from run_isolation.slots.decision import LaunchedBy
 
 _AUTOMATED: Final = {
     BACKFILL_ID_TAG: LaunchedBy.BACKFILL,

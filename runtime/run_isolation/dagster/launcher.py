@@ -17,14 +17,14 @@ from dagster._core.launcher import (
 from dagster._serdes import ConfigurableClass
 from dagster._serdes.config_class import ConfigurableClassData
 
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.stored_end import is_over
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
 from run_isolation.dagster.launch.isolated_runs import IsolatedRuns
 from run_isolation.dagster.launch.non_isolated_runs import NonIsolatedRuns
 from run_isolation.dagster.launch.post_mortem import output
-from run_isolation.policy import Kind
+from run_isolation.slots.decision import Kind
 
 
 class RunIsolationLauncher(RunLauncher, ConfigurableClass):
@@ -114,7 +114,7 @@ class RunIsolationLauncher(RunLauncher, ConfigurableClass):
         lines = include_container_logs is not False
         if not _is_non_isolated(run):
             return self._isolated.debug_info(run, lines=lines)
-        said, task_arn = self._non_isolated.debug_info(run), run_tags.read(run).task_arn
+        said, task_arn = self._non_isolated.debug_info(run), run_record.read(run).task_arn
         if said is None or task_arn is None:
             return said
         return f"{said}\n{output(self._deployment, run, 'standing', task_arn, lines=lines)}"
@@ -136,4 +136,4 @@ class RunIsolationLauncher(RunLauncher, ConfigurableClass):
 
 
 def _is_non_isolated(run: DagsterRun) -> bool:
-    return run_tags.read(run).kind is Kind.NON_ISOLATED
+    return run_record.read(run).kind is Kind.NON_ISOLATED

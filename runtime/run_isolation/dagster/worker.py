@@ -22,14 +22,14 @@ from dagster._daemon.monitoring.run_monitoring import count_resume_run_attempts
 from dagster._utils.interrupts import capture_interrupts
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from run_isolation.claims import claim
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.process_end import ProcessEnd, looked_after
-from run_isolation.dagster.home import write_task_home
-from run_isolation.dagster.memory.isolated import measured
+from run_isolation.dagster.home.files import write_task_home
+from run_isolation.dagster.memory.isolated_memory import measured
 from run_isolation.errors import ClaimLostError, TableError
-from run_isolation.policy import Kind
+from run_isolation.isolated.claims import claim
+from run_isolation.slots.decision import Kind
 
 CLAIM_SECONDS: Final = 60
 """How long the worker tries to claim its run while the table does not answer."""
@@ -149,7 +149,7 @@ class Worker:
                 "that goes on with it."
             )
         # The launcher may have died before it could: the task is found by what it writes itself.
-        run_tags.write(
+        run_record.write(
             instance, run, kind=Kind.ISOLATED, attempt=self._attempt, task_arn=self._task_arn
         )
         body = _resume_run_command_body if resumes else _execute_run_command_body

@@ -53,7 +53,7 @@ def test_refuses_types_that_it_does_not_make(engine: Engine) -> None:
     text = error_of(engine, lambda: aws.sqs.Queue("queue"))
     assert "does not make aws:sqs/queue:Queue" in text
     assert "aws:dynamodb/table:Table, " in text
-    assert "localaws/provider/types.py" in text
+    assert "localaws/provider/resource_types.py" in text
 
 
 def test_refuses_look_ups_that_it_does_not_know(engine: Engine) -> None:

@@ -11,7 +11,7 @@ import pytest
 from localaws.account import LocalAccount
 from localaws.provider import lifecycle
 from localaws.provider.aws import Account, Aws
-from localaws.provider.types import TYPES
+from localaws.provider.resource_types import TYPES
 from tests.localaws.provider.engine import Engine
 from tests.localaws.provider.everything import ASSUME, Everything, allow, containers
 

@@ -8,7 +8,7 @@ import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
 from localaws.provider.lifecycle import check, diff, inputs_of, preview
-from localaws.provider.types import TYPES
+from localaws.provider.resource_types import TYPES
 
 LOGS = TYPES["aws:cloudwatch/logGroup:LogGroup"]
 ROLE = TYPES["aws:iam/role:Role"]

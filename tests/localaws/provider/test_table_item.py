@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from localaws.account import LocalAccount
 from localaws.provider import lifecycle
 from localaws.provider.aws import Account, Aws
-from localaws.provider.types import TYPES
+from localaws.provider.resource_types import TYPES
 from tests.localaws.provider.engine import Engine
 
 ITEM = TYPES["aws:dynamodb/tableItem:TableItem"]

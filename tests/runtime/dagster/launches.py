@@ -11,10 +11,10 @@ from dagster._cli.job import _create_run
 from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
 from starlette.requests import Request
 
-from run_isolation import tags
+from run_isolation import tag_names
 from tests.runtime.dagster.account import LOCATION, eventually
 
-NON_ISOLATED = {tags.ISOLATION: tags.DISABLED}
+NON_ISOLATED = {tag_names.ISOLATION: tag_names.DISABLED}
 WEB_REQUEST = Request({"type": "http", "method": "POST", "path": "/graphql", "headers": []})
 
 

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from dagster import DagsterRunStatus
 
 from run_isolation.cli import main
-from run_isolation.dagster import run_tags
-from run_isolation.dagster.seam import SeamError, replaced
-from run_isolation.policy import Kind
+from run_isolation.dagster import run_record
+from run_isolation.dagster.patching import SeamError, replaced
+from run_isolation.slots.decision import Kind
 from run_isolation.task_metadata import ENDPOINT_VARIABLE
 from tests.runtime.dagster.account import LOCATION, PORT, Stack, eventually
 from tests.runtime.dagster.launches import NON_ISOLATED, Launches
@@ -53,7 +53,7 @@ def test_launch_is_by_hand(
     result = CliRunner().invoke(main, options, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     (run,) = launches.instance.get_runs()
-    assert run_tags.read(run).kind is Kind.NON_ISOLATED
+    assert run_record.read(run).kind is Kind.NON_ISOLATED
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
     eventually(lambda: stack.slots.holders() == ())
 

@@ -10,13 +10,13 @@ import yaml
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.storage import tags as dagster_tags
 
-from run_isolation import Holder, NonIsolatedRuns, aws, tags
-from run_isolation.dagster import coordinator, run_tags
+from run_isolation import Holder, NonIsolatedRuns, aws, tag_names
+from run_isolation.dagster import coordinator, run_record
 from run_isolation.dagster.deployment import SWITCH
 from run_isolation.dagster.launched_by import by_hand
-from run_isolation.dagster.sources import StandingServers
-from run_isolation.policy import Kind
+from run_isolation.dagster.reconciler_sources import StandingServers
 from run_isolation.server_identity import ServerIdentity
+from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import LOCATION, TABLE, Stack
 from tests.runtime.dagster.launches import NON_ISOLATED, Launches
 
@@ -32,23 +32,23 @@ AUTOMATED = {
 def test_the_default_is_isolated_and_calls_no_aws(launches: Launches, stack: Stack) -> None:
     run = launches.launch(tags={})
     assert run.status is DagsterRunStatus.QUEUED
-    assert run.tags[tags.KIND] == "isolated"
-    assert run.tags[tags.REASON] == "Isolated is the default."
+    assert run.tags[tag_names.KIND] == "isolated"
+    assert run.tags[tag_names.REASON] == "Isolated is the default."
     assert launches.events(run) == ["This run is isolated. Isolated is the default."]
     assert stack.account.calls() == []
 
 
 def test_an_unknown_value_is_isolated_and_says_so(launches: Launches) -> None:
-    run = launches.launch(tags={tags.ISOLATION: "off"})
+    run = launches.launch(tags={tag_names.ISOLATION: "off"})
     assert run.status is DagsterRunStatus.QUEUED
-    assert "'off'" in run.tags[tags.REASON]
+    assert "'off'" in run.tags[tag_names.REASON]
 
 
 def test_disabled_is_isolated_and_says_so(launches: Launches, stack: Stack) -> None:
     stack.configure(NonIsolatedRuns(enabled=False))
     run = launches.launch()
     assert run.status is DagsterRunStatus.QUEUED
-    assert "disabled" in run.tags[tags.REASON]
+    assert "disabled" in run.tags[tag_names.REASON]
     assert stack.slots.holders() == ()
 
 
@@ -58,13 +58,13 @@ def test_automated_launches_are_isolated_and_say_so(
 ) -> None:
     run = launches.submit(launches.create(tags=NON_ISOLATED | their_tags), source=None)
     assert run.status is DagsterRunStatus.QUEUED
-    assert who in run.tags[tags.REASON]
+    assert who in run.tags[tag_names.REASON]
 
 
 def test_a_backfill_that_the_page_submits_itself_is_automated(launches: Launches) -> None:
     run = launches.launch(tags=NON_ISOLATED | AUTOMATED["backfill"])
     assert run.status is DagsterRunStatus.QUEUED
-    assert "backfill" in run.tags[tags.REASON]
+    assert "backfill" in run.tags[tag_names.REASON]
 
 
 @pytest.mark.parametrize("who", ["schedule", "sensor", "automation condition"])
@@ -72,22 +72,22 @@ def test_an_automated_run_that_a_person_executes_again_is_by_hand(
     launches: Launches, who: str
 ) -> None:
     run = launches.launch(tags=NON_ISOLATED | AUTOMATED[who])
-    assert run_tags.read(run).kind is Kind.NON_ISOLATED
+    assert run_record.read(run).kind is Kind.NON_ISOLATED
     launches.ended(run)
 
 
 def test_a_launch_by_nobody_known_is_isolated(launches: Launches) -> None:
     run = launches.submit(launches.create(tags=NON_ISOLATED), source=None)
     assert run.status is DagsterRunStatus.QUEUED
-    assert "unknown" in run.tags[tags.REASON]
+    assert "unknown" in run.tags[tag_names.REASON]
 
 
 @pytest.mark.parametrize(
     "more",
     [
-        {tags.ECS_CPU: "2048"},
-        {tags.ECS_MEMORY: "4096"},
-        {tags.ECS_EPHEMERAL_STORAGE: "50"},
+        {tag_names.ECS_CPU: "2048"},
+        {tag_names.ECS_MEMORY: "4096"},
+        {tag_names.ECS_EPHEMERAL_STORAGE: "50"},
     ],
 )
 def test_a_run_that_asks_for_more_than_the_container_has_is_isolated(
@@ -95,14 +95,14 @@ def test_a_run_that_asks_for_more_than_the_container_has_is_isolated(
 ) -> None:
     run = launches.launch(tags=NON_ISOLATED | more)
     assert run.status is DagsterRunStatus.QUEUED
-    assert next(iter(more)) in run.tags[tags.REASON]
+    assert next(iter(more)) in run.tags[tag_names.REASON]
 
 
 def test_by_hand_with_a_free_slot_is_not_isolated(launches: Launches, stack: Stack) -> None:
     run = launches.launch(config={"seconds": 0})
     # It never was in the queue: no daemon runs here.
     assert run.status is not DagsterRunStatus.QUEUED
-    assert run_tags.read(run).kind is Kind.NON_ISOLATED
+    assert run_record.read(run).kind is Kind.NON_ISOLATED
     assert launches.events(run)[0].startswith("This run is non-isolated. ")
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
     assert stack.tasks() == []
@@ -111,25 +111,25 @@ def test_by_hand_with_a_free_slot_is_not_isolated(launches: Launches, stack: Sta
 def test_a_job_that_needs_more_than_there_can_be_is_isolated_and_takes_no_slot(
     launches: Launches, stack: Stack
 ) -> None:
-    ended_before(launches, {tags.PEAK_MIB: "1800"})
+    ended_before(launches, {tag_names.PEAK_MIB: "1800"})
     run = launches.launch()
     assert run.status is DagsterRunStatus.QUEUED
-    assert "recent runs needed up to 1800 MiB" in run.tags[tags.REASON]
+    assert "recent runs needed up to 1800 MiB" in run.tags[tag_names.REASON]
     assert stack.slots.holders() == ()
 
 
 def test_what_the_recent_runs_needed_is_told_to_the_server(launches: Launches) -> None:
-    ended_before(launches, {tags.PEAK_MIB: "120"})
+    ended_before(launches, {tag_names.PEAK_MIB: "120"})
     run = launches.launch()
-    assert run.tags[tags.KIND] == "non-isolated"
-    assert run.tags[tags.EXPECTED_MIB] == "120"
+    assert run.tags[tag_names.KIND] == "non-isolated"
+    assert run.tags[tag_names.EXPECTED_MIB] == "120"
     launches.ended(run)
 
 
 def ended_before(launches: Launches, measured: dict[str, str]) -> None:
     """A run of the same job that is over."""
     run = launches.started(launches.starting(launches.create()))
-    run_tags.write(launches.instance, run, kind=Kind.ISOLATED)
+    run_record.write(launches.instance, run, kind=Kind.ISOLATED)
     launches.instance.add_run_tags(run.run_id, measured)
     launches.instance.report_run_failed(launches.read(run))
 
@@ -137,14 +137,14 @@ def ended_before(launches: Launches, measured: dict[str, str]) -> None:
 def test_the_command_line_can_launch_by_hand(launches: Launches) -> None:
     with by_hand():
         run = launches.submit(launches.create(tags=NON_ISOLATED), source=None)
-    assert run_tags.read(run).kind is Kind.NON_ISOLATED
+    assert run_record.read(run).kind is Kind.NON_ISOLATED
     launches.ended(run)
 
 
 def test_allow_automated_lets_a_schedule_have_a_slot(launches: Launches, stack: Stack) -> None:
     stack.configure(NonIsolatedRuns(enabled=True, allow_automated=True))
     run = launches.submit(launches.create(tags=NON_ISOLATED | AUTOMATED["schedule"]), source=None)
-    assert run_tags.read(run).kind is Kind.NON_ISOLATED
+    assert run_record.read(run).kind is Kind.NON_ISOLATED
     launches.ended(run)
 
 
@@ -156,8 +156,8 @@ def test_a_second_run_is_isolated_and_says_who_holds_the_slot(
     since = stack.slots.holders()[0].since
     run = launches.launch()
     assert run.status is DagsterRunStatus.QUEUED
-    assert other.run_id in run.tags[tags.REASON]
-    assert since in run.tags[tags.REASON]
+    assert other.run_id in run.tags[tag_names.REASON]
+    assert since in run.tags[tag_names.REASON]
 
 
 def test_a_holder_that_dagster_knows_to_be_over_makes_room(
@@ -167,7 +167,7 @@ def test_a_holder_that_dagster_knows_to_be_over_makes_room(
     launches.instance.report_run_failed(ended)
     stack.slots.acquire(Holder(ended.run_id, 1, LOCATION))
     run = launches.launch()
-    assert run_tags.read(run).kind is Kind.NON_ISOLATED
+    assert run_record.read(run).kind is Kind.NON_ISOLATED
     assert [holder.run_id for holder in stack.slots.holders()] in ([run.run_id], [])
     launches.ended(run)
 
@@ -193,7 +193,7 @@ def test_a_run_that_is_over_is_waited_for_until_its_process_is(
         lambda self, asked: answers.pop() if answers else frozenset(),
     )
     run = launches.launch()
-    assert run_tags.read(run).kind is Kind.NON_ISOLATED
+    assert run_record.read(run).kind is Kind.NON_ISOLATED
     assert answers == []
     launches.ended(run)
 
@@ -207,14 +207,14 @@ def test_a_process_that_outlives_its_run_keeps_its_slot(
     monkeypatch.setattr(StandingServers, "current_runs", lambda self, asked: always)
     monkeypatch.setattr(coordinator, "ENDING_SECONDS", 0.5)
     run = launches.launch()
-    assert run_tags.read(run).kind is Kind.ISOLATED
-    assert ended.run_id in run.tags[tags.REASON]
+    assert run_record.read(run).kind is Kind.ISOLATED
+    assert ended.run_id in run.tags[tag_names.REASON]
 
 
 def test_a_deleted_holder_makes_room(launches: Launches, stack: Stack) -> None:
     stack.slots.acquire(Holder("deleted", 1, LOCATION))
     run = launches.launch()
-    assert run_tags.read(run).kind is Kind.NON_ISOLATED
+    assert run_record.read(run).kind is Kind.NON_ISOLATED
     launches.ended(run)
 
 
@@ -229,7 +229,7 @@ def test_an_unreachable_table_means_isolated(launches: Launches, stack: Stack) -
     stack.account.fault("lost_request", service="dynamodb", times=None)
     run = launches.launch()
     assert run.status is DagsterRunStatus.QUEUED
-    assert TABLE in run.tags[tags.REASON]
+    assert TABLE in run.tags[tag_names.REASON]
 
 
 @pytest.mark.usefixtures("impatient")
@@ -246,7 +246,7 @@ def test_a_table_that_does_not_answer_holds_a_launch_up_for_a_known_time(
     # Two reads of the settings, an acquire and its release; the rest is Dagster's own work.
     assert time.monotonic() - begin < 4 * aws.DEADLINES["dynamodb"].worst_seconds + 3
     assert run.status is DagsterRunStatus.QUEUED
-    assert f"dynamodb:{operation}" in run.tags[tags.REASON]
+    assert f"dynamodb:{operation}" in run.tags[tag_names.REASON]
     assert f"dynamodb:{operation}" in launches.events(run)[0]
 
 
@@ -257,8 +257,8 @@ def test_a_server_that_can_not_reach_the_table_starts_nothing(
     stack.account.fault("lost_request", service="dynamodb", where=hosting, times=None)
     run = launches.launch()
     assert run.status is DagsterRunStatus.QUEUED
-    assert run_tags.read(run).kind is Kind.ISOLATED
-    assert "Whether it holds its slot is not known" in run.tags[tags.REASON]
+    assert run_record.read(run).kind is Kind.ISOLATED
+    assert "Whether it holds its slot is not known" in run.tags[tag_names.REASON]
     assert stack.slots.holders() == ()
 
 
@@ -276,10 +276,10 @@ def test_an_acquire_whose_answer_is_lost_keeps_no_slot(launches: Launches, stack
 
 def test_inherited_tags_are_not_taken_for_the_runs_own(launches: Launches) -> None:
     parent = launches.ended(launches.launch())
-    child = launches.launch(tags=dict(parent.tags) | {tags.ISOLATION: "enabled"})
-    assert child.tags[tags.KIND] == "isolated"
-    assert run_tags.read(child) == run_tags.RunTags(kind=Kind.ISOLATED, attempt=1)
-    assert child.tags[tags.TASK_ARN] == ""
+    child = launches.launch(tags=dict(parent.tags) | {tag_names.ISOLATION: "enabled"})
+    assert child.tags[tag_names.KIND] == "isolated"
+    assert run_record.read(child) == run_record.RunTags(kind=Kind.ISOLATED, attempt=1)
+    assert child.tags[tag_names.TASK_ARN] == ""
 
 
 def test_switched_off_it_is_dagsters_own_coordinator(
@@ -288,7 +288,7 @@ def test_switched_off_it_is_dagsters_own_coordinator(
     monkeypatch.setenv(SWITCH, "1")
     run = launches.launch()
     assert run.status is DagsterRunStatus.QUEUED
-    assert tags.KIND not in run.tags
+    assert tag_names.KIND not in run.tags
     assert launches.events(run) == []
     assert stack.account.calls() == []
 
@@ -299,11 +299,11 @@ def test_switched_off_even_inherited_tags_make_no_non_isolated_run(
     parent = launches.ended(launches.launch())
     monkeypatch.setenv(SWITCH, "1")
     child = launches.launch(tags=dict(parent.tags))
-    assert child.tags[tags.KIND] == "non-isolated"  # the parent's
+    assert child.tags[tag_names.KIND] == "non-isolated"  # the parent's
     # A cancel now must not interrupt what the parent's server is doing.
-    assert run_tags.read(child) == run_tags.RunTags()
+    assert run_record.read(child) == run_record.RunTags()
     child = launches.dequeue(child)
-    assert run_tags.read(child).kind is Kind.ISOLATED
+    assert run_record.read(child).kind is Kind.ISOLATED
     assert len(stack.account.sent("RunTask")) == 1
     launches.ended(child)
 
@@ -315,7 +315,7 @@ def test_a_failure_to_write_the_decision_gives_the_slot_back(
         raise RuntimeError("the database is down")
 
     run = launches.create(tags=NON_ISOLATED)
-    monkeypatch.setattr(run_tags, "write", broken)
+    monkeypatch.setattr(run_record, "write", broken)
     with pytest.raises(RuntimeError, match="database is down"):
         launches.submit(run)
     assert stack.slots.holders() == ()
@@ -347,26 +347,26 @@ class TestLimitsOfDagstersQueue:
     def test_tag_limit(self, launches: Launches) -> None:
         run = launches.launch("limited_job")
         assert run.status is DagsterRunStatus.QUEUED
-        assert "tag limit probe/group=limited" in run.tags[tags.REASON]
+        assert "tag limit probe/group=limited" in run.tags[tag_names.REASON]
 
     def test_tag_limit_for_each_value(self, launches: Launches) -> None:
         run = launches.launch(tags=NON_ISOLATED | {"probe/each": "any"})
-        assert "tag limit probe/each" in run.tags[tags.REASON]
+        assert "tag limit probe/each" in run.tags[tag_names.REASON]
 
     def test_run_granular_pool(self, launches: Launches, instance: DagsterInstance) -> None:
         instance.event_log_storage.set_concurrency_slots("probe", 5)
         run = launches.launch("pooled_job")
         assert run.status is DagsterRunStatus.QUEUED
-        assert "pool probe" in run.tags[tags.REASON]
+        assert "pool probe" in run.tags[tag_names.REASON]
 
     def test_max_concurrent_runs_once_it_is_reached(self, launches: Launches) -> None:
         first = launches.create()
         launches.instance.report_run_canceling(first)  # an active run
         run = launches.launch()
         assert run.status is DagsterRunStatus.QUEUED
-        assert "max_concurrent_runs=1" in run.tags[tags.REASON]
+        assert "max_concurrent_runs=1" in run.tags[tag_names.REASON]
 
     def test_a_run_that_no_limit_names_goes_past_the_queue(self, launches: Launches) -> None:
         run = launches.launch(tags=NON_ISOLATED | {"probe/group": "other"})
-        assert run_tags.read(run).kind is Kind.NON_ISOLATED
+        assert run_record.read(run).kind is Kind.NON_ISOLATED
         launches.ended(run)

@@ -8,10 +8,10 @@ from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster._daemon.controller import daemon_controller_from_instance, get_daemon_statuses
 
 from run_isolation import IsolatedLaunch, launch_isolated
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.daemon import ReconcilerDaemon, WatcherDaemon, generate_daemons
 from run_isolation.dagster.deployment import SWITCH
-from run_isolation.policy import Kind
+from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import LOCATION, Stack, eventually
 from tests.runtime.dagster.launches import Launches
 
@@ -36,16 +36,16 @@ def test_the_watcher_runs_among_dagsters_daemons_and_its_heartbeat_counts(
     """Its first look finds a dead task, its first sweep a task that nobody noted."""
     instance, name = launches.instance, WatcherDaemon.daemon_type()
     dead, lost = (launches.starting(launches.create()) for _ in range(2))
-    run_tags.write(
+    run_record.write(
         instance, dead, kind=Kind.ISOLATED, attempt=1, task_arn=stack.dead("sh", "-c", "exit 7")
     )
-    run_tags.write(instance, lost, kind=Kind.ISOLATED, attempt=1)
+    run_record.write(instance, lost, kind=Kind.ISOLATED, attempt=1)
     launch = IsolatedLaunch(lost.run_id, 1, LOCATION, stack.isolated_definition)
     task_arn = launch_isolated(stack.ecs, stack.manifest, launch)
     with daemon_controller_from_instance(
         instance, EmptyWorkspaceTarget(), gen_daemons=generate_daemons
     ):
         assert "exit code 7" in launches.failure(launches.ended(dead))
-        eventually(lambda: run_tags.read(launches.read(lost)).task_arn == task_arn)
+        eventually(lambda: run_record.read(launches.read(lost)).task_arn == task_arn)
         eventually(lambda: get_daemon_statuses(instance, [name])[name].healthy)
     assert launches.ended(lost).status is DagsterRunStatus.SUCCESS

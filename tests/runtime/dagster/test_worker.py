@@ -11,10 +11,10 @@ import yaml
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus
 
 from run_isolation import aws, claim
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.worker import Exit, Worker
-from run_isolation.policy import Kind
+from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import TABLE, Stack
 from tests.runtime.dagster.conftest import PROBE
 from tests.runtime.dagster.launches import Launches
@@ -34,7 +34,7 @@ def test_a_run_that_another_task_has_claimed_is_not_touched(
     code, what_happened = work(run.run_id)
     assert code is Exit.NOT_MINE
     assert OTHER in what_happened
-    assert run_tags.read(launches.read(run)) == run_tags.RunTags()
+    assert run_record.read(launches.read(run)) == run_record.RunTags()
 
 
 def test_without_a_claim_nothing_is_touched(
@@ -47,7 +47,7 @@ def test_without_a_claim_nothing_is_touched(
     code, what_happened = work(run.run_id)
     assert code is Exit.NOT_CLAIMED
     assert TABLE in what_happened
-    assert run_tags.read(launches.read(run)) == run_tags.RunTags()
+    assert run_record.read(launches.read(run)) == run_record.RunTags()
 
 
 def test_the_claim_is_tried_again_while_the_table_does_not_answer(
@@ -82,12 +82,12 @@ def test_a_run_that_goes_on_in_another_task_is_not_executed_by_a_later_attempt(
 ) -> None:
     """The claim goes to the newest attempt: it can't tell whether the one before is alive."""
     run = launches.started(launches.starting(launches.create()))
-    run_tags.write(launches.instance, run, kind=Kind.ISOLATED, attempt=1, task_arn=OTHER)
+    run_record.write(launches.instance, run, kind=Kind.ISOLATED, attempt=1, task_arn=OTHER)
     claim(stack.slots.client, TABLE, run.run_id, 1, OTHER)
     code, what_happened = work(run.run_id, attempt=2)
     assert code is Exit.NOT_MINE
     assert "has begun in another task" in what_happened
-    assert run_tags.read(launches.read(run)).task_arn == OTHER
+    assert run_record.read(launches.read(run)).task_arn == OTHER
 
 
 ENDS: dict[str, tuple[Callable[..., Any], DagsterRunStatus]] = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import boto3
 import pytest
 
-from run_isolation.slot_item import Holder
-from run_isolation.slots import Slots
+from run_isolation.slots.item import Holder
+from run_isolation.slots.slots import Slots
 from tools.local import demo
 from tools.local.code_server import Served
 from tools.local.demo import DENIED, FIRST, repository, wait_for_free_slots, why_none

@@ -6,8 +6,8 @@ from typing import Any
 
 from pulumi.automation.events import EngineEvent
 
-from infra import leftover_service, rollouts
-from localaws.provider.types import TYPES
+from infra.hooks import all_rollouts, leftover_service
+from localaws.provider.resource_types import TYPES
 from tools.local.engine import SILENCE, Watcher
 
 URN = "urn:pulumi:local::run-isolation::aws:ecs/service:Service::sales"
@@ -89,7 +89,7 @@ def test_a_message_is_a_sign_of_life() -> None:
 def test_patience_outlasts_each_wait_that_is_silent() -> None:
     providers = [kind.handler.timeout for kind in TYPES.values()]
     leftover = 2 * leftover_service.PATIENCE  # for its containers, then for its name
-    assert max(*providers, leftover, rollouts.TELL_SECONDS) < SILENCE
+    assert max(*providers, leftover, all_rollouts.TELL_SECONDS) < SILENCE
 
 
 def test_names_what_takes_longest_and_no_component() -> None:

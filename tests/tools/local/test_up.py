@@ -17,7 +17,7 @@ import pytest
 import requests
 import yaml
 
-from run_isolation.policy import Kind
+from run_isolation.slots.decision import Kind
 from tests.e2e.waiting import eventually
 from tools.local.dagster_processes import DAEMON, WEBSERVER
 from tools.local.errors import ExitCode

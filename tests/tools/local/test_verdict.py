@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from run_isolation.policy import Kind
+from run_isolation.slots.decision import Kind
 from tools.local.code_server import Served
 from tools.local.demo import Ask
 from tools.local.results import Launched, Placed

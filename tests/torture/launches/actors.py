@@ -26,10 +26,11 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
     QueuedRunCoordinatorDaemon,
 )
 
-from run_isolation import aws, isolated
-from run_isolation.dagster import run_tags
+from run_isolation import aws
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.launch import advertised
+from run_isolation.dagster.launch import advertised_task_definition
+from run_isolation.isolated import run_task
 from tests.faults.killed_launcher import steps_of_a_launch
 from tests.runtime.dagster.launches import NON_ISOLATED, WEB_REQUEST
 from tests.torture.launches import pace
@@ -78,18 +79,18 @@ def _delete(instance: DagsterInstance, run_id: str) -> None:
 def _second_task(instance: DagsterInstance, run_id: str) -> None:
     """The request of the attempt on record, with a token that ECS does not know."""
     run = instance.get_run_by_id(run_id)
-    if run is None or run_tags.read(run).attempt == 0:
+    if run is None or run_record.read(run).attempt == 0:
         return
     deployment = Deployment()
-    launch = isolated.IsolatedLaunch(
+    launch = run_task.IsolatedLaunch(
         run_id,
-        run_tags.read(run).attempt,
+        run_record.read(run).attempt,
         run.remote_job_origin.location_name if run.remote_job_origin else "",
-        advertised.task_definition(run),
+        advertised_task_definition.task_definition(run),
         tags=run.tags,
         job=run.job_name,
     )
-    request = isolated.request(deployment.manifest, launch)
+    request = run_task.request(deployment.manifest, launch)
     deployment.ecs.run_task(**{**request, "clientToken": f"forgotten-{time.time_ns()}"})
 
 

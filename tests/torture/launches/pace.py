@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from run_isolation import orphans, watching
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
 from run_isolation.dagster.watch import watcher
+from run_isolation.isolated import orphans, waiting_runs
 
 LAUNCHER_SECONDS: Final = 8
 """How long a launcher repeats its call."""
@@ -22,8 +22,8 @@ ABANDONED_SECONDS: Final = 20
 
 def hurry() -> None:
     """Makes this process hurry."""
-    watching.LAUNCH_SECONDS = 6  # type: ignore[misc]
-    watching.MISSING_SECONDS = 8  # type: ignore[misc]
+    waiting_runs.LAUNCH_SECONDS = 6  # type: ignore[misc]
+    waiting_runs.MISSING_SECONDS = 8  # type: ignore[misc]
     orphans.ENDING_SECONDS = 8  # type: ignore[misc]
     watcher.NON_ISOLATED_SECONDS = 20  # type: ignore[misc]
     defaults = IsolatedLauncher.__init__.__kwdefaults__

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from rich.console import Group
 from rich.table import Table
 
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.worker import Exit
-from run_isolation.isolated import CONTAINER
+from run_isolation.isolated.run_task import CONTAINER
 from tests.torture.launches import bodies
 from tests.torture.launches.conductor import FINISHED, Conductor
 from tests.torture.launches.ledger import Executions
@@ -214,7 +214,7 @@ def _fates(conductor: Conductor) -> Iterator[_Fate]:
 
 
 def _attempt(run: DagsterRun) -> int:
-    return run_tags.read(run).attempt
+    return run_record.read(run).attempt
 
 
 def _exit_code(task: dict[str, Any]) -> int | None:

@@ -21,7 +21,7 @@ from dagster._core.workspace.load_target import GrpcServerTarget
 
 from run_isolation import NonIsolatedRuns
 from run_isolation.dagster.deployment import MANIFEST
-from run_isolation.dagster.instance_config import instance_config
+from run_isolation.dagster.home.dagster_yaml import instance_config
 from tests.faults.contenders import environment, serve_at
 from tests.faults.theatre import PROBE
 from tests.runtime.dagster.account import CALLER, LOCATION, PARAMETER, PORT, Account, Stack

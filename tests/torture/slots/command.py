@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
-from run_isolation import slots as product
+from run_isolation.slots import slots as product
 from tests.slots.parts import Parts
 from tests.slots.twins import TWINS
 from tests.torture.slots.run import torture

@@ -14,8 +14,8 @@ from tenacity import Retrying, retry_if_not_result, stop_after_delay, wait_rando
 from types_boto3_dynamodb import DynamoDBClient
 
 from run_isolation import Acquired, Denied, Holder, Slots, TableError
-from run_isolation.reconciler import Reconciler
 from run_isolation.server_identity import ServerIdentity
+from run_isolation.slots.reconciler import Reconciler
 from tests.slots.parts import Parts
 from tests.torture.slots.place import ISOLATED, STARTING, TABLE, Place
 from tests.torture.slots.standing import Servers, ask

@@ -18,9 +18,9 @@ import dagster._core.executor.child_process_executor as child_processes
 from dagster import DagsterInstance
 from dagster._core.instance.ref import InstanceRef
 
-from run_isolation.dagster.ends import copies, kept
-from run_isolation.dagster.ends.leavings import Leavings
-from run_isolation.dagster.seam import SeamError
+from run_isolation.dagster.ends import forked_copies, own_keeper
+from run_isolation.dagster.ends.what_was_left import Leavings
+from run_isolation.dagster.patching import SeamError
 
 _log: Final = logging.getLogger("run_isolation.ends")
 
@@ -44,7 +44,7 @@ class ProcessEnd:
     def begin(self) -> None:
         """Before user code is executed."""
         with suppress(SeamError):
-            copies.guard(self.run_id)
+            forked_copies.guard(self.run_id)
         if self.step is None:
             with suppress(SeamError):
                 _look_after_steps()
@@ -55,22 +55,22 @@ class ProcessEnd:
         """Dagster is done with the run, or the step. Returns at once."""
         if os.getpid() != self._pid:
             return
-        copies.over()
-        if self.step is None and kept.keeper is not None:
-            kept.keeper.say_over(self.exit_code)
+        forked_copies.over()
+        if self.step is None and own_keeper.keeper is not None:
+            own_keeper.keeper.say_over(self.exit_code)
         # Where there can be no thread, there is the keeper.
         with suppress(RuntimeError):
             threading.Thread(target=self._end, name="process-end", daemon=True).start()
             if self._keeper() is None:
                 # Nobody else ends it where the storage does not answer.
-                most = kept.GRACE_SECONDS + kept.TELL_SECONDS
+                most = own_keeper.GRACE_SECONDS + own_keeper.TELL_SECONDS
                 bound = threading.Timer(most, os._exit, [self.exit_code])
                 bound.daemon = True
                 bound.start()
 
     def _end(self) -> None:
         """Ends this process when it has had its time."""
-        time.sleep(kept.GRACE_SECONDS)
+        time.sleep(own_keeper.GRACE_SECONDS)
         try:
             self._tell(Leavings.found(self._keeper(), hangs=True))
             for child in multiprocessing.active_children():
@@ -86,7 +86,9 @@ class ProcessEnd:
             self._tell(Leavings.found(self._keeper(), hangs=False))
 
     def _keeper(self) -> int | None:
-        return kept.keeper.pid if kept.keeper is not None and self.step is None else None
+        return (
+            own_keeper.keeper.pid if own_keeper.keeper is not None and self.step is None else None
+        )
 
     def _tell(self, left: Leavings) -> None:
         """Says it on the run, once."""

@@ -11,12 +11,12 @@ from dagster._grpc import impl
 from dagster._grpc.types import ExecuteExternalJobArgs
 from dagster._serdes import deserialize_value
 
-from run_isolation.dagster.ends.kept import KeptContext
+from run_isolation.dagster.ends.own_keeper import KeptContext
 from run_isolation.dagster.ends.process_end import ProcessEnd, looked_after
-from run_isolation.dagster.seam import SeamError, replaced
+from run_isolation.dagster.patching import SeamError, replaced
 
 if TYPE_CHECKING:
-    from run_isolation.dagster.warm.context import WarmContext
+    from run_isolation.dagster.warm.fork_context import WarmContext
 
 _NAME: Final = "start_run_in_subprocess"
 _CONTEXT: Final = "_mp_ctx"

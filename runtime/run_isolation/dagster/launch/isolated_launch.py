@@ -17,21 +17,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.errors import DagsterRunNotFoundError
 
-from run_isolation import launch_retries
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.launch.advertised import task_definition
+from run_isolation.dagster.launch.advertised_task_definition import task_definition
 from run_isolation.errors import ManifestError
-from run_isolation.isolated import IsolatedLaunch, launch_isolated, stop
-from run_isolation.launch_retries import Outcome
-from run_isolation.policy import Kind
+from run_isolation.isolated import retries
+from run_isolation.isolated.retries import Outcome
+from run_isolation.isolated.run_task import IsolatedLaunch, launch_isolated, stop
+from run_isolation.slots.decision import Kind
 
 LAUNCH_SECONDS: Final = 30
 """How long a launch is repeated before it is left to the daemon. Dagster's queue waits meanwhile;
 a call that is under way may take longer (``aws.DEADLINES``)."""
 
 QUICK_SECONDS: Final = 10
-"""In so short a time nobody else goes on with the run (``watching.LAUNCH_SECONDS``)."""
+"""In so short a time nobody else goes on with the run (``waiting_runs.LAUNCH_SECONDS``)."""
 
 _log: Final = logging.getLogger("run_isolation.dagster")
 
@@ -64,7 +64,7 @@ class _Making:
 
     def store(self, attempt: int) -> None:
         """Puts an attempt in charge, which has no task so far."""
-        run_tags.write(
+        run_record.write(
             self.instance, self.run, kind=Kind.ISOLATED, attempt=attempt, task_arn="", address=""
         )
 
@@ -80,7 +80,7 @@ class _Making:
         if run.status is DagsterRunStatus.CANCELING:
             self.instance.report_run_canceled(run, message="Canceled before it had a task.")
             raise _UnwantedError
-        stored = run_tags.read(run).attempt
+        stored = run_record.read(run).attempt
         if stored > attempt:
             raise _UnwantedError
         if stored < attempt:
@@ -118,7 +118,7 @@ class IsolatedLauncher:
             ManifestError: The deployment is not known, or lacks the code location.
             LaunchError: The run can't be launched; repeating it won't help.
         """
-        ours = run_tags.read(run)
+        ours = run_record.read(run)
         decided = ours.kind is Kind.ISOLATED and ours.attempt > 0
         if decided and ours.task_arn is not None:
             return True
@@ -132,7 +132,7 @@ class IsolatedLauncher:
 
         Returns and raises as ``launch`` does.
         """
-        ours = run_tags.read(run)
+        ours = run_record.read(run)
         waits = ours.kind is Kind.ISOLATED and ours.attempt > 0 and ours.task_arn is None
         attempt = ours.attempt if waits else ours.attempt + 1
         return self._repeat(instance, run, attempt, stored=waits)
@@ -165,7 +165,7 @@ class IsolatedLauncher:
             RunNotLaunchableError: The run must fail.
             LaunchError: The run must fail.
         """
-        attempt = run_tags.read(run).attempt
+        attempt = run_record.read(run).attempt
         return self._once(instance, run, max(attempt, 1), stored=attempt > 0)
 
     def relaunch(self, instance: DagsterInstance, run: DagsterRun, why: str) -> bool:
@@ -183,7 +183,7 @@ class IsolatedLauncher:
             RunNotLaunchableError: The run must fail.
             LaunchError: The run must fail.
         """
-        attempt = run_tags.read(run).attempt + 1
+        attempt = run_record.read(run).attempt + 1
         instance.report_engine_event(f"{why} Attempt {attempt} follows.", run)
         return self._once(instance, run, attempt, stored=False)
 
@@ -219,7 +219,7 @@ class IsolatedLauncher:
         if not stored:
             making.store(attempt)
         try:
-            outcome = launch_retries.repeat(
+            outcome = retries.repeat(
                 attempt, making.launch, making.store_next, seconds=seconds, sleep=self._sleep
             )
         except _UnwantedError:
@@ -242,7 +242,7 @@ class IsolatedLauncher:
         if run is None or run.is_finished:
             self._stop(task_arn, over)
             return
-        if run_tags.read(run).attempt != outcome.attempt:
+        if run_record.read(run).attempt != outcome.attempt:
             # This process stood still, and another one has gone further. Noted on the run, a task
             # that is dead by now would be replaced beside a live one; the sweep stops a live one.
             return
@@ -270,7 +270,7 @@ class IsolatedLauncher:
 def _noted(instance: DagsterInstance, run: DagsterRun, task_arn: str) -> bool:
     """Writes the task on the run. False: the run has been deleted."""
     try:
-        run_tags.write(instance, run, task_arn=task_arn)
+        run_record.write(instance, run, task_arn=task_arn)
     except DagsterRunNotFoundError:
         return False
     return True

@@ -7,13 +7,13 @@ from dagster import DagsterInstance, DagsterRun
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._time import get_current_timestamp
 
-from run_isolation import watching
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.stored_end import is_over
 from run_isolation.dagster.launch.post_mortem import output, verdict
 from run_isolation.dagster.launch.started_tasks import StartedTasks
-from run_isolation.stops import passes_by_itself
+from run_isolation.isolated import waiting_runs
+from run_isolation.isolated.stop_reasons import passes_by_itself
 from run_isolation.tasks import describe, stop, task_id
 
 
@@ -33,7 +33,7 @@ class IsolatedRuns:
         Returns:
             True: the run ends.
         """
-        task_arn = run_tags.read(run).task_arn
+        task_arn = run_record.read(run).task_arn
         if task_arn is None:
             instance.report_engine_event(
                 "No task of this run is known yet; the run ends as soon as there is one, or "
@@ -64,7 +64,7 @@ class IsolatedRuns:
             botocore.exceptions.BotoCoreError: ECS could not be asked, so nothing is known.
             botocore.exceptions.ClientError: ECS refused.
         """
-        task_arn = run_tags.read(run).task_arn
+        task_arn = run_record.read(run).task_arn
         if task_arn is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING, "Its task is not known yet.")
         task = self._tasks.state(instance, task_arn)
@@ -80,7 +80,7 @@ class IsolatedRuns:
 
     def debug_info(self, run: DagsterRun, *, lines: bool) -> str | None:
         """What ECS says about the run's task, the last lines of its output, and where it is."""
-        task_arn = run_tags.read(run).task_arn
+        task_arn = run_record.read(run).task_arn
         if task_arn is None:
             return None
         cluster = self._deployment.manifest.cluster
@@ -94,4 +94,4 @@ def _gone(instance: DagsterInstance, run: DagsterRun) -> bool:
     record = instance.get_run_record_by_id(run.run_id)
     if record is None or record.start_time is None:
         return False
-    return get_current_timestamp() - record.start_time > watching.MISSING_SECONDS
+    return get_current_timestamp() - record.start_time > waiting_runs.MISSING_SECONDS

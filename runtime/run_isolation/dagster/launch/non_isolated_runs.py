@@ -12,12 +12,12 @@ from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, Worke
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
 
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.stored_end import is_over
 from run_isolation.dagster.launch.non_isolated_start import NonIsolatedStart, RefusedError
-from run_isolation.dagster.sources import make_reconciler
-from run_isolation.dagster.standing.standing_server import (
+from run_isolation.dagster.reconciler_sources import make_reconciler
+from run_isolation.dagster.standing.client import (
     ASK_SECONDS,
     ServerReplacedError,
     ServerSilentError,
@@ -26,7 +26,7 @@ from run_isolation.dagster.standing.standing_server import (
 )
 from run_isolation.errors import TableError
 from run_isolation.server_identity import ServerIdentity
-from run_isolation.standing_end import why_gone
+from run_isolation.standing.why_gone import why_gone
 from run_isolation.tasks import TaskState, describe
 
 _logger: Final = logging.getLogger("run_isolation.dagster")
@@ -51,7 +51,7 @@ class NonIsolatedRuns:
         Returns:
             False while nobody knows whether it has begun: try again later.
         """
-        ours = run_tags.read(run)
+        ours = run_record.read(run)
         known = ours.task_arn is not None and ours.address is not None
         server = ServerIdentity(ours.task_arn or "", ours.address or "") if known else None
         return NonIsolatedStart(self._deployment, instance, run).at_recorded_server(server)
@@ -65,7 +65,7 @@ class NonIsolatedRuns:
         Raises:
             ServerSilentError: The server does not answer and its task is there: try again.
         """
-        ours = run_tags.read(run)
+        ours = run_record.read(run)
         if ours.address is None or ours.task_arn is None:
             instance.report_engine_event(
                 "This run has no process yet; it ends before it gets one.", run
@@ -93,7 +93,7 @@ class NonIsolatedRuns:
         Raises:
             botocore.exceptions.BotoCoreError: Neither server nor ECS answers, so nothing is known.
         """
-        ours = run_tags.read(run)
+        ours = run_record.read(run)
         if ours.address is None or ours.task_arn is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING, "Its server is not known yet.")
         try:
@@ -114,7 +114,7 @@ class NonIsolatedRuns:
 
     def debug_info(self, run: DagsterRun) -> str | None:
         """What ECS says about the standing task that has the run's process."""
-        ours = run_tags.read(run)
+        ours = run_record.read(run)
         if ours.task_arn is None:
             return None
         state = self._state(ours.task_arn)

@@ -10,18 +10,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dagster import DagsterEvent, DagsterInstance, DagsterRun, DagsterRunStatus
 from tenacity import Retrying, retry_if_not_result, stop_after_delay, wait_random_exponential
 
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.standing.standing_server import (
+from run_isolation.dagster.standing.client import (
     ServerDrainingError,
     ServerReplacedError,
     ServerSilentError,
     StandingServer,
 )
 from run_isolation.errors import ManifestError, TableError
-from run_isolation.policy import Kind
 from run_isolation.server_identity import ServerIdentity
-from run_isolation.standing_end import why_gone
+from run_isolation.slots.decision import Kind
+from run_isolation.standing.why_gone import why_gone
 from run_isolation.tasks import describe
 
 RESOLVE_SECONDS: Final = 150
@@ -49,7 +49,7 @@ class NonIsolatedStart:
         self._deployment = deployment
         self._instance = instance
         self._run = run
-        self._attempt = run_tags.read(run).attempt
+        self._attempt = run_record.read(run).attempt
 
     def at_one_of(self, servers: Iterator[ServerIdentity]) -> None:
         """Starts it at the first server that is not draining, or sends it back to the queue.
@@ -61,7 +61,7 @@ class NonIsolatedStart:
             for ask, server in enumerate(servers, start=1):
                 if not self._is_wanted():
                     return
-                run_tags.write(
+                run_record.write(
                     self._instance, self._run, task_arn=server.task_arn, address=server.address
                 )
                 # Again: whoever cancels from here on finds the server, and asked nobody before.
@@ -160,7 +160,7 @@ class NonIsolatedStart:
         """Whether it waits for this very start: it may have been sent back in the meantime."""
         if now is None or now.status is not DagsterRunStatus.STARTING:
             return False
-        theirs = run_tags.read(now)
+        theirs = run_record.read(now)
         return theirs.kind is Kind.NON_ISOLATED and theirs.attempt == self._attempt
 
     def _send_back(self, why: str) -> None:
@@ -168,12 +168,12 @@ class NonIsolatedStart:
         now = self._instance.get_run_by_id(self._run.run_id)
         if now is not None and self._is_ours(now):
             # Its first task is the first attempt, as of any run: what was before had none.
-            run_tags.write(
+            run_record.write(
                 self._instance,
                 now,
                 kind=Kind.ISOLATED,
                 reason=reason,
-                attempt=run_tags.FIRST_ATTEMPT,
+                attempt=run_record.FIRST_ATTEMPT,
                 task_arn="",
                 address="",
             )

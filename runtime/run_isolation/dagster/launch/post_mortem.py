@@ -10,7 +10,7 @@ from dagster import DagsterRun
 
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.errors import ManifestError
-from run_isolation.stops import advice
+from run_isolation.isolated.stop_reasons import advice
 from run_isolation.task_logs import LogStream
 from run_isolation.tasks import TaskState
 

@@ -12,9 +12,9 @@ from typing import Final
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.policy import Kind
+from run_isolation.slots.decision import Kind
 from run_isolation.tasks import TaskState, describe
 
 FRESH_SECONDS: Final = 10
@@ -46,7 +46,7 @@ class StartedTasks:
 
     def _ask(self, instance: DagsterInstance, task_arn: str) -> None:
         started = instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED]))
-        known = [run_tags.read(run) for run in started if run_tags.is_known(run)]
+        known = [run_record.read(run) for run in started if run_record.is_known(run)]
         wanted = {ours.task_arn for ours in known if ours.kind is not Kind.NON_ISOLATED}
         self._asked_at = self._clock()
         self._states = describe(

@@ -9,9 +9,9 @@ from typing import Final
 
 from dagster import DagsterInstance
 
-from run_isolation import tags
-from run_isolation.container_memory import MIB
-from run_isolation.dagster.memory.processes import cpu_seconds, processes, proportional
+from run_isolation import tag_names
+from run_isolation.dagster.processes.of_a_run import cpu_seconds, processes, proportional
+from run_isolation.standing.container_memory import MIB
 
 MOST_OF_A_CPU: Final = 0.05
 """Of the time, so much may go into measuring: what counts is that runs go on. A process takes about
@@ -53,11 +53,11 @@ class Usage:
         """
         known: dict[str, str] = {}
         if self.peak_bytes is not None:
-            known[tags.PEAK_MIB] = f"{self.peak_bytes / MIB:.0f}"
+            known[tag_names.PEAK_MIB] = f"{self.peak_bytes / MIB:.0f}"
         if self.cpu_seconds is not None:
-            known[tags.CPU_SECONDS] = f"{self.cpu_seconds:.2f}"
+            known[tag_names.CPU_SECONDS] = f"{self.cpu_seconds:.2f}"
         if start_latency is not None:
-            known[tags.START_LATENCY_SECONDS] = f"{start_latency:.2f}"
+            known[tag_names.START_LATENCY_SECONDS] = f"{start_latency:.2f}"
         return known
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from run_isolation import tags
-from run_isolation.container_memory import MIB, Reading
+from run_isolation import tag_names
+from run_isolation.standing.container_memory import MIB, Reading
 
 _MEND: Final = (
     "Launch it isolated, with more memory by the tag ecs/memory if need be, or raise "
     "standing.memory of its code location in the stack config."
 )
 
-TAGS: Final = {tags.OUT_OF_MEMORY: "true", tags.AGAIN: tags.DUE}
+TAGS: Final = {tag_names.OUT_OF_MEMORY: "true", tag_names.AGAIN: tag_names.DUE}
 """Of such a run: the daemon finds it by them."""
 
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Final
 
-from run_isolation.container_memory import ContainerMemory, Reading, reserve
-from run_isolation.dagster.memory.hosted import HostedRun, HostedRuns
-from run_isolation.dagster.memory.processes import kill, processes, wait_until_dead
+from run_isolation.dagster.memory.reservations import HostedRun, HostedRuns
 from run_isolation.dagster.memory.usage import Meter
 from run_isolation.dagster.memory.verdict import Verdict
+from run_isolation.dagster.processes.of_a_run import kill, processes, wait_until_dead
+from run_isolation.standing.container_memory import ContainerMemory, Reading, reserve
 
 LOOK_SECONDS: Final = 0.25
 """Between two looks while there are runs. A look reads two files: 0.1 ms."""

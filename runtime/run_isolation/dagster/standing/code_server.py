@@ -31,21 +31,21 @@ from dagster._serdes import deserialize_value, serialize_value
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends import run_process
 from run_isolation.dagster.ends.stored_end import is_over
-from run_isolation.dagster.memory.endings import Ended
-from run_isolation.dagster.memory.standing import StandingMemory
-from run_isolation.dagster.seam import replaced
+from run_isolation.dagster.memory.run_endings import Ended
+from run_isolation.dagster.memory.standing_memory import StandingMemory
+from run_isolation.dagster.patching import replaced
+from run_isolation.dagster.standing.client import DRAINING
 from run_isolation.dagster.standing.listeners import TwoPortServer
 from run_isolation.dagster.standing.load_error import load_error_in_short
-from run_isolation.dagster.standing.standing_server import DRAINING
-from run_isolation.dagster.standing.ticks import PromptTicks
-from run_isolation.dagster.warm.context import taken
+from run_isolation.dagster.standing.tick_priority import PromptTicks
+from run_isolation.dagster.warm.fork_context import taken
 from run_isolation.dagster.warm.start import WarmStart, installed
 from run_isolation.errors import DrainingError
-from run_isolation.hosting import Hosting
-from run_isolation.protection import TaskProtection
-from run_isolation.redeploys import Redeploys
 from run_isolation.server_identity import ATTEMPT_KEY, EXPECTED_KEY, SERVER_KEY, ServerIdentity
-from run_isolation.standing_task import Listener, StandingTask
+from run_isolation.standing.draining import Listener, StandingTask
+from run_isolation.standing.hosting import Hosting
+from run_isolation.standing.protection import TaskProtection
+from run_isolation.standing.redeploys import Redeploys
 from run_isolation.task_metadata import TaskMetadata
 
 StartRunReply = dagster_api_pb2.StartRunReply

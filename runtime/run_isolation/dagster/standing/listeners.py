@@ -15,7 +15,7 @@ from dagster._grpc.server import DagsterGrpcServer
 from dagster._grpc.utils import default_grpc_server_shutdown_grace_period
 from grpc_health.v1 import health_pb2
 
-from run_isolation.standing_task import Listener
+from run_isolation.standing.draining import Listener
 
 SERVICE: Final = "DagsterApi"
 """What Dagster's server calls itself in health checks (dagster/_grpc/server.py)."""

@@ -22,9 +22,9 @@ from starlette.routing import BaseRoute, Route
 
 from run_isolation.dagster.coordinator import RunIsolationCoordinator
 from run_isolation.dagster.deployment import switched_off
-from run_isolation.dagster.history import read_history
+from run_isolation.dagster.submit.history import read_history
 from run_isolation.dagster.toggle import pages
-from run_isolation.dagster.toggle.board import Board, Reading
+from run_isolation.dagster.toggle.cached_table import Board, Reading
 
 MOST_NAMED: Final = 3
 """How many holders the page names; the reason on a run names as many."""

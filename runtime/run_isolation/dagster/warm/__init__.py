@@ -1,7 +1,7 @@
 """Warm starts: runs and their steps are forked from a process that has imported everything.
 
 ``template`` is that process, a child of the server; ``keeper`` looks after one run of it;
-``context`` is what Dagster makes processes with; ``economies`` are what a run need not do in it;
-``detection`` finds what makes a fork unsafe; ``start`` puts it all into Dagster's server. The
+``fork_context`` is what Dagster makes processes with; ``run_patches`` spare a run what it need not
+do; ``detection`` finds what makes a fork unsafe; ``start`` puts it all into Dagster's server. The
 mechanism is explained in docs/decisions/24-warm-start.md.
 """

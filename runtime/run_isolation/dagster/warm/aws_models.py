@@ -14,7 +14,7 @@ import boto3
 from botocore.exceptions import BotoCoreError
 from botocore.loaders import JSONFileLoader
 
-from run_isolation.dagster.seam import replaced
+from run_isolation.dagster.patching import replaced
 
 _parsed: Final[dict[str, Any]] = {}
 

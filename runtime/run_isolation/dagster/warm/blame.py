@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Final
 from unittest.mock import patch
 
-from run_isolation.dagster.warm import linux
+from run_isolation.dagster.processes import linux
 
 _BOOTSTRAP: Final[Any] = importlib._bootstrap
 

@@ -18,8 +18,8 @@ from typing import Any, Final, NoReturn
 
 import psutil
 
-from run_isolation.dagster.memory.processes import let_go_first, proportional
-from run_isolation.dagster.warm import channel, context, steps
+from run_isolation.dagster.processes.of_a_run import let_go_first, proportional
+from run_isolation.dagster.warm import channel, fork_context, steps
 
 AT_END: Final = struct.Struct("Q")
 """What a run says at its end: bytes of memory, as the watchdog measures them. It looks four times a
@@ -54,7 +54,7 @@ def live(
 
 
 def _bootstrap(request: channel.Request, control: socket.socket | None) -> int:
-    context.inherited_fds[:] = request.inherited
+    fork_context.inherited_fds[:] = request.inherited
     current: Any = process.current_process()
     current._inheriting = True
     try:

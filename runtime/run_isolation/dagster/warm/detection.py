@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from run_isolation.dagster.warm import libraries, linux
+from run_isolation.dagster.processes import linux
+from run_isolation.dagster.warm import libraries
 from run_isolation.dagster.warm.blame import Blame
 
 _MAGIC: Final = {b"SQLite format 3\0": "SQLite", b"DUCK": "DuckDB"}

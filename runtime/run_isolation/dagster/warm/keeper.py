@@ -19,9 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from run_isolation.dagster.ends import kept
-from run_isolation.dagster.warm import channel, child, leftovers, linux
-from run_isolation.dagster.warm.children import Children
+from run_isolation.dagster.ends import own_keeper
+from run_isolation.dagster.processes import leftovers, linux
+from run_isolation.dagster.processes.children import Children
+from run_isolation.dagster.warm import channel, child
 
 CANCEL_SECONDS: Final = 120.0
 """For a run that was canceled, as for a task that ECS stops
@@ -33,9 +34,9 @@ class Patience:
     """How long a keeper waits, in seconds."""
 
     cancel: float = CANCEL_SECONDS
-    over: float = kept.GRACE_SECONDS + kept.TELL_SECONDS
+    over: float = own_keeper.GRACE_SECONDS + own_keeper.TELL_SECONDS
     """For the process of a run that is over."""
-    term: float = kept.TERM_SECONDS
+    term: float = own_keeper.TERM_SECONDS
 
 
 @dataclass
@@ -94,7 +95,7 @@ class Keeper:
             self._control.close()
             os.close(self._over)
             if over is not None:
-                kept.kept_by(keeper, over)
+                own_keeper.kept_by(keeper, over)
             for step in self._steps.values():
                 step.close()
             self.request.channel.close()
@@ -123,13 +124,13 @@ class Keeper:
         if self.request.cancel is not None:
             poll.register(self.request.cancel, select.POLLIN)
         while self._exit_code is None:
-            for fd, _ in poll.poll(kept.milliseconds_to(self._deadline)):
+            for fd, _ in poll.poll(own_keeper.milliseconds_to(self._deadline)):
                 if fd != self._children.fileno() and not self._hear(fd):
                     poll.unregister(fd)
             self._reap()
             if self._deadline is not None and time.monotonic() > self._deadline:
                 if self._said is not None:
-                    kept.say_killed(self._run)
+                    own_keeper.say_killed(self._run)
                 self._end(0)
 
     def _hear(self, fd: int) -> bool:
@@ -140,7 +141,7 @@ class Keeper:
             # Dagster sets it at the end of each run, too.
             self._end_within(self.patience.cancel)
         elif fd == self._over:
-            self._said = kept.heard_over(fd)
+            self._said = own_keeper.heard_over(fd)
             if self._said is not None:
                 self._end_within(self.patience.over)
         else:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from run_isolation.dagster.warm import linux
+from run_isolation.dagster.processes import linux
 
 
 @dataclass(frozen=True)

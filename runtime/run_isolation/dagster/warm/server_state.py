@@ -10,7 +10,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any, Final
 
-from run_isolation.dagster.warm import cpu
+from run_isolation.dagster.warm import cpu_manners
 
 _LOGGERS: Final = ("dagster", "dagit", "dagster-webserver")
 """What Dagster's CLI configures (dagster/_utils/log.py, ``configure_loggers``)."""
@@ -41,7 +41,7 @@ class ServerState:
     def settler(self) -> Settler:
         """To be made after user code was imported, before the template changes anything."""
         changed = {n: h for n, h in _signals().items() if h != self.signals.get(n)}
-        return Settler(self, changed, cpu.manners())
+        return Settler(self, changed, cpu_manners.manners())
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Settler:
 
     server: ServerState
     user_signals: dict[int, Any]
-    manners: cpu.Manners | None
+    manners: cpu_manners.Manners | None
 
     def __call__(self) -> None:
         """In the new process."""

@@ -9,10 +9,17 @@ from typing import Any, Final
 
 import dagster._grpc.server
 
-from run_isolation.dagster.seam import SeamError, replaced
-from run_isolation.dagster.warm import detection, economies, steps, storage, template, warming
-from run_isolation.dagster.warm.context import WarmContext
-from run_isolation.dagster.warm.cpu import Manners
+from run_isolation.dagster.patching import SeamError, replaced
+from run_isolation.dagster.warm import (
+    detection,
+    quick_storage,
+    run_patches,
+    steps,
+    template,
+    warming,
+)
+from run_isolation.dagster.warm.cpu_manners import Manners
+from run_isolation.dagster.warm.fork_context import WarmContext
 from run_isolation.dagster.warm.keeper import Patience
 from run_isolation.dagster.warm.server_state import ServerState, Settler
 
@@ -47,7 +54,7 @@ class WarmStart:
     def _fork(self, settler: Settler) -> None:
         try:
             # Tried here, where it can still be said that runs are spawned.
-            with steps.installed(), economies.installed():
+            with steps.installed(), run_patches.installed():
                 pass
             warming.warm_up()
         except (SeamError, warming.ThreadError) as error:
@@ -107,7 +114,7 @@ def installed(warm: WarmStart | None) -> Iterator[None]:
     with ExitStack() as seams:
         seams.enter_context(replaced(dagster._grpc.server, "LoadedRepositories", Loaded))
         try:
-            seams.enter_context(storage.opened_by(storage.open_in_server))
+            seams.enter_context(quick_storage.opened_by(quick_storage.open_in_server))
         except SeamError as error:
             _log.warning("The storage is opened in Dagster's own way. %s", error)
         yield

@@ -11,8 +11,8 @@ from typing import Any, Final
 import dagster._core.executor.multiprocess
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
-from run_isolation.dagster.seam import SeamError, replaced
-from run_isolation.dagster.warm.context import ForkedPopen, WarmContext
+from run_isolation.dagster.patching import SeamError, replaced
+from run_isolation.dagster.warm.fork_context import ForkedPopen, WarmContext
 
 METHOD: Final = ForkedPopen.method
 """Name of the start method."""

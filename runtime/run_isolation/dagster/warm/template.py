@@ -12,8 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from run_isolation.dagster.warm import channel, economies, linux, steps
-from run_isolation.dagster.warm.children import Children
+from run_isolation.dagster.processes import linux
+from run_isolation.dagster.processes.children import Children
+from run_isolation.dagster.warm import channel, run_patches, steps
 from run_isolation.dagster.warm.keeper import Keeper, Patience
 
 NAME: Final = "run-template"
@@ -44,8 +45,8 @@ def fork(settle: Callable[[], None], patience: Patience) -> socket.socket:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # Each run collects its own garbage (child.py). Here it would make holes in shared pages.
         gc.disable()
-        with steps.installed(), economies.installed():
-            if models := economies.s3_models():
+        with steps.installed(), run_patches.installed():
+            if models := run_patches.s3_models():
                 models.parse()  # not before the fork: the server has no use for it
             _serve(theirs, settle, patience)
     except BaseException:

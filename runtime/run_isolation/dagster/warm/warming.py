@@ -16,9 +16,9 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
-from run_isolation.dagster.instance_config import COMPUTE_LOGS_BUCKET, DATABASE_URL
+from run_isolation.dagster.home.dagster_yaml import COMPUTE_LOGS_BUCKET, DATABASE_URL
 from run_isolation.dagster.warm import libraries
-from run_isolation.imports import quick_imports
+from run_isolation.quick_imports import quick_imports
 
 _MODULES: Final = (
     "dagster._core.executor.child_process_executor",

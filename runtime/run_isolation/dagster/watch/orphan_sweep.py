@@ -12,13 +12,13 @@ from dagster import DagsterInstance, DagsterRun, RunRecord, RunsFilter
 from dagster._daemon.daemon import DaemonIterator
 from dagster._daemon.utils import DaemonErrorCapture
 
-from run_isolation import tags
-from run_isolation.claims import claimed_by
-from run_isolation.dagster import run_tags
+from run_isolation import tag_names
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.watch.patience import Patience
-from run_isolation.orphans import IsolatedTask, StoredRun, Surplus, surplus, unknown
-from run_isolation.policy import Kind
+from run_isolation.isolated.claims import claimed_by
+from run_isolation.isolated.orphans import IsolatedTask, StoredRun, Surplus, surplus, unknown
+from run_isolation.slots.decision import Kind
 from run_isolation.tasks import describe, live_tasks, stop
 
 
@@ -72,7 +72,7 @@ class OrphanSweep:
         }
 
     def _judge(self, task: IsolatedTask, record: RunRecord | None) -> None:
-        if record is not None and not run_tags.is_known(record.dagster_run):
+        if record is not None and not run_record.is_known(record.dagster_run):
             return
         run = _stored(record) if record else None
         verdict = surplus(task, run)
@@ -98,7 +98,7 @@ class OrphanSweep:
         self.logger.info("ECS task %s, attempt %d, is stopped: %s.", task.arn, task.attempt, why)
 
     def _adopt(self, task: IsolatedTask, run: DagsterRun) -> None:
-        run_tags.write(
+        run_record.write(
             self.instance, run, kind=Kind.ISOLATED, attempt=task.attempt, task_arn=task.arn
         )
         self.instance.report_engine_event(
@@ -120,13 +120,13 @@ class OrphanSweep:
 
     def _knows_runs(self) -> bool:
         """Whether any isolated run is stored: a wrong or new database has none."""
-        isolated = RunsFilter(tags={tags.KIND: Kind.ISOLATED.value})
+        isolated = RunsFilter(tags={tag_names.KIND: Kind.ISOLATED.value})
         return bool(self.instance.get_runs(isolated, limit=1))
 
 
 def _stored(record: RunRecord) -> StoredRun:
     run = record.dagster_run
-    ours = run_tags.read(run)
+    ours = run_record.read(run)
     return StoredRun(
         status=run.status.value,
         over=run.is_finished,

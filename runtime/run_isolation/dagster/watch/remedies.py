@@ -8,16 +8,16 @@ from typing import Final, Protocol
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun
 
-from run_isolation.claims import Claim, claimed_by
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.stored_end import is_over
-from run_isolation.dagster.launch.advertised import RunNotLaunchableError
+from run_isolation.dagster.launch.advertised_task_definition import RunNotLaunchableError
 from run_isolation.dagster.launch.post_mortem import output, verdict
 from run_isolation.errors import LaunchError, Retry
-from run_isolation.isolated import started_by
+from run_isolation.isolated.claims import Claim, claimed_by
+from run_isolation.isolated.run_task import started_by
+from run_isolation.isolated.waiting_runs import MOST_TASKS, Step
 from run_isolation.tasks import TaskState, live_tasks, stop
-from run_isolation.watching import MOST_TASKS, Step
 
 _LOST: Final = "Lost before the run began:"
 """How the events begin by which lost tasks are counted."""
@@ -46,7 +46,7 @@ class IsolatedLaunches(Protocol):
 
 @dataclass(frozen=True)
 class Remedies:
-    """Carries out the steps of :mod:`run_isolation.watching`."""
+    """Carries out the steps of :mod:`run_isolation.isolated.waiting_runs`."""
 
     deployment: Deployment
     instance: DagsterInstance
@@ -81,7 +81,7 @@ class Remedies:
 
     def adopt(self, run: DagsterRun, attempt: int, task_arn: str, why: str) -> None:
         """Notes a task on the run that was not on record."""
-        run_tags.write(self.instance, run, attempt=attempt, task_arn=task_arn)
+        run_record.write(self.instance, run, attempt=attempt, task_arn=task_arn)
         self.instance.report_engine_event(
             f"ECS task {task_arn}, attempt {attempt}, is the one of this run: {why}", run
         )
@@ -111,7 +111,7 @@ class Remedies:
         Two tasks of one attempt: ECS forgot the launch's token before it was repeated.
         """
         winner = self._claim(run)
-        ours = run_tags.read(run)
+        ours = run_record.read(run)
         if winner is None or winner.task_arn == task.task_arn or winner.attempt < ours.attempt:
             return False
         why = f"it has claimed the run. {verdict(run, task)}"

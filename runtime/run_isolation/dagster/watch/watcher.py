@@ -20,15 +20,16 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._daemon.daemon import DaemonIterator
 from dagster._daemon.utils import DaemonErrorCapture
 
-from run_isolation import tags, watching
-from run_isolation.dagster import run_tags
+from run_isolation import tag_names
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.run_tags import RunTags
+from run_isolation.dagster.run_record import RunTags
 from run_isolation.dagster.watch.patience import Patience
 from run_isolation.dagster.watch.remedies import IsolatedLaunches, Remedies
-from run_isolation.policy import Kind
+from run_isolation.isolated import waiting_runs
+from run_isolation.isolated.waiting_runs import Step
+from run_isolation.slots.decision import Kind
 from run_isolation.tasks import TaskState, describe
-from run_isolation.watching import Step
 
 NON_ISOLATED_SECONDS: Final = 180
 """When a non-isolated run that is STARTING, and that no server has, has lost its launcher: that
@@ -73,7 +74,7 @@ class Watcher:
         begun = self.clock()
         with self._patience.one_pass():
             # What is to be done about a known task takes no time, so these come first.
-            for run in sorted(runs, key=lambda run: run_tags.read(run).task_arn is None):
+            for run in sorted(runs, key=lambda run: run_record.read(run).task_arn is None):
                 try:
                     self._look_after(
                         run, tasks, may_launch=self.clock() - begun < LAUNCHING_SECONDS
@@ -90,15 +91,15 @@ class Watcher:
     def _unsettled(self) -> Sequence[DagsterRun]:
         waiting = [DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
         # A launcher that resumes a run blanks the task of before, then launches another.
-        resumed = RunsFilter(statuses=[DagsterRunStatus.STARTED], tags={tags.TASK_ARN: ""})
+        resumed = RunsFilter(statuses=[DagsterRunStatus.STARTED], tags={tag_names.TASK_ARN: ""})
         found = [
             *self.instance.get_runs(RunsFilter(statuses=waiting)),
             *self.instance.get_runs(resumed),
         ]
-        return [run for run in found if run_tags.is_known(run)]
+        return [run for run in found if run_record.is_known(run)]
 
     def _tasks(self, runs: Sequence[DagsterRun]) -> Mapping[str, TaskState]:
-        known = [run_tags.read(run) for run in runs]
+        known = [run_record.read(run) for run in runs]
         arns = {ours.task_arn for ours in known if ours.task_arn and _has_own_task(ours)}
         if not arns:
             return {}
@@ -107,7 +108,7 @@ class Watcher:
     def _look_after(
         self, run: DagsterRun, tasks: Mapping[str, TaskState], *, may_launch: bool
     ) -> None:
-        ours = run_tags.read(run)
+        ours = run_record.read(run)
         task = tasks.get(ours.task_arn or "")
         seen = (run.run_id, run.status, ours, task is not None and task.missing)
         waited = self._patience.waited(seen)
@@ -124,9 +125,9 @@ class Watcher:
 
     def _step(self, run: DagsterRun, task: TaskState | None, waited: float) -> Step:
         if run.status is DagsterRunStatus.CANCELING:
-            return watching.of_canceling_run(task, waited)
+            return waiting_runs.of_canceling_run(task, waited)
         lost = self._remedies.tasks_lost(run) if task and (task.stopped or task.missing) else 0
-        return watching.of_starting_run(task, waited, lost)
+        return waiting_runs.of_starting_run(task, waited, lost)
 
     def _look_after_non_isolated(self, run: DagsterRun, waited: float) -> None:
         """A launcher that dies before its server has the run leaves a slot without a server."""
@@ -143,7 +144,11 @@ class Watcher:
     def _unchanged(self, run: DagsterRun) -> DagsterRun | None:
         """The run as it is now, unless it has gone on since it was judged."""
         now = self.instance.get_run_by_id(run.run_id)
-        if now is None or now.status is not run.status or run_tags.read(now) != run_tags.read(run):
+        if (
+            now is None
+            or now.status is not run.status
+            or run_record.read(now) != run_record.read(run)
+        ):
             return None
         return now
 

@@ -12,7 +12,7 @@ import grpc
 from dagster._api.list_repositories import sync_list_repositories_grpc
 from dagster._grpc.client import DagsterGrpcClient
 
-from run_isolation.dagster.standing.standing_server import ASK_SECONDS, is_there
+from run_isolation.dagster.standing.client import ASK_SECONDS, is_there
 from run_isolation.server_identity import ServerIdentity
 
 load_repositories: Final = sync_list_repositories_grpc

@@ -23,14 +23,14 @@ from starlette.responses import HTMLResponse
 from starlette.routing import BaseRoute
 
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.seam import replaced
-from run_isolation.dagster.toggle.board import Board
+from run_isolation.dagster.home.workspace_watch import WorkspaceWatch, workspace_watch
+from run_isolation.dagster.patching import replaced
+from run_isolation.dagster.toggle.cached_table import Board
 from run_isolation.dagster.toggle.endpoints import Endpoints
 from run_isolation.dagster.toggle.pages import UnknownPageError, with_toggle
 from run_isolation.dagster.web.one_server_client import OneServerClient, load_from_one_server
 from run_isolation.dagster.web.patient_launch import patient
 from run_isolation.dagster.web.settled_watch import create_watch_thread
-from run_isolation.dagster.workspace_watch import WorkspaceWatch, workspace_watch
 
 _log: Final = logging.getLogger("run_isolation.toggle")
 

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from run_isolation.dagster.ends import kept
+from run_isolation.dagster.ends import own_keeper
 
 SECONDS = 600
 GRACE_SECONDS = 0.3
@@ -23,8 +23,8 @@ def say(*pids: int) -> None:
 
 
 def over(exit_code: int) -> None:
-    assert kept.keeper is not None
-    kept.keeper.say_over(exit_code)
+    assert own_keeper.keeper is not None
+    own_keeper.keeper.say_over(exit_code)
 
 
 def ends() -> None:
@@ -61,10 +61,10 @@ def holds_the_lock() -> None:
 
 def closes_what_is_not_its_own() -> None:
     """The byte that says that it is over must not get into its file either."""
-    assert kept.keeper is not None
+    assert own_keeper.keeper is not None
     os.closerange(3, 256)
     reads, writes = os.pipe()
-    os.dup2(writes, kept.keeper.over)
+    os.dup2(writes, own_keeper.keeper.over)
     os.set_blocking(reads, False)
     time.sleep(4 * GRACE_SECONDS)
     over(3)
@@ -111,6 +111,6 @@ WORK: dict[str, Callable[[], None]] = {
 
 if __name__ == "__main__":
     for name in ("GRACE_SECONDS", "TELL_SECONDS", "TERM_SECONDS"):
-        setattr(kept, name, GRACE_SECONDS)
-    kept.get_keeper()
+        setattr(own_keeper, name, GRACE_SECONDS)
+    own_keeper.get_keeper()
     WORK[sys.argv[1]]()

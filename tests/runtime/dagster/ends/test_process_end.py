@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 from dagster import DagsterInstance
 
-from run_isolation.dagster.ends import kept, process_end
+from run_isolation.dagster.ends import own_keeper, process_end
 
 GRACE_SECONDS: Final = 0.2
 SECONDS: Final = 10
@@ -25,8 +25,8 @@ forking: Final = multiprocessing.get_context("fork")
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What the executor gives to the process of a step."""
-    monkeypatch.setattr(kept, "GRACE_SECONDS", GRACE_SECONDS)
-    monkeypatch.setattr(kept, "TELL_SECONDS", GRACE_SECONDS)
+    monkeypatch.setattr(own_keeper, "GRACE_SECONDS", GRACE_SECONDS)
+    monkeypatch.setattr(own_keeper, "TELL_SECONDS", GRACE_SECONDS)
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
         yield SimpleNamespace(
             instance_ref=instance.get_ref(),

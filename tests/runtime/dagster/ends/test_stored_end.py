@@ -8,10 +8,10 @@ import pytest
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.test_utils import create_run_for_test, instance_for_test
 
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.ends.stored_end import is_over
 from run_isolation.dagster.launcher import RunIsolationLauncher
-from run_isolation.policy import Kind
+from run_isolation.slots.decision import Kind
 
 ENDS = {
     DagsterEventType.RUN_SUCCESS: DagsterRunStatus.SUCCESS,
@@ -67,7 +67,7 @@ def test_a_cancel_in_the_moment_of_the_end_changes_nothing(
     instance: DagsterInstance, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = started(instance)
-    run_tags.write(instance, run, kind=kind, attempt=1)
+    run_record.write(instance, run, kind=kind, attempt=1)
     report = instance.report_run_canceling
 
     def too_late(run: DagsterRun, message: str | None = None) -> None:

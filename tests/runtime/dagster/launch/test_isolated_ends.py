@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from dagster import DagsterEventType, DagsterRun, DagsterRunStatus
 
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.worker import Exit
 from tests.runtime.dagster.account import Stack, eventually
 from tests.runtime.dagster.launches import Launches
@@ -50,7 +50,7 @@ def test_their_tasks_end_soon_after_them(launches: Launches, stack: Stack, tmp_p
         ended = launches.ended(run)
         wanted = DagsterRunStatus.FAILURE if failed else DagsterRunStatus.SUCCESS
         assert ended.status is wanted, name
-        task_arn = run_tags.read(ended).task_arn
+        task_arn = run_record.read(ended).task_arn
         assert task_arn is not None
 
         def stopped(task_arn: str = task_arn) -> bool:

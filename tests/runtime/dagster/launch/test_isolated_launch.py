@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 from dagster import DagsterRun, DagsterRunStatus
 
-from run_isolation import LaunchFailedError, LaunchTagsError, tags
-from run_isolation.dagster import launcher, run_tags
+from run_isolation import LaunchFailedError, LaunchTagsError, tag_names
+from run_isolation.dagster import launcher, run_record
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.launch.advertised import RunNotLaunchableError, task_definition
+from run_isolation.dagster.launch.advertised_task_definition import (
+    RunNotLaunchableError,
+    task_definition,
+)
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
-from run_isolation.isolated import IsolatedLaunch, request, started_by
-from run_isolation.policy import Kind
+from run_isolation.isolated.run_task import IsolatedLaunch, request, started_by
+from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import LOCATION, PARAMETER, Stack
 from tests.runtime.dagster.launches import Launches
 
@@ -60,7 +63,7 @@ def tasks(stack: Stack, run: DagsterRun) -> list[str]:
 
 def forget_task(launches: Launches, run: DagsterRun) -> DagsterRun:
     """As after a crash between RunTask and the note of its task."""
-    run_tags.write(launches.instance, launches.read(run), task_arn="")
+    run_record.write(launches.instance, launches.read(run), task_arn="")
     return launches.read(run)
 
 
@@ -95,7 +98,7 @@ def test_a_launch_is_one_call_of_exactly_this_request(
             run.run_id, 1, LOCATION, stack.isolated_definition, tags=run.tags, job="work_job"
         )
         assert sent == request(stack.manifest, launch)
-        stored = run_tags.read(launches.read(run))
+        stored = run_record.read(launches.read(run))
         assert (stored.kind, stored.attempt) == (Kind.ISOLATED, 1)
         assert [stored.task_arn] == tasks(stack, run)
     assert stack.account.sent("RunTask")[1]["overrides"]["cpu"] == "2048"
@@ -112,7 +115,7 @@ def test_without_capacity_a_new_attempt_is_stored_and_made(
     assert stack.account.calls()[-2:] == ["RunTask", "RunTask"]
     first, second = (call["clientToken"] for call in stack.account.sent("RunTask"))
     assert first != second
-    assert run_tags.read(launches.read(run)).attempt == 2
+    assert run_record.read(launches.read(run)).attempt == 2
     assert any(NO_CAPACITY in event and "attempt 2" in event for event in launches.events(run))
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
 
@@ -126,7 +129,7 @@ def test_an_answer_with_neither_task_nor_failure_is_not_asked_for_again(
 
     first, second = (call["clientToken"] for call in stack.account.sent("RunTask"))
     assert first != second
-    assert tasks(stack, run) == [run_tags.read(launches.read(run)).task_arn]
+    assert tasks(stack, run) == [run_record.read(launches.read(run)).task_arn]
 
 
 def test_from_spot_to_on_demand_to_zone_by_zone(
@@ -163,8 +166,8 @@ def test_answers_that_are_lost_do_not_make_two_tasks(
 
     assert len(stack.account.sent("RunTask")) == 4
     assert len({call["clientToken"] for call in stack.account.sent("RunTask")}) == 1
-    assert tasks(stack, run) == [run_tags.read(launches.read(run)).task_arn]
-    assert run_tags.read(launches.read(run)).attempt == 1
+    assert tasks(stack, run) == [run_record.read(launches.read(run)).task_arn]
+    assert run_record.read(launches.read(run)).attempt == 1
 
 
 @pytest.mark.parametrize(
@@ -203,7 +206,7 @@ def test_when_the_time_is_up_the_run_stays_starting_and_says_what_ecs_answered(
     run = launches.dequeue(launches.create())
 
     assert run.status is DagsterRunStatus.STARTING
-    stored = run_tags.read(run)
+    stored = run_record.read(run)
     assert stored.task_arn is None
     assert stored.attempt == len(stack.account.sent("RunTask")) + 1
     (told,) = [event for event in launches.events(run) if "no task for this run yet" in event]
@@ -213,7 +216,7 @@ def test_when_the_time_is_up_the_run_stays_starting_and_says_what_ecs_answered(
 
     stack.account.forget()
     assert IsolatedLauncher(deployment).go_on(launches.instance, run)
-    assert run_tags.read(launches.read(run)).attempt == stored.attempt
+    assert run_record.read(launches.read(run)).attempt == stored.attempt
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
 
 
@@ -266,7 +269,7 @@ def test_going_on_finds_the_task_that_was_started_and_not_noted(
 ) -> None:
     run = launches.create(config={"wait_for": str(tmp_path / "never")})
     assert hasty.launch(launches.instance, run)
-    task_arn = run_tags.read(launches.read(run)).task_arn
+    task_arn = run_record.read(launches.read(run)).task_arn
     run = forget_task(launches, run)
     if changed:
         # The request is another one then, and ECS answers with a conflict.
@@ -277,7 +280,7 @@ def test_going_on_finds_the_task_that_was_started_and_not_noted(
 
     assert stack.account.calls() == ["GetParameter", "RunTask"]
     assert tasks(stack, run) == [task_arn]
-    stored = run_tags.read(launches.read(run))
+    stored = run_record.read(launches.read(run))
     assert (stored.task_arn, stored.attempt) == (task_arn, 1)
 
 
@@ -285,8 +288,8 @@ def test_going_on_with_a_run_that_has_no_attempt_makes_the_first(
     launches: Launches, hasty: IsolatedLauncher, run: DagsterRun
 ) -> None:
     assert hasty.go_on(launches.instance, run)
-    assert run_tags.read(launches.read(run)).attempt == 1
-    assert run_tags.read(launches.read(run)).task_arn is not None
+    assert run_record.read(launches.read(run)).attempt == 1
+    assert run_record.read(launches.read(run)).task_arn is not None
 
 
 def test_going_on_in_vain_is_one_call_and_no_event(
@@ -295,7 +298,7 @@ def test_going_on_in_vain_is_one_call_and_no_event(
     stack.account.fault("run_task_failures", times=ALWAYS)
     for attempt in (2, 3):
         assert not patient.go_on(launches.instance, launches.read(run))
-        assert run_tags.read(launches.read(run)).attempt == attempt
+        assert run_record.read(launches.read(run)).attempt == attempt
     assert len(stack.account.sent("RunTask")) == 2
     assert launches.events(run) == []
 
@@ -328,7 +331,7 @@ def test_a_relaunch_is_a_new_attempt_that_says_why(
     assert hasty.relaunch(launches.instance, launches.read(run), "Its task died of the flu.")
 
     assert "Its task died of the flu. Attempt 2 follows." in launches.events(run)
-    stored = run_tags.read(launches.read(run))
+    stored = run_record.read(launches.read(run))
     assert stored.attempt == 2
     assert sorted(tasks(stack, run)) == sorted([dead, str(stored.task_arn)])
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
@@ -342,10 +345,10 @@ def test_a_relaunch_in_vain_is_left_to_going_on(
 
     assert not hasty.relaunch(launches.instance, launches.read(run), "It died.")
 
-    stored = run_tags.read(launches.read(run))
+    stored = run_record.read(launches.read(run))
     assert (stored.attempt, stored.task_arn) == (2, None)
     assert hasty.go_on(launches.instance, launches.read(run))
-    assert run_tags.read(launches.read(run)).attempt == 2
+    assert run_record.read(launches.read(run)).attempt == 2
 
 
 def test_everything_that_a_run_may_ask_for_reaches_its_task(
@@ -353,10 +356,12 @@ def test_everything_that_a_run_may_ask_for_reaches_its_task(
 ) -> None:
     run = launches.create(
         tags={
-            tags.ECS_CPU: "512",
-            tags.ECS_TASK_OVERRIDES: '{"ephemeralStorage": {"sizeInGiB": 40}}',
-            tags.ECS_CONTAINER_OVERRIDES: '{"environment": [{"name": "A", "value": "1"}]}',
-            tags.ECS_RUN_TASK_KWARGS: '{"group": "night", "tags": [{"key": "t", "value": "v"}]}',
+            tag_names.ECS_CPU: "512",
+            tag_names.ECS_TASK_OVERRIDES: '{"ephemeralStorage": {"sizeInGiB": 40}}',
+            tag_names.ECS_CONTAINER_OVERRIDES: '{"environment": [{"name": "A", "value": "1"}]}',
+            tag_names.ECS_RUN_TASK_KWARGS: (
+                '{"group": "night", "tags": [{"key": "t", "value": "v"}]}'
+            ),
         }
     )
     assert patient.launch(launches.instance, run)
@@ -375,15 +380,15 @@ def test_a_run_that_was_decided_on_is_launched_as_the_attempt_on_record(
     launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = launches.submit(launches.create())
-    assert run_tags.read(run) == run_tags.RunTags(kind=Kind.ISOLATED, attempt=1)
+    assert run_record.read(run) == run_record.RunTags(kind=Kind.ISOLATED, attempt=1)
     written: list[set[str]] = []
-    write = run_tags.write
+    write = run_record.write
 
     def note(instance: Any, of: DagsterRun, **values: Any) -> None:
         written.append(set(values))
         write(instance, of, **values)
 
-    monkeypatch.setattr(run_tags, "write", note)
+    monkeypatch.setattr(run_record, "write", note)
     assert IsolatedLauncher(Deployment()).launch(launches.instance, run)
     assert written == [{"task_arn"}]
     assert len(tasks(stack, run)) == 1
@@ -391,9 +396,9 @@ def test_a_run_that_was_decided_on_is_launched_as_the_attempt_on_record(
     # Another process has taken it from the queue at the same time.
     assert IsolatedLauncher(Deployment()).launch(launches.instance, launches.read(run))
     assert len(tasks(stack, run)) == 1
-    assert run_tags.read(launches.read(run)).attempt == 1
+    assert run_record.read(launches.read(run)).attempt == 1
 
     # One that is resumed needs another task.
     assert IsolatedLauncher(Deployment()).resume(launches.instance, launches.read(run))
     assert len(tasks(stack, run)) == 2
-    assert run_tags.read(launches.read(run)).attempt == 2
+    assert run_record.read(launches.read(run)).attempt == 2

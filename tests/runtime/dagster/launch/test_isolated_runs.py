@@ -12,11 +12,11 @@ from botocore.exceptions import ClientError
 from dagster import DagsterRun, DagsterRunStatus
 from dagster._core.launcher import WorkerStatus
 
-from run_isolation import watching
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.worker import Exit
-from run_isolation.isolated import IsolatedLaunch, request
-from run_isolation.policy import Kind
+from run_isolation.isolated import waiting_runs
+from run_isolation.isolated.run_task import IsolatedLaunch, request
+from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import LOCATION, Stack, eventually
 from tests.runtime.dagster.launches import Launches
 
@@ -29,7 +29,7 @@ def exit_code(stack: Stack, task_arn: str) -> int:
 
 
 def task_of(run: DagsterRun) -> str:
-    task_arn = run_tags.read(run).task_arn
+    task_arn = run_record.read(run).task_arn
     assert task_arn is not None
     return task_arn
 
@@ -37,7 +37,7 @@ def task_of(run: DagsterRun) -> str:
 def started(launches: Launches, task_arn: str) -> DagsterRun:
     """A run that is STARTED in this task, as far as Dagster's storage knows."""
     run = launches.started(launches.create())
-    run_tags.write(launches.instance, run, kind=Kind.ISOLATED, attempt=1, task_arn=task_arn)
+    run_record.write(launches.instance, run, kind=Kind.ISOLATED, attempt=1, task_arn=task_arn)
     return launches.read(run)
 
 
@@ -92,7 +92,7 @@ def test_a_killed_task_is_noticed_and_the_run_goes_on_in_another(
     go.touch()
     launches.instance.resume_run(run.run_id, launches.workspace(), attempt_number=1)
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
-    assert run_tags.read(launches.read(run)).attempt == 2
+    assert run_record.read(launches.read(run)).attempt == 2
 
 
 def test_cancel_before_the_task_is_known_is_kept_for_it(launches: Launches) -> None:
@@ -107,7 +107,7 @@ def test_a_task_that_ecs_does_not_show_yet_counts_as_running(
     run = started(launches, NO_TASK)
     launcher = launches.instance.run_launcher
     assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
-    monkeypatch.setattr(watching, "MISSING_SECONDS", -1)
+    monkeypatch.setattr(waiting_runs, "MISSING_SECONDS", -1)
     assert launcher.check_run_worker_health(run).status is WorkerStatus.NOT_FOUND
 
 

@@ -19,12 +19,12 @@ from dagster._grpc.__generated__ import dagster_api_pb2
 from dagster._grpc.__generated__.dagster_api_pb2_grpc import DagsterApiStub
 from dagster._grpc.client import DagsterGrpcClient
 
-from run_isolation import Acquired, Holder, tags
-from run_isolation.dagster import run_tags
+from run_isolation import Acquired, Holder, tag_names
+from run_isolation.dagster import run_record
 from run_isolation.dagster.launch import non_isolated_start
-from run_isolation.dagster.standing.standing_server import ServerSilentError, StandingServer
-from run_isolation.policy import Kind
+from run_isolation.dagster.standing.client import ServerSilentError, StandingServer
 from run_isolation.server_identity import ServerIdentity
+from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, PORT, Stack, eventually
 from tests.runtime.dagster.conftest import serve
 from tests.runtime.dagster.launches import NON_ISOLATED, Launches
@@ -50,8 +50,8 @@ def test_it_runs_in_the_standing_task_and_the_run_says_where(
 ) -> None:
     place = tmp_path / "place.json"
     run = launches.launch(config={"report_to": str(place)})
-    assert run_tags.read(run).task_arn == standing_task
-    assert run_tags.read(run).address == f"{stack.address(standing_task)}:{CONTROL_PORT}"
+    assert run_record.read(run).task_arn == standing_task
+    assert run_record.read(run).address == f"{stack.address(standing_task)}:{CONTROL_PORT}"
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
     assert json.loads(place.read_text())["task_arn"] == standing_task
     no_holder(stack)
@@ -64,7 +64,7 @@ def test_it_goes_to_the_server_that_the_page_shows_whatever_the_name_leads_to(
     run = launches.create(tags=NON_ISOLATED)
     other = ServerIdentity(standing_task, NOBODY).to_server_id()
     monkeypatch.setattr(DagsterGrpcClient, "get_server_id", lambda *_, **__: other)
-    assert run_tags.read(launches.submit(run)).task_arn == task_arn
+    assert run_record.read(launches.submit(run)).task_arn == task_arn
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
 
 
@@ -74,7 +74,7 @@ def test_where_the_server_that_the_page_shows_is_gone_the_name_leads_to_the_next
     gone = ServerIdentity(standing_task + "0", NOBODY).to_server_id()
     monkeypatch.setattr(GrpcServerCodeLocation, "server_id", gone)
     run = launches.launch()
-    assert run_tags.read(run).task_arn == standing_task
+    assert run_record.read(run).task_arn == standing_task
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
 
 
@@ -85,7 +85,7 @@ def test_the_name_is_asked_also_where_the_page_stays_with_the_server_that_is_gon
     location: Any = launches.workspace().get_code_location(LOCATION)
     monkeypatch.setattr(GrpcServerCodeLocation, "server_id", gone)
     monkeypatch.setattr(location.client, "get_server_id", lambda *_, **__: gone)
-    assert run_tags.read(launches.launch()).task_arn == standing_task
+    assert run_record.read(launches.launch()).task_arn == standing_task
 
 
 def test_cancel_interrupts_it_and_frees_the_slot(
@@ -153,10 +153,10 @@ def test_a_server_that_never_answers_leaves_the_run_where_it_is(
 def sent_back(launches: Launches, stack: Stack, run: DagsterRun) -> str:
     """The reason of a run that went back to the queue as isolated, without a slot."""
     assert run.status is DagsterRunStatus.QUEUED
-    assert run_tags.read(run) == run_tags.RunTags(kind=Kind.ISOLATED, attempt=1)
+    assert run_record.read(run) == run_record.RunTags(kind=Kind.ISOLATED, attempt=1)
     assert launches.events(run)[-1].startswith("This run is isolated after all. ")
     assert stack.slots.holders() == ()
-    return run.tags[tags.REASON]
+    return run.tags[tag_names.REASON]
 
 
 def test_a_task_that_ends_before_the_run_begins_sends_it_back(
@@ -218,7 +218,7 @@ def test_a_server_that_is_not_ours_takes_no_run(
 def test_a_run_canceled_before_its_process_gets_none(launches: Launches, stack: Stack) -> None:
     run = launches.create()
     assert isinstance(stack.slots.acquire(Holder(run.run_id, 1, LOCATION)), Acquired)
-    run_tags.write(launches.instance, run, kind=Kind.NON_ISOLATED, attempt=1)
+    run_record.write(launches.instance, run, kind=Kind.NON_ISOLATED, attempt=1)
     launches.instance.report_run_canceling(run)
     context = LaunchRunContext(launches.read(run), launches.workspace())
     launches.instance.run_launcher.launch_run(context)
@@ -229,7 +229,7 @@ def test_a_run_canceled_before_its_process_gets_none(launches: Launches, stack: 
 class TestHealth:
     def hosted(self, launches: Launches, *, task_arn: str, address: str) -> DagsterRun:
         run = launches.started(launches.create())
-        run_tags.write(
+        run_record.write(
             launches.instance,
             run,
             kind=Kind.NON_ISOLATED,

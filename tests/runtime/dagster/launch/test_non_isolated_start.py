@@ -9,12 +9,12 @@ import pytest
 from dagster import DagsterRun, DagsterRunStatus
 from dagster._core.launcher import LaunchRunContext
 
-from run_isolation import Acquired, Holder, tags
-from run_isolation.dagster import run_tags
+from run_isolation import Acquired, Holder, tag_names
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch.non_isolated_runs import NonIsolatedRuns
-from run_isolation.dagster.standing.standing_server import ServerSilentError, StandingServer
-from run_isolation.policy import Kind
+from run_isolation.dagster.standing.client import ServerSilentError, StandingServer
+from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, Stack, eventually
 from tests.runtime.dagster.launches import Launches
 
@@ -38,7 +38,7 @@ def starting(
     run = launches.create(config=config)
     answer = stack.slots.acquire(Holder(run.run_id, 1, LOCATION))
     assert isinstance(answer, Acquired), answer
-    run_tags.write(
+    run_record.write(
         launches.instance,
         run,
         kind=Kind.NON_ISOLATED,
@@ -57,9 +57,9 @@ def is_sent_back(launches: Launches, stack: Stack, run: DagsterRun) -> str:
     """The reason."""
     now = launches.read(run)
     assert now.status is DagsterRunStatus.QUEUED
-    assert run_tags.read(now) == run_tags.RunTags(kind=Kind.ISOLATED, attempt=1)
+    assert run_record.read(now) == run_record.RunTags(kind=Kind.ISOLATED, attempt=1)
     assert stack.slots.holders() == ()
-    return now.tags[tags.REASON]
+    return now.tags[tag_names.REASON]
 
 
 class TestGoOn:
@@ -151,7 +151,7 @@ def test_a_launcher_that_comes_late_touches_nothing(
     run = starting(launches, stack)
     runs.go_on(launches.instance, run)
     # The queue has launched it meanwhile, as isolated.
-    run_tags.write(launches.instance, launches.read(run), attempt=2, task_arn="arn:task/isolated")
+    run_record.write(launches.instance, launches.read(run), attempt=2, task_arn="arn:task/isolated")
     isolated = launches.starting(run)
     runs.launch(launches.instance, LaunchRunContext(run, launches.workspace()))
     assert launches.read(run) == isolated
@@ -216,7 +216,7 @@ def test_a_non_isolated_run_is_resumed_isolated(
 ) -> None:
     run = launches.started(starting(launches, stack, standing_task, address))
     launches.instance.resume_run(run.run_id, launches.workspace(), attempt_number=1)
-    now = run_tags.read(launches.read(run))
+    now = run_record.read(launches.read(run))
     assert (now.kind, now.attempt, now.address) == (Kind.ISOLATED, 2, None)
     assert stack.tasks() == [now.task_arn]
     stack.stop(str(now.task_arn))

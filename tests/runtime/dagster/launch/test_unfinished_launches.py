@@ -12,11 +12,11 @@ from dagster import DagsterRunStatus
 from dagster._core.launcher import LaunchRunContext
 
 from run_isolation import launch_isolated
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch import isolated_launch
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
-from run_isolation.watching import LAUNCH_SECONDS
+from run_isolation.isolated.waiting_runs import LAUNCH_SECONDS
 from tests.runtime.dagster.account import Stack
 from tests.runtime.dagster.launches import Launches
 from tests.runtime.dagster.watched import Watched
@@ -51,12 +51,12 @@ def killed_at(call: int, *, after: bool) -> Callable[[Callable[..., Any]], Calla
 
 
 STEPS = {
-    "before its first write": (run_tags, "write", killed_at(1, after=False)),
-    "after the attempt is stored": (run_tags, "write", killed_at(1, after=True)),
+    "before its first write": (run_record, "write", killed_at(1, after=False)),
+    "after the attempt is stored": (run_record, "write", killed_at(1, after=True)),
     "before RunTask": (isolated_launch, "launch_isolated", killed_at(1, after=False)),
     "after RunTask": (isolated_launch, "launch_isolated", killed_at(1, after=True)),
-    "before the task is noted": (run_tags, "write", killed_at(2, after=False)),
-    "after the task is noted": (run_tags, "write", killed_at(2, after=True)),
+    "before the task is noted": (run_record, "write", killed_at(2, after=False)),
+    "after the task is noted": (run_record, "write", killed_at(2, after=True)),
 }
 
 
@@ -82,7 +82,7 @@ def test_a_launcher_that_dies_at_any_step_loses_no_run(
     assert watched.watch(LAUNCH_SECONDS) == []
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
     assert len(stack.tasks_of(run.run_id)) == 1
-    assert run_tags.read(launches.read(run)).attempt == 1
+    assert run_record.read(launches.read(run)).attempt == 1
 
 
 def test_a_launcher_that_stood_still_gives_way_to_who_has_gone_further(
@@ -92,12 +92,12 @@ def test_a_launcher_that_stood_still_gives_way_to_who_has_gone_further(
     stack.account.fault("run_task_failures", times=None)
 
     def stand_still(seconds: float) -> None:
-        run_tags.write(launches.instance, run, attempt=4, task_arn=NO_TASK)
+        run_record.write(launches.instance, run, attempt=4, task_arn=NO_TASK)
 
     launcher = IsolatedLauncher(Deployment(), seconds=1000, sleep=stand_still)
     assert not launcher.launch(launches.instance, run)
-    assert run_tags.read(launches.read(run)).task_arn == NO_TASK
-    assert run_tags.read(launches.read(run)).attempt == 4
+    assert run_record.read(launches.read(run)).task_arn == NO_TASK
+    assert run_record.read(launches.read(run)).attempt == 4
     assert len(stack.account.sent("RunTask")) == 2
 
 
@@ -108,12 +108,12 @@ def test_a_launcher_that_stood_still_notes_no_task_of_an_attempt_that_is_over(
 
     def stand_still(*args: Any) -> str:
         task_arn = launch_isolated(*args)
-        run_tags.write(launches.instance, run, attempt=2, task_arn=NO_TASK)
+        run_record.write(launches.instance, run, attempt=2, task_arn=NO_TASK)
         return task_arn
 
     monkeypatch.setattr(isolated_launch, "launch_isolated", stand_still)
     assert IsolatedLauncher(Deployment()).launch(launches.instance, run)
-    assert run_tags.read(launches.read(run)).task_arn == NO_TASK
+    assert run_record.read(launches.read(run)).task_arn == NO_TASK
 
 
 def test_a_launcher_still_at_work_and_two_watchers_start_one_task(
@@ -145,7 +145,7 @@ def test_two_watchers_that_see_a_dead_task_start_one_other(
 ) -> None:
     stack.account.fault("dead_task", reason=ENI)
     run = launches.dequeue(launches.create())
-    stack.wait_for_stopped(str(run_tags.read(run).task_arn))
+    stack.wait_for_stopped(str(run_record.read(run).task_arn))
     together = Barrier(2)
 
     relaunch = IsolatedLauncher.relaunch
@@ -161,7 +161,7 @@ def test_two_watchers_that_see_a_dead_task_start_one_other(
         assert [one.result(timeout=30) for one in passes] == [[], []]
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
     assert len(stack.tasks_of(run.run_id)) == 2
-    assert run_tags.read(launches.read(run)).attempt == 2
+    assert run_record.read(launches.read(run)).attempt == 2
     # Both told of it, in the same words: it counts as one task that was lost.
     events = [text for text in launches.events(run) if text.startswith("Lost before")]
     assert len(events) == 2

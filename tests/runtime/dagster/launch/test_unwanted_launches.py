@@ -10,7 +10,7 @@ from dagster import DagsterRun, DagsterRunStatus
 from dagster._core.launcher import LaunchRunContext
 
 from run_isolation import launch_isolated
-from run_isolation.dagster import run_tags
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch import isolated_launch
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
@@ -58,7 +58,7 @@ def test_a_run_canceled_during_its_launch_leaves_no_task(
     launches.instance.report_run_canceling(run)
     launches.instance.run_launcher.launch_run(LaunchRunContext(run, launches.workspace()))
     assert launches.read(run).status is DagsterRunStatus.CANCELED
-    assert stack.account.sent("StopTask")[0]["task"] == run_tags.read(launches.read(run)).task_arn
+    assert stack.account.sent("StopTask")[0]["task"] == run_record.read(launches.read(run)).task_arn
 
 
 def launch_meanwhile(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
@@ -91,7 +91,7 @@ def test_a_submitted_run_canceled_during_its_launch_is_ended_by_the_watcher(
     launches.instance.run_launcher.launch_run(LaunchRunContext(run, launches.workspace()))
     watched = Watched(launches.instance)
     assert watched.watch() == []
-    task_arn = run_tags.read(launches.read(run)).task_arn
+    task_arn = run_record.read(launches.read(run)).task_arn
     assert [call["task"] for call in stack.account.sent("StopTask")] == [task_arn]
     eventually(lambda: not watched.watch() and launches.read(run).is_finished)
     assert launches.read(run).status is DagsterRunStatus.CANCELED

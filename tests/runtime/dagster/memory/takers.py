@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from run_isolation.container_memory import MIB, ContainerMemory, Reading
-from run_isolation.dagster.memory.processes import processes, proportional
+from run_isolation.dagster.processes.of_a_run import processes, proportional
+from run_isolation.standing.container_memory import MIB, ContainerMemory, Reading
 
 TAKE = """
 import subprocess, sys

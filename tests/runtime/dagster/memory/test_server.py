@@ -9,8 +9,8 @@ import pytest
 from dagster import DagsterRun, DagsterRunStatus
 
 from localaws.ecs.cgroups import limits_or_none
-from run_isolation import Acquired, Holder, tags
-from run_isolation.dagster.standing.standing_server import StandingServer
+from run_isolation import Acquired, Holder, tag_names
+from run_isolation.dagster.standing.client import StandingServer
 from run_isolation.server_identity import ServerIdentity
 from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, Stack, eventually
 from tests.runtime.dagster.conftest import wait_until_served
@@ -69,9 +69,9 @@ def test_a_run_that_takes_too_much_is_ended_and_the_server_stays(
     assert "for want of memory" in failure
     assert f"{SMALL_MIB} MiB" in failure
     found = launches.read(run).tags
-    assert found[tags.OUT_OF_MEMORY] == "true"
-    assert found[tags.AGAIN] == tags.DUE
-    assert int(found[tags.PEAK_MIB]) > SMALL_MIB // 3
+    assert found[tag_names.OUT_OF_MEMORY] == "true"
+    assert found[tag_names.AGAIN] == tag_names.DUE
+    assert int(found[tag_names.PEAK_MIB]) > SMALL_MIB // 3
     eventually(lambda: stack.slots.holders() == ())
     # The same server starts the next one.
     assert StandingServer(server.address).identity() == server
@@ -79,17 +79,17 @@ def test_a_run_that_takes_too_much_is_ended_and_the_server_stays(
     after = launches.starting(launches.create())
     assert start(launches, after, stack, server) is None
     assert launches.ended(after).status is DagsterRunStatus.SUCCESS
-    eventually(lambda: tags.PEAK_MIB in launches.read(after).tags)
+    eventually(lambda: tag_names.PEAK_MIB in launches.read(after).tags)
     taken = launches.read(after).tags
-    assert 0 < float(taken[tags.CPU_SECONDS]) < 60
-    assert float(taken[tags.START_LATENCY_SECONDS]) > 0
-    assert 10 < int(taken[tags.PEAK_MIB]) < SMALL_MIB
+    assert 0 < float(taken[tag_names.CPU_SECONDS]) < 60
+    assert float(taken[tag_names.START_LATENCY_SECONDS]) > 0
+    assert 10 < int(taken[tag_names.PEAK_MIB]) < SMALL_MIB
 
 
 def test_a_run_that_needs_more_than_is_free_is_refused_before_it_has_a_process(
     launches: Launches, stack: Stack, server: ServerIdentity
 ) -> None:
-    run = launches.create(tags={tags.EXPECTED_MIB: "590"})
+    run = launches.create(tags={tag_names.EXPECTED_MIB: "590"})
     why = start(launches, run, stack, server)
     assert why is not None
     assert why.startswith("Too little memory is free: it needs 590 MiB (by its recent runs)")

@@ -13,10 +13,10 @@ from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun,
 from dagster._core.events import EngineEventData
 from dagster._core.test_utils import create_run_for_test
 
-from run_isolation import tags
-from run_isolation.container_memory import MIB
-from run_isolation.dagster.memory.endings import Ended
-from run_isolation.dagster.memory.standing import StandingMemory
+from run_isolation import tag_names
+from run_isolation.dagster.memory.run_endings import Ended
+from run_isolation.dagster.memory.standing_memory import StandingMemory
+from run_isolation.standing.container_memory import MIB
 from tests.runtime.dagster.account import eventually
 from tests.runtime.dagster.memory.takers import Container, taker
 
@@ -108,9 +108,9 @@ def test_a_run_gets_what_it_took(server: Server) -> None:
     server.over(server.ended(run, 0, cpu_seconds=1.5))
     server.memory.close()
     found = server.read(run).tags
-    assert 40 <= int(found[tags.PEAK_MIB]) < 100
-    assert found[tags.CPU_SECONDS] == "1.50"
-    assert tags.OUT_OF_MEMORY not in found
+    assert 40 <= int(found[tag_names.PEAK_MIB]) < 100
+    assert found[tag_names.CPU_SECONDS] == "1.50"
+    assert tag_names.OUT_OF_MEMORY not in found
 
 
 def test_a_run_that_ended_before_anybody_looked_gets_what_it_says(server: Server) -> None:
@@ -119,7 +119,7 @@ def test_a_run_that_ended_before_anybody_looked_gets_what_it_says(server: Server
     server.memory.ended(Ended(run.run_id, 0, server.instance.get_ref(), 0.25, 50 * MIB))
     server.memory.close()
     found = server.read(run).tags
-    assert (found[tags.PEAK_MIB], found[tags.CPU_SECONDS]) == ("50", "0.25")
+    assert (found[tag_names.PEAK_MIB], found[tag_names.CPU_SECONDS]) == ("50", "0.25")
 
 
 def test_a_run_that_the_kernel_took_fails_with_our_words_alone(server: Server) -> None:
@@ -133,9 +133,9 @@ def test_a_run_that_the_kernel_took_fails_with_our_words_alone(server: Server) -
     assert "1024 MiB" in failure
     assert "standing.memory" in failure
     found = server.read(run).tags
-    assert found[tags.OUT_OF_MEMORY] == "true"
-    assert found[tags.AGAIN] == tags.DUE
-    assert int(found[tags.PEAK_MIB]) >= 40
+    assert found[tag_names.OUT_OF_MEMORY] == "true"
+    assert found[tag_names.AGAIN] == tag_names.DUE
+    assert int(found[tag_names.PEAK_MIB]) >= 40
 
 
 @pytest.mark.parametrize(("kills", "exit_code"), [(2, KILLED), (3, 1)])
@@ -146,7 +146,7 @@ def test_no_other_death_is_taken_for_it(server: Server, kills: int, exit_code: i
     server.over(server.ended(run, exit_code))
     server.memory.close()
     assert server.read(run).status is DagsterRunStatus.FAILURE
-    assert tags.OUT_OF_MEMORY not in server.read(run).tags
+    assert tag_names.OUT_OF_MEMORY not in server.read(run).tags
 
 
 def test_one_kill_explains_one_death(server: Server) -> None:
@@ -157,8 +157,8 @@ def test_one_kill_explains_one_death(server: Server) -> None:
     server.over(server.ended(first, KILLED))
     server.over(server.ended(second, KILLED))
     server.memory.close()
-    assert server.read(first).tags[tags.OUT_OF_MEMORY] == "true"
-    assert tags.OUT_OF_MEMORY not in server.read(second).tags
+    assert server.read(first).tags[tag_names.OUT_OF_MEMORY] == "true"
+    assert tag_names.OUT_OF_MEMORY not in server.read(second).tags
 
 
 def test_a_run_whose_step_the_kernel_took_is_found(server: Server) -> None:
@@ -176,7 +176,7 @@ def test_a_run_whose_step_the_kernel_took_is_found(server: Server) -> None:
     server.memory.close()
     assert server.failures(run) == ["Steps failed."]
     assert server.events(run)[-1].startswith(KERNEL)
-    assert server.read(run).tags[tags.AGAIN] == tags.DUE
+    assert server.read(run).tags[tag_names.AGAIN] == tag_names.DUE
 
 
 def test_a_deleted_run_hinders_nobody(server: Server) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from run_isolation.container_memory import MIB, Reading
-from run_isolation.dagster.memory.hosted import UNKNOWN_MIB, YOUNG_SECONDS, HostedRuns
-from run_isolation.dagster.memory.processes import processes
+from run_isolation.dagster.memory.reservations import UNKNOWN_MIB, YOUNG_SECONDS, HostedRuns
 from run_isolation.dagster.memory.usage import MOST_OF_A_CPU, Meter, Usage
 from run_isolation.dagster.memory.watchdog import CLOSE_LOOK_SECONDS, LOOK_SECONDS, Watchdog
+from run_isolation.dagster.processes.of_a_run import processes
+from run_isolation.standing.container_memory import MIB, Reading
 from tests.runtime.dagster.memory.takers import Container, taker
 
 LOG = logging.getLogger("test")

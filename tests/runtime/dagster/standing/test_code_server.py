@@ -15,8 +15,8 @@ from dagster._grpc.client import DagsterGrpcClient
 from dagster._grpc.types import StartRunResult
 
 from run_isolation import Acquired, Holder
+from run_isolation.dagster.standing.client import ServerReplacedError, StandingServer
 from run_isolation.dagster.standing.code_server import RunIsolationApiServer
-from run_isolation.dagster.standing.standing_server import ServerReplacedError, StandingServer
 from run_isolation.server_identity import ServerIdentity
 from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, PORT, Stack, eventually
 from tests.runtime.dagster.launches import Launches

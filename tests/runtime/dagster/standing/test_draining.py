@@ -14,8 +14,8 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import GrpcServerTarget
 
 from run_isolation import Acquired, Holder, NonIsolatedRuns
-from run_isolation.dagster import run_tags
-from run_isolation.dagster.standing.standing_server import ServerDrainingError, StandingServer
+from run_isolation.dagster import run_record
+from run_isolation.dagster.standing.client import ServerDrainingError, StandingServer
 from run_isolation.server_identity import ServerIdentity
 from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, PORT, Stack, eventually
 from tests.runtime.dagster.launches import Launches
@@ -144,5 +144,5 @@ def test_a_launch_that_meets_a_draining_server_asks_the_name_again(
 
     monkeypatch.setattr(StandingServer, "start_run", drains)
     run = launches.launch()
-    assert run_tags.read(run).task_arn == standing_task
+    assert run_record.read(run).task_arn == standing_task
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS

@@ -6,9 +6,9 @@ import pytest
 from dagster import DagsterRun, DagsterRunStatus
 from dagster._core.launcher import WorkerStatus
 
-from run_isolation import tags
-from run_isolation.dagster import run_tags
-from run_isolation.policy import Kind
+from run_isolation import tag_names
+from run_isolation.dagster import run_record
+from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import LOG_GROUP, Stack
 from tests.runtime.dagster.launches import Launches
 
@@ -18,7 +18,7 @@ NO_TASK = "arn:aws:ecs:us-east-1:000000000000:task/run-isolation-test/none"
 def started(launches: Launches, task_arn: str, kind: Kind = Kind.ISOLATED) -> DagsterRun:
     """A run that is STARTED in this task, as far as Dagster's storage knows."""
     run = launches.started(launches.create())
-    run_tags.write(launches.instance, run, kind=kind, attempt=1, task_arn=task_arn)
+    run_record.write(launches.instance, run, kind=kind, attempt=1, task_arn=task_arn)
     return launches.read(run)
 
 
@@ -39,13 +39,13 @@ def test_a_round_of_the_monitor_is_one_call(launches: Launches, stack: Stack) ->
     assert set(stack.account.calls()) <= {"GetParameter", "DescribeTasks"}
     for call in stack.account.sent("DescribeTasks"):
         asked = set(call["tasks"])
-        assert asked == {run_tags.read(run).task_arn for run in runs}
-        assert run_tags.read(elsewhere).task_arn not in asked
+        assert asked == {run_record.read(run).task_arn for run in runs}
+        assert run_record.read(elsewhere).task_arn not in asked
 
 
 def test_beside_a_run_of_a_later_version_the_others_are_answered(launches: Launches) -> None:
     later, run = started(launches, NO_TASK + "1"), started(launches, NO_TASK)
-    launches.instance.add_run_tags(later.run_id, {tags.KIND: "delegated"})
+    launches.instance.add_run_tags(later.run_id, {tag_names.KIND: "delegated"})
     found = launches.instance.run_launcher.check_run_worker_health(run)
     assert found.status is WorkerStatus.RUNNING
 
@@ -122,4 +122,4 @@ def test_a_cancel_that_ecs_does_not_hear_is_kept(launches: Launches, stack: Stac
     assert launches.instance.run_launcher.terminate(run.run_id)
     assert launches.read(run).status is DagsterRunStatus.CANCELING
     assert any("could not be stopped" in message for message in launches.events(run))
-    stack.stop(str(run.tags[tags.TASK_ARN]))
+    stack.stop(str(run.tags[tag_names.TASK_ARN]))

@@ -19,12 +19,12 @@ from starlette.responses import Response
 from run_isolation import NonIsolatedRuns, Size
 from run_isolation.dagster.coordinator import RunIsolationCoordinator
 from run_isolation.dagster.deployment import SWITCH
-from run_isolation.dagster.history import History
+from run_isolation.dagster.submit.history import History
 from run_isolation.dagster.toggle import endpoints as endpoints_module
-from run_isolation.dagster.toggle.board import Board, Reading
+from run_isolation.dagster.toggle.cached_table import Board, Reading
 from run_isolation.dagster.toggle.endpoints import Endpoints, slot_state
 from run_isolation.server_identity import ServerIdentity
-from run_isolation.slot_item import Holder
+from run_isolation.slots.item import Holder
 
 HOLDERS = tuple(
     Holder(f"run-{n}", 1, "sales", since=f"2026-01-0{n}T10:00:00+00:00", hosted_by=hosted)

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from run_isolation.dagster.ends import kept
+from run_isolation.dagster.ends import own_keeper
 from run_isolation.dagster.warm import template
-from run_isolation.dagster.warm.context import WarmContext, taken
+from run_isolation.dagster.warm.fork_context import WarmContext, taken
 from run_isolation.dagster.warm.keeper import Patience
 
 ROOT = Path(os.environ.get("TMPDIR", "/tmp"))
@@ -49,8 +49,8 @@ def leaves_stopped_child(queue: Any, event: Any) -> None:
 
 
 def is_over_and_stays(queue: Any, event: Any) -> None:
-    assert kept.keeper is not None
-    kept.keeper.say_over(0)
+    assert own_keeper.keeper is not None
+    own_keeper.keeper.say_over(0)
     queue.put(None)
     time.sleep(600)
 

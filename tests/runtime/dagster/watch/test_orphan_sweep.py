@@ -7,12 +7,12 @@ import logging
 import pytest
 from dagster import DagsterRun, DagsterRunStatus
 
-from run_isolation import claim, launch_isolated, tags
-from run_isolation.dagster import run_tags
-from run_isolation.isolated import IsolatedLaunch
-from run_isolation.orphans import ENDING_SECONDS
-from run_isolation.policy import Kind
-from run_isolation.watching import LAUNCH_SECONDS
+from run_isolation import claim, launch_isolated, tag_names
+from run_isolation.dagster import run_record
+from run_isolation.isolated.orphans import ENDING_SECONDS
+from run_isolation.isolated.run_task import IsolatedLaunch
+from run_isolation.isolated.waiting_runs import LAUNCH_SECONDS
+from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import LOCATION, Stack, eventually
 from tests.runtime.dagster.launches import Launches
 from tests.runtime.dagster.watched import Watched
@@ -32,7 +32,7 @@ def launched(stack: Stack, run: DagsterRun, attempt: int = 1) -> str:
 
 
 def note(launches: Launches, run: DagsterRun, attempt: int, task_arn: str = "") -> DagsterRun:
-    run_tags.write(launches.instance, run, kind=Kind.ISOLATED, attempt=attempt, task_arn=task_arn)
+    run_record.write(launches.instance, run, kind=Kind.ISOLATED, attempt=attempt, task_arn=task_arn)
     return launches.read(run)
 
 
@@ -57,7 +57,7 @@ def test_a_task_that_is_not_on_record_is_adopted(
     run = note(launches, launches.starting(launches.create()), attempt=1)
     task_arn = launched(stack, run)
     assert watched.sweep() == []
-    assert run_tags.read(launches.read(run)).task_arn == task_arn
+    assert run_record.read(launches.read(run)).task_arn == task_arn
     assert live(stack, task_arn)
     assert any(task_arn in text for text in launches.events(run))
     assert f"{task_arn}, attempt 1, is adopted by run {run.run_id}" in caplog.text
@@ -141,7 +141,7 @@ def test_the_task_of_a_run_of_a_later_version_is_left_alone(
     run = launches.started(launches.create())
     task_arn = launched(stack, run)
     note(launches, run, attempt=2, task_arn="arn:other")
-    launches.instance.add_run_tags(run.run_id, {tags.KIND: "delegated"})
+    launches.instance.add_run_tags(run.run_id, {tag_names.KIND: "delegated"})
     launches.instance.report_run_failed(launches.read(run))
     assert watched.sweep() == watched.sweep(100_000) == []
     assert live(stack, task_arn)

@@ -6,11 +6,11 @@ import pytest
 from dagster import DagsterRun, DagsterRunStatus
 from dagster._daemon.monitoring.run_monitoring import RESUME_RUN_LOG_MESSAGE
 
-from run_isolation import Holder, claim, tags
-from run_isolation.dagster import run_tags
-from run_isolation.policy import Kind
+from run_isolation import Holder, claim, tag_names
+from run_isolation.dagster import run_record
+from run_isolation.isolated.waiting_runs import LAUNCH_SECONDS, MISSING_SECONDS, MOST_TASKS
 from run_isolation.server_identity import ServerIdentity
-from run_isolation.watching import LAUNCH_SECONDS, MISSING_SECONDS, MOST_TASKS
+from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import LOCATION, Stack
 from tests.runtime.dagster.launches import Launches
 from tests.runtime.dagster.watched import Watched
@@ -27,12 +27,12 @@ def watched(launches: Launches) -> Watched:
 def waiting_for(launches: Launches, task_arn: str) -> DagsterRun:
     """A run that is STARTING, with this task on record."""
     run = launches.starting(launches.create())
-    run_tags.write(launches.instance, run, kind=Kind.ISOLATED, attempt=1, task_arn=task_arn)
+    run_record.write(launches.instance, run, kind=Kind.ISOLATED, attempt=1, task_arn=task_arn)
     return launches.read(run)
 
 
 def task_of(run: DagsterRun) -> str:
-    task_arn = run_tags.read(run).task_arn
+    task_arn = run_record.read(run).task_arn
     assert task_arn is not None
     return task_arn
 
@@ -59,7 +59,7 @@ def test_a_task_that_ecs_lost_is_followed_by_another(
     stack.wait_for_stopped(task_of(run))
     assert watched.watch() == []
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
-    assert run_tags.read(launches.read(run)).attempt == 2
+    assert run_record.read(launches.read(run)).attempt == 2
     assert len(stack.tasks_of(run.run_id)) == 2
     [event] = [text for text in launches.events(run) if text.startswith("Lost before")]
     assert "Attempt 2 follows." in event
@@ -129,7 +129,7 @@ def test_a_task_that_ecs_does_not_show_has_time(
     assert stack.tasks_of(run.run_id) == []
     assert watched.watch(1) == []
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
-    assert run_tags.read(launches.read(run)).attempt == 2
+    assert run_record.read(launches.read(run)).attempt == 2
 
 
 def test_a_run_that_has_begun_meanwhile_is_left_alone(
@@ -192,7 +192,7 @@ def test_a_run_of_a_later_version_is_left_alone_and_spoken_of_once(
     watched: Watched, launches: Launches, stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
     later, other = waiting_for(launches, NO_TASK + "1"), waiting_for(launches, NO_TASK)
-    launches.instance.add_run_tags(later.run_id, {tags.KIND: "delegated"})
+    launches.instance.add_run_tags(later.run_id, {tag_names.KIND: "delegated"})
     for seconds in (0, MISSING_SECONDS + 1):
         assert watched.watch(after=seconds) == []
     assert launches.read(later).status is DagsterRunStatus.STARTING
@@ -221,10 +221,10 @@ def test_a_resumed_run_whose_launcher_died_goes_on(
     run = waiting_for(launches, NO_TASK)
     launches.started(run)
     launches.instance.report_engine_event(RESUME_RUN_LOG_MESSAGE, run)
-    run_tags.write(launches.instance, run, attempt=2, task_arn="")
+    run_record.write(launches.instance, run, attempt=2, task_arn="")
     assert watched.watch() == watched.watch(LAUNCH_SECONDS) == []
     assert len(stack.tasks_of(run.run_id)) == 1
-    assert run_tags.read(launches.read(run)).attempt == 2
+    assert run_record.read(launches.read(run)).attempt == 2
     launches.ended(run)
 
 
@@ -233,7 +233,7 @@ def test_a_non_isolated_run_that_no_server_has_goes_on(
     watched: Watched, launches: Launches, stack: Stack, hosted: bool
 ) -> None:
     run = launches.starting(launches.create())
-    run_tags.write(
+    run_record.write(
         launches.instance, run, kind=Kind.NON_ISOLATED, attempt=1, task_arn=NO_TASK, address="a:1"
     )
     stack.slots.acquire(Holder(run.run_id, 1, LOCATION))

@@ -1,0 +1,223 @@
+"""IAM policies as plain data: one function per actor, one statement per purpose.
+
+Resources are exact ARNs. Where a statement has a wildcard, a comment says why; the tests hold the
+list of all of them. Actions, resources and condition keys:
+https://docs.aws.amazon.com/service-authorization/latest/reference/.
+"""
+
+from typing import Final
+
+from infra.config import Problem
+from infra.deployment import EXECUTION, Deployment, Kind
+from infra.statement_builders import Statement, allow, document, items, pull, read_secrets
+from run_isolation.table import SETTINGS_KEY, SLOTS_KEY, claim_key
+
+ANY_CLAIM: Final = claim_key("*")
+POLICY_LIMIT: Final = 6144
+"""Characters of a managed policy, white space not counted
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
+
+
+def trust(deployment: Deployment) -> list[Statement]:
+    """Only ECS, and only for this account's own tasks, may take on a task's role.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
+    """
+    return [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+            "Condition": {
+                # The doc's own form: the task does not exist yet when its role is taken on.
+                "ArnLike": {"aws:SourceArn": deployment.arn("ecs", "*")},
+                "StringEquals": {"aws:SourceAccount": deployment.account},
+            },
+        }
+    ]
+
+
+def standing(deployment: Deployment, location: str) -> list[Statement]:
+    """The standing container: frees slots, protects its task, sees redeploys, serves code."""
+    cluster = {"ArnEquals": {"ecs:cluster": deployment.cluster_arn}}
+    tasks = deployment.arn("ecs", f"task/{deployment.prefix}/*")
+    return [
+        items(deployment, "ReadSlots", "GetItem", SETTINGS_KEY, SLOTS_KEY),
+        items(deployment, "FreeSlots", "UpdateItem", SLOTS_KEY),
+        allow(
+            "ProtectTask",
+            ["ecs:UpdateTaskProtection"],
+            # Ids of tasks are not known before they run.
+            tasks,
+            **cluster,
+        ),
+        allow(
+            "SeeRedeploys",
+            ["ecs:DescribeServices"],
+            deployment.arn("ecs", f"service/{deployment.prefix}/{location}"),
+        ),
+        allow("SeeTasks", ["ecs:DescribeTasks"], tasks, **cluster),
+        # ecs:ListTasks has no resource that names a cluster, so the condition does.
+        allow("ListTasks", ["ecs:ListTasks"], "*", **cluster),
+        *_instance(deployment),
+    ]
+
+
+def isolated(deployment: Deployment) -> list[Statement]:
+    """An isolated task: claims its run, then executes it."""
+    return [
+        # Ids of runs are not known before they are launched.
+        items(deployment, "ClaimRun", "PutItem", ANY_CLAIM),
+        *_instance(deployment),
+    ]
+
+
+def execution(deployment: Deployment, location: str) -> list[Statement]:
+    """What ECS does before a task of this code location runs.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
+    """
+    config = deployment.config.code_locations[location]
+    arns = list(config.secrets.values())
+    database = deployment.config.instance.database_url_secret_arn
+    return [
+        *pull(deployment, config.image),
+        allow(
+            "WriteLogs",
+            ["logs:CreateLogStream", "logs:PutLogEvents"],
+            # A stream is named after its task.
+            deployment.arn("logs", f"log-group:{deployment.log_group(location)}:log-stream:*"),
+        ),
+        *read_secrets(deployment, [*arns, database] if database else arns),
+    ]
+
+
+def launcher(deployment: Deployment) -> list[Statement]:
+    """The webserver and the daemon: take slots; launch, watch and stop tasks; read claims, logs."""
+    cluster = {"ArnEquals": {"ecs:cluster": deployment.cluster_arn}}
+    # Ids of tasks are not known before they run.
+    tasks = deployment.arn("ecs", f"task/{deployment.prefix}/*")
+    database = deployment.config.instance.database_url_secret_arn
+    return [
+        *_run_tasks(deployment),
+        allow("WatchTasks", ["ecs:DescribeTasks", "ecs:StopTask"], tasks, **cluster),
+        # ecs:ListTasks has no resource that names a cluster, so the condition does.
+        allow("ListTasks", ["ecs:ListTasks"], "*", **cluster),
+        allow(
+            "TagTasks",
+            ["ecs:TagResource"],
+            tasks,
+            StringEquals={"ecs:CreateAction": "RunTask"},
+        ),
+        # Ids of runs are not known before they are launched.
+        items(deployment, "ReadTable", "GetItem", SETTINGS_KEY, SLOTS_KEY, ANY_CLAIM),
+        items(deployment, "TakeSlots", "UpdateItem", SLOTS_KEY),
+        allow(
+            "ReadLogs",
+            ["logs:GetLogEvents"],
+            # All code locations of this deployment, and the streams of their tasks.
+            deployment.arn("logs", f"log-group:{deployment.log_group('*')}"),
+        ),
+        *_instance(deployment),
+        *read_secrets(deployment, [database] if database else []),
+    ]
+
+
+def launcher_roles(deployment: Deployment) -> list[Statement]:
+    """The roles that the launcher hands to isolated tasks.
+
+    A policy of its own, so that neither reaches IAM's limit of 6,144 characters before the manifest
+    reaches its own.
+    """
+    roles = [
+        deployment.role_arn(location, actor)
+        for location in sorted(deployment.config.code_locations)
+        for actor in (EXECUTION, Kind.ISOLATED)
+    ]
+    if not roles:
+        return []
+    return [
+        allow(
+            "PassRoles",
+            ["iam:PassRole"],
+            roles,
+            StringEquals={"iam:PassedToService": "ecs-tasks.amazonaws.com"},
+        )
+    ]
+
+
+def encrypted_transport(deployment: Deployment, bucket: str) -> list[Statement]:
+    """A bucket's own policy: nobody reads or writes it over plain HTTP."""
+    arn = f"arn:{deployment.partition}:s3:::{bucket}"
+    return [
+        {
+            "Sid": "OnlyTls",
+            # A refusal must cover everything, or it is none.
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [arn, f"{arn}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    ]
+
+
+def size_problems(deployment: Deployment) -> list[Problem]:
+    """Whether the launcher's policies are within IAM's limit."""
+    size = max(len(document(launcher(deployment))), len(document(launcher_roles(deployment))))
+    if size <= POLICY_LIMIT:
+        return []
+    count = len(deployment.config.code_locations)
+    return [
+        Problem(
+            "run-isolation:codeLocations",
+            f"{count} locations, a policy of {size} characters",
+            f"policies of up to {POLICY_LIMIT} characters, IAM's limit",
+            f"about {count * POLICY_LIMIT // size} locations; put the others into another stack",
+        )
+    ]
+
+
+def _run_tasks(deployment: Deployment) -> list[Statement]:
+    """RunTask of isolated revisions, no larger than the location's largest size.
+
+    One statement per size, so that a code location's cap is its own. ``IfExists``: the keys hold
+    what the request overrides, and a run that asks for nothing overrides nothing.
+    """
+    families: dict[tuple[int, int], list[str]] = {}
+    for location, config in sorted(deployment.config.code_locations.items()):
+        size = (config.isolated.largest.cpu, config.isolated.largest.memory)
+        # Any revision: a run that waited in the queue keeps the one that it was created with.
+        family = f"task-definition/{deployment.family(location, Kind.ISOLATED)}:*"
+        families.setdefault(size, []).append(deployment.arn("ecs", family))
+    return [
+        allow(
+            f"RunTasks{cpu}Cpu{memory}MiB",
+            ["ecs:RunTask"],
+            arns,
+            ArnEquals={"ecs:cluster": deployment.cluster_arn},
+            NumericLessThanEqualsIfExists={
+                "ecs:task-cpu": str(cpu),
+                "ecs:task-memory": str(memory),
+            },
+            StringEqualsIfExists={"ecs:enable-execute-command": "false"},
+        )
+        for (cpu, memory), arns in sorted(families.items())
+    ]
+
+
+def _instance(deployment: Deployment) -> list[Statement]:
+    """What every process with a Dagster instance reads and writes."""
+    parameter = deployment.arn("ssm", f"parameter{deployment.manifest_parameter}")
+    statements = [allow("ReadManifest", ["ssm:GetParameter"], parameter)]
+    bucket = deployment.compute_logs_bucket
+    if bucket is not None:
+        arn = f"arn:{deployment.partition}:s3:::{bucket}"
+        statements += [
+            # The calls of S3ComputeLogManager (dagster_aws/s3/compute_log_manager.py). Keys are
+            # named after runs and steps.
+            allow("ComputeLogs", ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], f"{arn}/*"),
+            # Without it S3 answers 403, not 404, for a log that is not there yet.
+            allow("ListComputeLogs", ["s3:ListBucket"], arn),
+        ]
+    return statements

@@ -1,0 +1,113 @@
+"""The runs of a standing container, with what they take and what they are expected to take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Final
+
+from run_isolation.dagster.memory.usage import Usage
+from run_isolation.dagster.memory.verdict import Verdict
+from run_isolation.dagster.processes.of_a_run import let_go_first
+from run_isolation.standing.container_memory import MIB, Reading, reserve
+
+UNKNOWN_MIB: Final = 128
+"""What a run is taken to need of which nothing is known: a trivial run that is spawned by Dagster
+1.13.27 has 109 MiB."""
+
+YOUNG_SECONDS: Final = 30.0
+"""So long UNKNOWN_MIB are kept for a run; then it is taken to have what it needs."""
+
+
+@dataclass
+class HostedRun:
+    """One run, from the moment that it is about to be started."""
+
+    expected: int | None = None
+    """Bytes: the most that the job's recent runs had."""
+    since: float = 0.0
+    pid: int | None = None
+    kills_before: int | None = None
+    """How many processes the kernel had killed in this container before it began."""
+    usage: Usage = field(default_factory=Usage)
+    verdict: Verdict | None = None
+    tries: int = 0
+    """How often it was tried to be failed with its verdict."""
+    told: bool = False
+    """Whether the run has its verdict and what it took."""
+
+    def promised(self, now: float) -> int:
+        """Bytes that it is expected to take beside those that it has."""
+        if self.verdict is not None:
+            return 0
+        if self.expected is None and now - self.since > YOUNG_SECONDS:
+            return 0
+        return max(0, (self.expected or UNKNOWN_MIB * MIB) - self.usage.bytes_now)
+
+
+class HostedRuns:
+    """All runs of a server. Thread-safe.
+
+    Args:
+        pids: Tells the processes on record by run.
+        kills: How many processes the kernel has killed in this container.
+        clock: Seconds.
+    """
+
+    def __init__(
+        self,
+        pids: Callable[[], Mapping[str, int]],
+        kills: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pids = pids
+        self._kills = kills
+        self._clock = clock
+        self._lock = Lock()
+        self._runs: dict[str, HostedRun] = {}
+
+    def look(self) -> dict[str, HostedRun]:
+        """The runs that have a process, with those that are new marked as first to go."""
+        pids = self._pids()
+        with self._lock:
+            for run_id, pid in pids.items():
+                run = self._runs.setdefault(run_id, HostedRun(since=self._clock()))
+                if run.pid is None:
+                    run.pid = pid
+                    run.kills_before = self._kills()
+                    let_go_first(pid)
+            return {run_id: self._runs[run_id] for run_id in pids}
+
+    def expect(self, run_id: str, expected_mib: float | None, reading: Reading) -> str | None:
+        """Keeps memory for a run that is to be started; why not, where too little is left."""
+        expected = None if expected_mib is None else int(expected_mib * MIB)
+        need = UNKNOWN_MIB * MIB if expected is None else expected
+        now = self._clock()
+        with self._lock:
+            promised = sum(run.promised(now) for run in self._runs.values())
+            kept = reserve(reading.limit)
+            if need <= reading.free - kept - promised:
+                self._runs[run_id] = HostedRun(expected, now)
+                return None
+        known = "unknown as yet, taken for" if expected is None else "by its recent runs"
+        return (
+            f"Too little memory is free: it needs {_mib(need)} MiB ({known}), and of the "
+            f"container's {_mib(reading.limit)} MiB {_mib(reading.free)} are free, of which "
+            f"{_mib(promised)} are kept for other runs and {_mib(kept)} in reserve."
+        )
+
+    def forget(self, run_id: str) -> HostedRun:
+        """What was known of a run that is over."""
+        with self._lock:
+            return self._runs.pop(run_id, HostedRun())
+
+    def get(self, run_id: str) -> HostedRun | None:
+        """What is known of a run."""
+        with self._lock:
+            return self._runs.get(run_id)
+
+
+def _mib(count: int) -> str:
+    return f"{max(0, count) / MIB:.0f}"

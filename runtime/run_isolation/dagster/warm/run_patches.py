@@ -1,0 +1,111 @@
+"""What a run here does more cheaply than in an interpreter of its own, with the same outcome.
+
+Found in profiles (``python -m bench.warm_start.profile``). Each interpreter beside a run has 4 MiB.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import ModuleType
+from typing import Any, Final
+
+import dagster._core.execution.compute_logs
+import dagster._core.executor.multiprocess
+import dagster._grpc.impl
+from dagster import DagsterInstance
+from dagster._core.execution.compute_logs import _fileno
+from dagster._core.instance.ref import InstanceRef
+from dagster._utils import _termination_handler
+
+from run_isolation.dagster.home.dagster_yaml import COMPUTE_LOGS_BUCKET
+from run_isolation.dagster.patching import replaced
+from run_isolation.dagster.warm import quick_storage
+
+_TAIL_SECONDS: Final = "DAGSTER_COMPUTE_LOG_TAIL_WAIT_AFTER_FINISH"
+"""Dagster's variable: how long ``tail`` may go on after a step."""
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """In the template: what runs and steps find.
+
+    Raises:
+        SeamError: This version of Dagster is not built as we know it.
+    """
+    compute_logs = dagster._core.execution.compute_logs
+    with ExitStack() as seams:
+        seams.enter_context(quick_storage.opened_by(open_instance))
+        seams.enter_context(replaced(compute_logs, "execute_posix_tail", tail))
+        for module in (dagster._core.executor.multiprocess, dagster._grpc.impl):
+            seams.enter_context(
+                replaced(module, "start_termination_thread", start_termination_thread)
+            )
+        if models := s3_models():
+            seams.enter_context(models.installed())
+        yield
+
+
+def s3_models() -> ModuleType | None:
+    """The module ``aws_models``, where compute logs go to S3: the AWS SDK has 8 MiB."""
+    if COMPUTE_LOGS_BUCKET not in os.environ:
+        return None
+    return importlib.import_module("run_isolation.dagster.warm.aws_models")
+
+
+def open_instance(ref: InstanceRef) -> DagsterInstance:
+    """Dagster's ``DagsterInstance.from_ref``, with known tables, connections and log files."""
+    return quick_storage.open_in_run(_with_own_log_files(ref))
+
+
+def _with_own_log_files(ref: InstanceRef) -> InstanceRef:
+    """Lets compute logs wait for their upload in the run's own directory, which goes with it.
+
+    Dagster has them in /tmp, where those of a run that is killed would stay.
+    """
+    logs = ref.compute_logs_data
+    if logs.class_name != "S3ComputeLogManager":
+        return ref
+    config = {"local_dir": tempfile.gettempdir(), **logs.config_dict}
+    return ref._replace(compute_logs_data=quick_storage.with_config(logs, config))
+
+
+@contextmanager
+def tail(path: str, stream: Any) -> Iterator[tuple[int, None]]:
+    """Dagster's own, but for the interpreter that ends ``tail`` when the run is killed.
+
+    The keeper does that. There is a ``tail`` for each of two streams of each step.
+
+    Yields:
+        Process id of ``tail``, and none of an interpreter.
+    """
+    options = ["-F", "-c", "+0", path]
+    number = _fileno(stream)  # type: ignore[no-untyped-call]
+    process = subprocess.Popen(["tail", *options], stdout=number)  # noqa: S607
+    try:
+        yield process.pid, None
+    finally:
+        time.sleep(float(os.environ.get(_TAIL_SECONDS, "0")))
+        process.terminate()
+        process.wait()
+
+
+def start_termination_thread(
+    should_stop_event: threading.Event, is_done_event: threading.Event
+) -> None:
+    """Dagster's own, but that it makes no ``multiprocessing.Event`` to learn its type.
+
+    That would start a resource tracker, an interpreter, in every run and step.
+    """
+    threading.Thread(
+        target=_termination_handler,
+        args=(should_stop_event, is_done_event),
+        name="termination-handler",
+        daemon=True,
+    ).start()

@@ -1,0 +1,163 @@
+"""The reconciler: removes holders that nobody else will, whose launcher or server died.
+
+Nothing here is decided by a lease or by the clock of another machine. An entry says who knows about
+its process (``slots``), and that one is asked:
+
+* No server in it: there is no process. It goes when Dagster's storage says that the run needs none,
+  or when its launcher has done nothing for minutes. A launcher that comes back finds the server
+  refusing: the entry that the server would write its name into is gone.
+* A server in it: it goes when that server says that it has no process of the run, or ECS that the
+  server's task is over. What Dagster's storage says does not matter: a run that has ended there may
+  go on for a while, one that was deleted for hours.
+
+What is doubtful stays. Each removal names what was read, so a pass may be late, or two at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from run_isolation.server_identity import ServerIdentity
+from run_isolation.slots.item import Holder
+from run_isolation.slots.slots import Slots
+from run_isolation.tasks import TaskState
+
+ABANDONED_SECONDS: Final = 300
+"""A holder without a server for this long: its launcher died on the way. Launching takes it less
+than a minute to find the server, or it sends the run back to the queue."""
+
+
+class Runs(Protocol):
+    """Dagster's storage."""
+
+    def over(self, holders: Sequence[Holder]) -> Mapping[Holder, str]:
+        """Holders whose runs need no process, now or later, and why; one query for all."""
+
+
+class Servers(Protocol):
+    """The standing servers."""
+
+    def current_runs(self, server: ServerIdentity) -> frozenset[str] | None:
+        """The runs that it has processes of, or is about to start: none where it is replaced.
+
+        None: it does not answer.
+        """
+
+
+class Tasks(Protocol):
+    """ECS."""
+
+    def states(self, task_arns: Collection[str]) -> Mapping[str, TaskState]:
+        """The states of tasks, in few calls; empty where ECS does not answer."""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A holder that was removed, and why."""
+
+    holder: Holder
+    why: str
+
+
+@dataclass
+class Reconciler:
+    """Remembers, between passes, since when a launch seems abandoned."""
+
+    slots: Slots
+    runs: Runs
+    servers: Servers
+    tasks: Tasks
+    logger: logging.Logger
+    clock: Callable[[], float] = time.monotonic
+    abandoned_seconds: float = ABANDONED_SECONDS
+    _waiting_since: dict[Holder, float] = field(default_factory=dict)
+
+    def reconcile(self) -> list[Removed]:
+        """One pass over all holders.
+
+        Raises:
+            TableError: The slot table did not answer.
+        """
+        waiting, hosted = _apart(self.slots.holders())
+        return self._remove(self._given_up(waiting) | self._gone(hosted))
+
+    def make_room(self, holders: Sequence[Holder]) -> bool:
+        """Removes those of a denial's holders that storage knows to be over, without asking ECS.
+
+        Returns:
+            Whether a slot is free now or will be in a moment: a run is over in storage a little
+            before its process is.
+
+        Raises:
+            TableError: The slot table did not answer.
+        """
+        over = self.runs.over(holders)
+        waiting, hosted = _apart(over)
+        gone = {holder: over[holder] for holder in waiting}
+        for server, theirs in hosted.items():
+            gone |= _disowned(server, theirs, self.servers.current_runs(server))
+        self._remove(gone)
+        return bool(over)
+
+    def _given_up(self, waiting: Sequence[Holder]) -> dict[Holder, str]:
+        now = self.clock()
+        self._waiting_since = {holder: self._waiting_since.get(holder, now) for holder in waiting}
+        abandoned = {
+            holder: "its launch was given up halfway"
+            for holder, since in self._waiting_since.items()
+            if now - since >= self.abandoned_seconds
+        }
+        return abandoned | dict(self.runs.over(waiting) if waiting else {})
+
+    def _gone(self, hosted: Mapping[ServerIdentity, Sequence[Holder]]) -> dict[Holder, str]:
+        states = self.tasks.states({server.task_arn for server in hosted}) if hosted else {}
+        gone: dict[Holder, str] = {}
+        for server, theirs in hosted.items():
+            arn, state = server.task_arn, states.get(server.task_arn)
+            if state and state.stopped:
+                gone |= dict.fromkeys(theirs, f"its task {arn} has stopped: {state.reason}")
+                continue
+            running = self.servers.current_runs(server)
+            gone |= _disowned(server, theirs, running)
+            # ECS forgets a task an hour after its end. One that hosted a run did exist.
+            if running is None and state and state.missing:
+                why = f"its task {arn} is not known to ECS and does not answer"
+                gone |= dict.fromkeys(theirs, why)
+        return gone
+
+    def _remove(self, gone: Mapping[Holder, str]) -> list[Removed]:
+        removed = []
+        for holder, why in gone.items():
+            if self.slots.remove(holder):
+                self.logger.info("Slot of run %s removed: %s.", holder.run_id, why)
+                removed.append(Removed(holder, why))
+        return removed
+
+
+def _apart(
+    holders: Iterable[Holder],
+) -> tuple[list[Holder], dict[ServerIdentity, list[Holder]]]:
+    """Holders without a server, and the others by server."""
+    waiting: list[Holder] = []
+    hosted: defaultdict[ServerIdentity, list[Holder]] = defaultdict(list)
+    for holder in holders:
+        if holder.hosted_by is None:
+            waiting.append(holder)
+        else:
+            hosted[holder.hosted_by].append(holder)
+    return waiting, hosted
+
+
+def _disowned(
+    server: ServerIdentity, theirs: Sequence[Holder], running: frozenset[str] | None
+) -> dict[Holder, str]:
+    """Those of a server's holders that it has no process of; none where it does not answer."""
+    why = f"the server of task {server.task_arn} has no process of it"
+    return {
+        holder: why for holder in theirs if running is not None and holder.run_id not in running
+    }

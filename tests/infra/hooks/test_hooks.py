@@ -1,0 +1,104 @@
+import asyncio
+import json
+from collections.abc import Awaitable
+from typing import Any, cast
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks
+
+from infra.hooks import hooks
+from infra.hooks.hooks import Hooks
+from infra.hooks.one_rollout import Rollout
+from run_isolation import NonIsolatedRuns, Slots
+from tests.infra.program import REGION, Cloud, deployment, event_loop
+
+
+def made() -> Hooks:
+    found: list[Hooks] = []
+    with event_loop():
+        mocks.set_mocks(Cloud(), project="run-isolation", stack="prod")
+
+        @pulumi.runtime.test  # type: ignore[untyped-decorator]
+        def program() -> None:
+            found.append(Hooks.of(deployment()))
+
+        program()
+    return found[0]
+
+
+def call(hook: pulumi.ResourceHook, **args: Any) -> None:
+    async def wait() -> None:
+        await cast(Awaitable[None], hook(pulumi.ResourceHookArgs("urn", "id", "n", "t", **args)))
+
+    asyncio.run(wait())
+
+
+def service(name: str, revision: int) -> dict[str, str]:
+    return {"cluster": "arn:cluster", "name": name, "taskDefinition": f"arn:{name}:{revision}"}
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Rollout]:
+    looks: list[Rollout] = []
+
+    def healthy(rollout: Rollout) -> bool:
+        looks.append(rollout)
+        return True
+
+    monkeypatch.setattr(Rollout, "healthy", healthy)
+    return looks
+
+
+def test_a_service_that_was_updated_is_waited_for_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = looked_at(monkeypatch)
+    hooks = made()
+    call(hooks.note_rollout, new_outputs=service("sales", 2))
+    assert looks == []
+    asyncio.run(hooks.rollouts.wait())
+    [rollout] = looks
+    assert (rollout.cluster, rollout.service) == ("arn:cluster", "sales")
+    assert rollout.task_definition == "arn:sales:2"
+    assert rollout.log_group == "/run-isolation/prod/sales"
+    assert rollout.ecs.meta.region_name == rollout.logs.meta.region_name == REGION
+    asyncio.run(hooks.rollouts.wait())
+    assert len(looks) == 1
+
+
+@pytest.mark.parametrize(
+    ("recorded", "waited"),
+    [
+        (None, {"sales", "probe"}),
+        ({"sales": service("sales", 1)}, {"sales", "probe"}),
+        ({"sales": service("sales", 2), "gone": service("gone", 1)}, {"probe"}),
+    ],
+)
+def test_what_never_came_up_is_waited_for_again(
+    monkeypatch: pytest.MonkeyPatch, recorded: dict[str, Any] | None, waited: set[str]
+) -> None:
+    looks = looked_at(monkeypatch)
+    wanted = {"sales": service("sales", 2), "probe": service("probe", 1)}
+    old = None if recorded is None else {"input": recorded}
+    call(made().wait_until_healthy, new_inputs={"input": wanted}, old_inputs=old)
+    assert {one.service for one in looks} == waited
+
+
+def test_both_families_of_a_location_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    deleted: list[str] = []
+    monkeypatch.setattr(hooks, "delete_revisions", lambda _, family: deleted.append(family))
+    call(made().delete_revisions, old_outputs={"name": "/run-isolation/prod/gone"})
+    assert deleted == ["run-isolation-prod-gone-standing", "run-isolation-prod-gone-isolated"]
+
+
+def test_a_limit_is_in_force_once_the_settings_are_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[tuple[str, int | None]] = []
+    monkeypatch.setattr(Slots, "clear_limit", lambda self: done.append((self.table, None)))
+    monkeypatch.setattr(Slots, "set_limit", lambda self, limit: done.append((self.table, limit)))
+    settings = NonIsolatedRuns(enabled=True, max_concurrent_non_isolated_runs=3)
+    item = {"item": json.dumps(settings.to_item())}
+    call(made().clear_limit, new_inputs=item)
+    call(made().set_limit, new_inputs=item, new_outputs=item)
+    assert done == [("run-isolation-prod-slots", None), ("run-isolation-prod-slots", 3)]

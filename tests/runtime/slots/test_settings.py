@@ -1,0 +1,102 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from types_boto3_dynamodb import DynamoDBClient
+
+from run_isolation import NonIsolatedRuns, SettingsError
+from run_isolation.slots.settings import MOST_SLOTS, read_settings
+from run_isolation.table import HASH_KEY, SETTINGS_KEY
+from tests.runtime.tables import TABLE, configure
+
+
+def test_defaults() -> None:
+    settings = NonIsolatedRuns()
+
+    assert settings.model_dump() == {
+        "enabled": False,
+        "max_concurrent_non_isolated_runs": 1,
+        "allow_automated": False,
+    }
+    assert settings.limit == 0
+
+
+def test_the_item_that_pulumi_writes() -> None:
+    settings = NonIsolatedRuns(enabled=True, max_concurrent_non_isolated_runs=3)
+
+    assert settings.to_item() == {
+        "pk": {"S": "settings"},
+        "enabled": {"BOOL": True},
+        "max_concurrent_non_isolated_runs": {"N": "3"},
+        "allow_automated": {"BOOL": False},
+    }
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        NonIsolatedRuns(),
+        NonIsolatedRuns(enabled=True, max_concurrent_non_isolated_runs=7, allow_automated=True),
+    ],
+)
+def test_what_is_written_is_what_is_read(client: DynamoDBClient, settings: NonIsolatedRuns) -> None:
+    configure(client, settings)
+
+    assert read_settings(client, TABLE) == settings
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"enabled": "yes"},
+        {"enabled": 1},
+        {"max_concurrent_non_isolated_runs": 0},
+        {"max_concurrent_non_isolated_runs": MOST_SLOTS + 1},
+        {"max_concurrent_non_isolated_runs": 1.5},
+        {"max_concurrent_non_isolated_runs": True},
+        {"max_concurrent_runs": 1},
+    ],
+    ids=str,
+)
+def test_refused(value: dict[str, Any]) -> None:
+    (name,) = value
+    with pytest.raises(ValidationError, match=name):
+        NonIsolatedRuns.model_validate(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("enabled", {"S": "true"}),
+        ("max_concurrent_non_isolated_runs", {"N": "1.5"}),
+        ("max_concurrent_non_isolated_runs", {"N": "0"}),
+        ("only_jobs", {"S": "daily"}),
+    ],
+)
+def test_malformed_item_is_refused(
+    client: DynamoDBClient, name: str, value: dict[str, Any]
+) -> None:
+    item: dict[str, Any] = {**NonIsolatedRuns(enabled=True).to_item(), name: value}
+    client.put_item(TableName=TABLE, Item=item)
+
+    with pytest.raises(SettingsError, match=r"pulumi up"):
+        read_settings(client, TABLE)
+
+
+def test_missing_item(client: DynamoDBClient) -> None:
+    client.delete_item(TableName=TABLE, Key={HASH_KEY: {"S": SETTINGS_KEY}})
+
+    with pytest.raises(SettingsError, match=f"{TABLE} has no item 'settings'"):
+        read_settings(client, TABLE)
+
+
+def test_the_largest_limit_fits_into_one_item() -> None:
+    # How DynamoDB counts: UTF-8 bytes of names and text, up to 21 for a number, 3 for a map and 1
+    # for each entry of a map.
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    names = len("attempt") + len("location") + len("since") + len("hosted_by")
+    server = 113 + len("@255.255.255.255:65535")  # the longest ARN of a task of ours, its address
+    values = 21 + 39 + len("2026-01-01T00:00:00+00:00") + server
+    holder = 36 + 1 + 3 + names + values + 4
+
+    assert MOST_SLOTS * holder < 400 * 1024
