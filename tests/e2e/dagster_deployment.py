@@ -7,6 +7,7 @@ Everything is done as a user does it: the stack by Pulumi's engine, the Dagster 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from run_isolation.dagster.deployment import MANIFEST
 from run_isolation.dagster.home.files import RESOLVER
 from run_isolation.slots.item import Holder
 from run_isolation.slots.slots import Slots
+from tests import quick_daemon
 from tests.deployment.conftest import probe
 from tests.deployment.stack import Changes, DeployedStack
 from tests.e2e import rights
@@ -159,6 +161,7 @@ class DagsterDeployment:
         mounts = [self.home, *([self.storage.shared] if self.storage.shared else [])]
         app = self.directory / name
         app.mkdir()
+        shutil.copy(quick_daemon.__file__, app)
         number = CONTROL_PLANE.index(name)
         files = ContainerFiles(
             image=Image(app, ImageConfig(User=name), ensure_environment("control-plane")),

@@ -46,8 +46,12 @@ class Program:
         if self.sandbox is not None:
             start = self.sandbox.start(self.command, str(self.directory))
             environment = self.sandbox.environment | environment
+
+        def keep(said: bytes) -> None:
+            output.write(said)
+
         self._process = ContainerProcess(
-            start, env=environment, on_output=output.write, on_exit=lambda code: output.close()
+            start, env=environment, on_output=keep, on_exit=lambda code: output.close()
         )
 
     @property

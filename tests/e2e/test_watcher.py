@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 
@@ -29,7 +28,7 @@ def without_faults(account: LocalAccount) -> Iterator[None]:
 def quick_daemon(deployment: DagsterDeployment) -> Iterator[None]:
     """The next daemon waits less for a launcher that might still be at work."""
     daemon, before = deployment.daemon, deployment.daemon.command
-    daemon.command = [sys.executable, "-m", "tests.quick_daemon"]
+    daemon.command = ["python", "-m", "quick_daemon"]
     yield
     daemon.command = before
     daemon.stop()

@@ -3,29 +3,16 @@
 import importlib
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any, Never
+from typing import Any
 
 import pytest
 from dagster import (
     AssetKey,
     DagsterInstance,
     Definitions,
-    InputContext,
-    IOManager,
-    OutputContext,
 )
 
 from tests.examples.locations import ROOT, Load, MaterializeAlone
-
-
-class NoDisk(IOManager):
-    """Refuses everything: the next isolated run has another disk, so nothing may rely on one."""
-
-    def handle_output(self, context: OutputContext, obj: object) -> Never:
-        raise AssertionError(f"{context.get_identifier()} was stored through the I/O manager")
-
-    def load_input(self, context: InputContext) -> Never:
-        raise AssertionError(f"{context.get_identifier()} was loaded through the I/O manager")
 
 
 @pytest.fixture
@@ -49,13 +36,12 @@ def instance() -> Iterator[DagsterInstance]:
 
 @pytest.fixture
 def materialize_alone(instance: DagsterInstance) -> MaterializeAlone:
-    """Materialize one asset, in a run of its own without a disk; return its metadata."""
+    """Materialize one asset, in a run of its own; return its metadata."""
 
     def materialize(defs: Definitions, asset: str, **config: object) -> dict[str, Any]:
         result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
             asset_selection=[AssetKey(asset)],
             run_config={"ops": {asset: {"config": config}}} if config else None,
-            resources={"io_manager": NoDisk()},
             instance=instance,
         )
         (materialized,) = result.get_asset_materialization_events()

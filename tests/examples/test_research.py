@@ -7,7 +7,6 @@ from dagster import (
     DagsterInstance,
     DefaultScheduleStatus,
     DefaultSensorStatus,
-    Failure,
     build_schedule_context,
     build_sensor_context,
 )
@@ -23,7 +22,7 @@ def research(load: Load) -> ModuleType:
     return load("examples/research", "research.defs")
 
 
-def test_assets_hand_data_from_run_to_run_without_a_disk(
+def test_assets_hand_data_from_run_to_run_by_the_default_io_manager(
     research: ModuleType, materialize_alone: MaterializeAlone
 ) -> None:
     simulation = materialize_alone(research.defs, "simulation", **LIGHT)
@@ -37,13 +36,6 @@ def test_assets_hand_data_from_run_to_run_without_a_disk(
 def test_assets_still_depend_on_each_other(research: ModuleType) -> None:
     graph = research.defs.resolve_asset_graph()
     assert graph.get(AssetKey("model_quality")).parent_keys == {AssetKey("simulation")}
-
-
-def test_missing_upstream_says_what_to_materialize(
-    research: ModuleType, materialize_alone: MaterializeAlone
-) -> None:
-    with pytest.raises(Failure, match=r"Materialize simulation first\.$"):
-        materialize_alone(research.defs, "model_quality")
 
 
 def test_by_default_the_heavy_asset_does_not_fit_the_standing_container(

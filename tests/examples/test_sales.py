@@ -7,7 +7,6 @@ from dagster import (
     DagsterInstance,
     DefaultScheduleStatus,
     DefaultSensorStatus,
-    Failure,
     RunRequest,
     SensorResult,
     SkipReason,
@@ -23,7 +22,7 @@ def sales(load: Load) -> ModuleType:
     return load("examples/sales", "sales.definitions")
 
 
-def test_assets_hand_data_from_run_to_run_without_a_disk(
+def test_assets_hand_data_from_run_to_run_by_the_default_io_manager(
     sales: ModuleType, materialize_alone: MaterializeAlone
 ) -> None:
     cents = materialize_alone(sales.defs, "orders", batch=7, size=100)["cents_by_country"]
@@ -39,13 +38,6 @@ def test_assets_still_depend_on_each_other(sales: ModuleType) -> None:
     graph = sales.defs.resolve_asset_graph()
     assert graph.get(AssetKey("sales_report")).parent_keys == {AssetKey("revenue_by_country")}
     assert graph.get(AssetKey("revenue_by_country")).parent_keys == {AssetKey("orders")}
-
-
-def test_missing_upstream_says_what_to_materialize(
-    sales: ModuleType, materialize_alone: MaterializeAlone
-) -> None:
-    with pytest.raises(Failure, match=r"Materialize orders first\.$"):
-        materialize_alone(sales.defs, "revenue_by_country")
 
 
 def test_asset_job_materializes_all_assets(sales: ModuleType, instance: DagsterInstance) -> None:

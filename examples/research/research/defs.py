@@ -3,8 +3,7 @@
 `simulation` is the heavy asset: by default one CPU for a minute and 2 GiB of memory, which the
 standing container (0.25 vCPU, 1 GiB) does not have. Isolated, it has a task of its own.
 
-As in the sales location, assets hand each other numbers through materialization metadata in
-Dagster's event log: an isolated run's disk goes away with its task.
+As in the sales location, values go through Dagster's default I/O manager.
 """
 
 from dagster import (
@@ -13,8 +12,6 @@ from dagster import (
     Config,
     Definitions,
     EventLogEntry,
-    Failure,
-    MaterializeResult,
     OpExecutionContext,
     RunRequest,
     ScheduleDefinition,
@@ -44,27 +41,21 @@ class SimulationConfig(Config):
 
 
 @asset(group_name="research", kinds={"python"})
-def simulation(context: AssetExecutionContext, config: SimulationConfig) -> MaterializeResult[None]:
+def simulation(context: AssetExecutionContext, config: SimulationConfig) -> float:
     """The heavy asset: estimates pi while it holds a large training set in memory."""
     held = simulate.hold_memory(config.memory_mib)
     context.log.info(f"holding {len(held) // simulate.MEBIBYTE} MiB for {config.seconds} s")
     pi, darts = simulate.estimate_pi(config.seconds, config.seed)
-    return MaterializeResult(metadata={"pi": pi, "darts": darts, "memory_mib": config.memory_mib})
+    context.add_output_metadata({"pi": pi, "darts": darts, "memory_mib": config.memory_mib})
+    return pi
 
 
-@asset(group_name="research", deps=[simulation])
-def model_quality(context: AssetExecutionContext) -> MaterializeResult[None]:
-    """How far the newest simulation is from the truth.
-
-    Raises:
-        Failure: `simulation` was never materialized.
-    """
-    newest = context.instance.get_latest_materialization_event(AssetKey("simulation"))
-    if newest is None or newest.asset_materialization is None:
-        raise Failure("simulation has no materialization yet. Materialize simulation first.")
-    metadata = newest.asset_materialization.metadata
-    error = abs(float(metadata["pi"].value) - 3.141592653589793)
-    return MaterializeResult(metadata={"error": error})
+@asset(group_name="research")
+def model_quality(context: AssetExecutionContext, simulation: float) -> float:
+    """How far the simulation is from the truth."""
+    error = abs(simulation - 3.141592653589793)
+    context.add_output_metadata({"error": error})
+    return error
 
 
 train_model = define_asset_job(

@@ -1,22 +1,16 @@
 """Dagster definitions of the sales location. Module name: `sales.definitions`.
 
-How the assets hand data to each other: as materialization metadata in Dagster's event log, never
-through the default I/O manager. That one writes files, and every isolated run is a task with a
-disk of its own that goes away with it: materialize `revenue_by_country` alone, and the file that
-`orders` wrote in another task is not there. These results are a few numbers, so the event log
-holds them. For real data give the assets an I/O manager on S3 (`dagster_aws.s3`).
-Ops of one job may use the default: all steps of a run share the task, and so the disk.
+Assets and ops hand each other values through Dagster's default I/O manager, as in any project. It
+writes files, and every isolated run is a task with a disk of its own: what crosses runs needs an
+I/O manager that all of them reach, such as one on S3 (`dagster_aws.s3`).
 """
 
 from collections import Counter
 
 from dagster import (
     AssetExecutionContext,
-    AssetKey,
     Config,
     Definitions,
-    Failure,
-    MaterializeResult,
     OpExecutionContext,
     RunConfig,
     RunRequest,
@@ -51,45 +45,33 @@ class BatchConfig(Config):
         return feed.read_batch(self.batch or feed.newest_batch(), self.size)
 
 
-def recorded(context: AssetExecutionContext, asset_name: str, entry: str) -> dict[str, int]:
-    """Return a JSON entry of the newest materialization of an upstream asset.
-
-    Raises:
-        Failure: The upstream asset was never materialized.
-    """
-    materialization = context.instance.get_latest_materialization_event(AssetKey(asset_name))
-    if materialization is None or materialization.asset_materialization is None:
-        raise Failure(f"{asset_name} has no materialization yet. Materialize {asset_name} first.")
-    value = materialization.asset_materialization.metadata[entry].value
-    return dict(value)
-
-
 @asset(group_name="sales")
-def orders(config: BatchConfig) -> MaterializeResult[None]:
+def orders(context: AssetExecutionContext, config: BatchConfig) -> dict[str, int]:
     """Revenue per country of one batch, in cents."""
     batch = config.read()
     cents: Counter[str] = Counter()
     for order in batch:
         cents[order.country] += order.cents
-    return MaterializeResult(metadata={"orders": len(batch), "cents_by_country": dict(cents)})
+    context.add_output_metadata({"orders": len(batch), "cents_by_country": dict(cents)})
+    return dict(cents)
 
 
-@asset(group_name="sales", deps=[orders])
-def revenue_by_country(context: AssetExecutionContext) -> MaterializeResult[None]:
+@asset(group_name="sales")
+def revenue_by_country(context: AssetExecutionContext, orders: dict[str, int]) -> dict[str, int]:
     """Revenue per country in whole euros, the biggest first."""
-    cents = recorded(context, "orders", "cents_by_country")
-    ranked = sorted(cents.items(), key=lambda item: item[1], reverse=True)
-    return MaterializeResult(metadata={"euros": {country: sum_ // 100 for country, sum_ in ranked}})
+    ranked = sorted(orders.items(), key=lambda item: item[1], reverse=True)
+    euros = {country: cents // 100 for country, cents in ranked}
+    context.add_output_metadata({"euros": euros})
+    return euros
 
 
-@asset(group_name="sales", deps=[revenue_by_country])
-def sales_report(context: AssetExecutionContext) -> MaterializeResult[None]:
+@asset(group_name="sales")
+def sales_report(context: AssetExecutionContext, revenue_by_country: dict[str, int]) -> str:
     """One line that people read in the morning."""
-    euros = recorded(context, "revenue_by_country", "euros")
-    top = max(euros, key=euros.__getitem__)
-    return MaterializeResult(
-        metadata={"summary": f"{sum(euros.values())} EUR, most of it from {top}"}
-    )
+    top = max(revenue_by_country, key=revenue_by_country.__getitem__)
+    summary = f"{sum(revenue_by_country.values())} EUR, most of it from {top}"
+    context.add_output_metadata({"summary": summary})
+    return summary
 
 
 refresh_sales = define_asset_job(

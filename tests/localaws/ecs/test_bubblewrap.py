@@ -133,14 +133,14 @@ def test_it_has_no_capability(tmp_path: Path) -> None:
     assert {line.split()[1] for line in lines} == {"0" * 16}
 
 
-def test_orders_reach_the_command_also_behind_an_init(tmp_path: Path) -> None:
-    for number, init in enumerate((False, True), 1):
-        box = Box(tmp_path, number, init=init)
-        process = box.start("trap 'echo told; exit 7' TERM; echo up; while :; do sleep 0.05; done")
-        eventually(lambda box=box: "up" in box.text)
-        process.terminate()
-        assert process.wait(20) == 7
-        assert box.text.split() == ["up", "told"]
+@pytest.mark.parametrize("init", [False, True])
+def test_orders_reach_the_command_also_behind_an_init(tmp_path: Path, init: bool) -> None:
+    box = Box(tmp_path, init=init)
+    process = box.start("trap 'echo told; exit 7' TERM; echo up; while :; do sleep 0.05; done")
+    eventually(lambda: "up" in box.text)
+    process.terminate()
+    assert process.wait(20) == 7
+    assert box.text.split() == ["up", "told"]
 
 
 def test_an_init_collects_what_is_left_and_the_first_process_takes_signals_it_wants_only(

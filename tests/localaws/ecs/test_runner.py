@@ -94,7 +94,8 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "no program": ({"command": ["no-such-program"]}, "CannotStartContainerError: .*not found in"),
     "no working directory": (
         {"workingDirectory": "/none"},
-        "CannotStartContainerError: workingDirectory /none: there is no such directory in .*/plain, which is /app",
+        "CannotStartContainerError: workingDirectory /none: there is no such directory in "
+        ".*/plain, which is /app",
     ),
     "relative working directory": (
         {"workingDirectory": "sub"},

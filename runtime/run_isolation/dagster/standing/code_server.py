@@ -31,6 +31,7 @@ from dagster._serdes import deserialize_value, serialize_value
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends import run_process
 from run_isolation.dagster.ends.stored_end import is_over
+from run_isolation.dagster.home import own_directories
 from run_isolation.dagster.memory.run_endings import Ended
 from run_isolation.dagster.memory.standing_memory import StandingMemory
 from run_isolation.dagster.patching import replaced
@@ -277,6 +278,7 @@ def serve(
             port after the public one.
         warm_start: Whether runs are forked from a process that has imported everything.
     """
+    own_directories.prepare()
     warm = WarmStart() if warm_start else None
     asked = grpc_command.make_context("code-server", list(options), resilient_parsing=True)
     port = asked.params["port"]

@@ -247,13 +247,55 @@ def every_minute() -> RunRequest:
     return RunRequest(tags=NON_ISOLATED)
 
 
+@op
+def give() -> list[int]:
+    """Give a value to `take`, by the default I/O manager."""
+    return [1, 2, 3]
+
+
+@op
+def take(given: list[int]) -> None:
+    """Take the value of `give`."""
+    assert given == [1, 2, 3]
+
+
+@job
+def hand_over_job() -> None:
+    """A step hands a value to another one."""
+    take(give())
+
+
+@asset(group_name="handed_over")
+def numbers() -> list[int]:
+    """Handed to `doubled` by the default I/O manager."""
+    return [1, 2, 3]
+
+
+@asset(group_name="handed_over")
+def doubled(numbers: list[int]) -> list[int]:
+    """Made of `numbers`, which another run may have made."""
+    return [number * 2 for number in numbers]
+
+
+numbers_job = define_asset_job("numbers_job", selection=[numbers])
+doubled_job = define_asset_job("doubled_job", selection=[doubled])
+
 automation = AutomationConditionSensorDefinition(
     "automation", target=[automated], run_tags=NON_ISOLATED, minimum_interval_seconds=1
 )
 
 defs = Definitions(
-    assets=[partitioned, upstream, automated],
-    jobs=[work_job, steps_job, limited_job, pooled_job, partitioned_job],
+    assets=[partitioned, upstream, automated, numbers, doubled],
+    jobs=[
+        work_job,
+        steps_job,
+        limited_job,
+        pooled_job,
+        partitioned_job,
+        hand_over_job,
+        numbers_job,
+        doubled_job,
+    ],
     schedules=[every_minute],
     sensors=[requests_a_run, automation],
 )
