@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from random import randrange
+from typing import Any
+
 import pytest
 
 from tests.e2e.dagster_deployment import ON, PROBE, DagsterDeployment
@@ -15,9 +18,11 @@ ACROSS = pytest.mark.xfail(
 )
 
 
-def execute(deployment: DagsterDeployment, job: str, kind: str) -> str:
+def execute(deployment: DagsterDeployment, job: str, kind: str, **ops: Any) -> str:
     """Execute a job as a run of a kind; how it ended."""
-    run = deployment.run(deployment.page.launch(job, location=PROBE, tags=KINDS[kind]))
+    config = {"ops": {op: {"config": given} for op, given in ops.items()}}
+    launched = deployment.page.launch(job, location=PROBE, tags=KINDS[kind], config=config)
+    run = deployment.run(launched)
     status = run.wait_for("SUCCESS", "FAILURE")
     assert run.kind == kind, run.reason
     deployment.wait_for_free_slots()
@@ -41,5 +46,6 @@ def test_between_steps_of_a_run(deployment: DagsterDeployment, kind: str) -> Non
 )
 def test_between_runs(deployment: DagsterDeployment, first: str, then: str) -> None:
     deployment.up(ON)
-    assert execute(deployment, "numbers_job", first) == "SUCCESS"
-    assert execute(deployment, "doubled_job", then) == "SUCCESS"
+    handed = {"number": randrange(10**9)}
+    assert execute(deployment, "numbers_job", first, numbers=handed) == "SUCCESS"
+    assert execute(deployment, "doubled_job", then, doubled=handed) == "SUCCESS"

@@ -265,16 +265,27 @@ def hand_over_job() -> None:
     take(give())
 
 
+class Handed(Config):
+    """What is handed from `numbers` to `doubled`.
+
+    Attributes:
+        number: Another one each time, so that an older value is noticed.
+    """
+
+    number: int
+
+
 @asset(group_name="handed_over")
-def numbers() -> list[int]:
+def numbers(config: Handed) -> int:
     """Handed to `doubled` by the default I/O manager."""
-    return [1, 2, 3]
+    return config.number
 
 
 @asset(group_name="handed_over")
-def doubled(numbers: list[int]) -> list[int]:
+def doubled(config: Handed, numbers: int) -> int:
     """Made of `numbers`, which another run may have made."""
-    return [number * 2 for number in numbers]
+    assert numbers == config.number
+    return numbers * 2
 
 
 numbers_job = define_asset_job("numbers_job", selection=[numbers])
