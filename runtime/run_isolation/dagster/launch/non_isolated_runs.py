@@ -32,7 +32,7 @@ from run_isolation.tasks import TaskState, describe
 _logger: Final = logging.getLogger("run_isolation.dagster")
 
 
-class NonIsolatedRuns:
+class ServerRuns:
     """Starts, cancels and watches them."""
 
     def __init__(self, deployment: Deployment) -> None:

@@ -1,4 +1,7 @@
-"""What Dagster makes processes with: a context of ``multiprocessing`` that asks for forks."""
+"""What Dagster makes processes with: a context of ``multiprocessing`` that asks for forks.
+
+Runs in: server, which asks the template for runs; run, which asks its keeper for steps.
+"""
 
 from __future__ import annotations
 
