@@ -30,6 +30,7 @@ from localaws.ecs.cgroups import limits_or_none
 from localaws.ecs.host import Host
 from localaws.ecs.images import Images
 from localaws.ecs.metadata import Metadata
+from localaws.ecs.responses import AnsweringEcsBackend
 from localaws.ecs.sandbox import ContainerFiles, NoSandbox, Sandbox
 from localaws.ecs.task import Task
 from localaws.faults import Faults
@@ -143,7 +144,7 @@ class LocalAccount:
             start_delay_seconds=self._start_delay,
             first_check_seconds=self._first_check,
         )
-        ecs_backends.backend = partial(LocalEcsBackend, host)  # type: ignore[assignment]
+        ecs_backends.backend = partial(AnsweringEcsBackend, host)  # type: ignore[assignment]
         servicediscovery_backends.backend = LocalServiceDiscoveryBackend
         # The guard has read the bucket's policy already; moto knows no conditions of requests
         # (moto/iam/access_control.py).

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 from moto.ecs.exceptions import (
@@ -62,16 +61,6 @@ class LocalEcsBackend(EC2ContainerServiceBackend):
         """Stop all tasks and forget everything."""
         self.close(grace=0.0)
         self.__init__(self.host, self.region_name, self.account_id)  # type: ignore[misc]
-
-    @property
-    def _url_module(self) -> Any:
-        # moto derives this from the class's module; ours answers with our own handlers.
-        from localaws.ecs.responses import LocalEcsResponse
-
-        return SimpleNamespace(
-            url_bases=[r"https?://ecs\.(.+)\.amazonaws\.com"],
-            url_paths={"{0}/$": LocalEcsResponse.dispatch},
-        )
 
     # Clusters and task definitions
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 from moto.core.responses import ActionResult
@@ -241,3 +242,15 @@ class LocalEcsResponse(EC2ContainerServiceResponse):
         if end < len(entries):
             page["nextToken"] = str(end)
         return ActionResult(page)
+
+
+class AnsweringEcsBackend(LocalEcsBackend):
+    """The ECS of one region, with these operations."""
+
+    @property
+    def _url_module(self) -> Any:
+        # moto derives this from the class's module; ours answers with our own handlers.
+        return SimpleNamespace(
+            url_bases=[r"https?://ecs\.(.+)\.amazonaws\.com"],
+            url_paths={"{0}/$": LocalEcsResponse.dispatch},
+        )

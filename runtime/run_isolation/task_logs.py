@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from run_isolation.isolated.run_task import CONTAINER
-from run_isolation.tasks import task_id
+from run_isolation.tasks import CONTAINER, task_id
 
 if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient

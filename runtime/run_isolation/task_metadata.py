@@ -28,6 +28,8 @@ class TaskMetadata:
     """IPv4 address of the task's network interface."""
     memory_mib: int | None = None
     """The task's limit."""
+    vcpu: float | None = None
+    """The same for CPUs."""
 
 
 def read(environment: Mapping[str, str] = os.environ) -> TaskMetadata | None:
@@ -43,10 +45,12 @@ def read(environment: Mapping[str, str] = os.environ) -> TaskMetadata | None:
     try:
         with urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310  # ECS set the URL
             task = json.load(response)
+        limits = task.get("Limits", {})
         return TaskMetadata(
             task_arn=task["TaskARN"],
             address=task["Containers"][0]["Networks"][0]["IPv4Addresses"][0],
-            memory_mib=task.get("Limits", {}).get("Memory"),
+            memory_mib=limits.get("Memory"),
+            vcpu=limits.get("CPU"),
         )
     except (OSError, ValueError, LookupError) as error:
         raise TaskMetadataError(url, problem=f"{error!r}.") from error

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from run_isolation.isolated.run_task import CONTAINER
-
 if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient
     from types_boto3_ecs.type_defs import TaskTypeDef
+
+CONTAINER: Final = "dagster"
+"""Name of the container in every task definition."""
 
 MISSING: Final = "MISSING"
 """Our status of a task that ECS does not know: not yet, just after RunTask, or no longer, about an

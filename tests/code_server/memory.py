@@ -10,7 +10,7 @@ from typing import Final
 
 import psutil
 
-from run_isolation.dagster.processes.of_a_run import proportional
+from run_isolation.dagster.processes.linux import proportional
 
 MIB: Final = 2**20
 _PAGE: Final = 4096
@@ -33,7 +33,7 @@ def memory_mib(processes: Iterable[psutil.Process]) -> float:
     for process in processes:
         with suppress(OSError):
             frames.update(_frames(process.pid))
-        shares += proportional(process)
+        shares += proportional(process.pid)
     known = len(frames) > 1  # each is 0 where they are kept secret
     return (len(frames) * _PAGE if known else shares) / MIB
 

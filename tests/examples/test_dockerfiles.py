@@ -16,17 +16,21 @@ EXTRAS = {"code-location": ["dagster"], "control-plane": ["dagster", "webserver"
 image = pytest.mark.parametrize("name", EXTRAS)
 
 
-def instructions(name: str) -> list[list[str]]:
-    """The instructions of an image's Dockerfile, each as a list of words."""
-    text = (ROOT / "images" / name / "Dockerfile").read_text()
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
+DOCKERFILE = ROOT / "images" / "Dockerfile"
+
+
+def instructions() -> list[list[str]]:
+    """The instructions of the Dockerfile, each as a list of words."""
+    lines = [line for line in DOCKERFILE.read_text().splitlines() if not line.startswith("#")]
     return [line.split() for line in "\n".join(lines).replace("\\\n", " ").splitlines() if line]
 
 
-def final_stage(name: str) -> list[list[str]]:
-    words = instructions(name)
-    last_from = max(index for index, (instruction, *_) in enumerate(words) if instruction == "FROM")
-    return words[last_from:]
+def stage(name: str) -> list[list[str]]:
+    """The instructions of one stage."""
+    words = instructions()
+    begin = next(index for index, one in enumerate(words) if one[0] == "FROM" and one[-1] == name)
+    after = [index for index, one in enumerate(words) if one[0] == "FROM" and index > begin]
+    return words[begin : min(after)]
 
 
 def locked(path: Path) -> dict[str, tuple[str, frozenset[str]]]:
@@ -40,36 +44,39 @@ def locked(path: Path) -> dict[str, tuple[str, frozenset[str]]]:
     return found
 
 
-@image
-def test_hadolint_finds_nothing(name: str) -> None:
+def test_hadolint_finds_nothing() -> None:
     hadolint = Path(sys.prefix) / "bin" / "hadolint"
-    dockerfile = ROOT / "images" / name / "Dockerfile"
     result = subprocess.run(
-        [hadolint, "--no-color", dockerfile], capture_output=True, text=True, check=False
+        [hadolint, "--no-color", DOCKERFILE], capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stdout) == (0, "")
 
 
 @image
 def test_image_runs_as_a_numeric_user_other_than_root(name: str) -> None:
-    (user,) = [words[1] for words in final_stage(name) if words[0] == "USER"]
+    (user,) = [words[1] for words in stage(name) if words[0] == "USER"]
     assert int(user) > 0  # numeric, so that an orchestrator can verify it without /etc/passwd
 
 
 @image
 def test_the_task_definitions_command_is_the_whole_command(name: str) -> None:
-    assert "ENTRYPOINT" not in {words[0] for words in instructions(name)}
-    assert ["WORKDIR", "/app" if name == "code-location" else "/opt/dagster"] in final_stage(name)
+    assert "ENTRYPOINT" not in {words[0] for words in instructions()}
+    assert ["WORKDIR", "/app" if name == "code-location" else "/opt/dagster"] in stage(name)
 
 
 @image
-def test_base_image_is_one_python_release(name: str) -> None:
+def test_an_image_is_the_last_stage_by_its_name(name: str) -> None:
+    assert instructions()[-1] == ["FROM", "${IMAGE}"]
+    assert stage(name)[0] == ["FROM", "dagster", "AS", name]
+
+
+def test_base_image_is_one_python_release() -> None:
     (base,) = [
-        words[1] for words in instructions(name) if words[:1] == ["ARG"] and "=python" in words[1]
+        words[1] for words in instructions() if words[:1] == ["ARG"] and "=python" in words[1]
     ]
     assert re.fullmatch(r"PYTHON_IMAGE=python:3\.12\.\d+-slim-\w+(@sha256:[0-9a-f]{64})?", base)
-    bases = {words[1] for words in instructions(name) if words[0] == "FROM"}
-    assert bases == {"${PYTHON_IMAGE}"}
+    bases = {words[1] for words in instructions() if words[0] == "FROM"}
+    assert bases == {"${PYTHON_IMAGE}", "dagster", "${IMAGE}"}
 
 
 @image
@@ -78,8 +85,8 @@ def test_what_is_copied_exists_and_reaches_the_engine(name: str) -> None:
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"
     ]
     sources = [
-        word.replace("${LOCATION}", "examples/sales")
-        for words in instructions(name)
+        word.replace("${LOCATION}", "examples/sales").replace("${IMAGE}", name)
+        for words in instructions()
         if words[0] == "COPY" and not words[1].startswith("--from")
         for word in words[1:-1]
     ]

@@ -17,6 +17,6 @@ TERM_SECONDS: Final = 2.0
 
 if __name__ == "__main__":
     start = import_module("run_isolation.dagster.warm.start")
-    quick = partial(start.Patience, cancel=CANCEL_SECONDS, term=TERM_SECONDS)
-    with replaced(start, "Patience", quick):
+    quick = partial(start.Grace, cancel=CANCEL_SECONDS, term=TERM_SECONDS)
+    with replaced(start, "Grace", quick):
         command(prog_name="run-isolation code-server")

@@ -38,3 +38,11 @@ def test_no_usable_answer(answer: Any, status: int) -> None:
 def test_nobody_there() -> None:
     with pytest.raises(TaskMetadataError, match="refused"):
         read({"ECS_CONTAINER_METADATA_URI_V4": "http://127.0.0.1:1"})
+
+
+def test_the_task_s_limits() -> None:
+    with endpoint({**TASK, "Limits": {"CPU": 0.25, "Memory": 1024}}) as url:
+        me = read({"ECS_CONTAINER_METADATA_URI_V4": url})
+
+    assert me is not None
+    assert (me.vcpu, me.memory_mib) == (0.25, 1024)

@@ -83,11 +83,11 @@ class Aborted(Exception):  # noqa: N818  # what gRPC raises has no name
     """The servicer has ended the call."""
 
 
-def start(file: Path, hosting: Any, server_id: str = SERVER.to_server_id()) -> MagicMock:
+def start(file: Path, processes: Any, server_id: str = SERVER.to_server_id()) -> MagicMock:
     """The recorded call, as gRPC hands it to the servicer of a server. Returns gRPC's context."""
     call = parsed(file)
     server = object.__new__(RunIsolationApiServer)
-    server.__dict__ |= {"_server_id": server_id, "_hosting": hosting}
+    server.__dict__ |= {"_server_id": server_id, "_processes": processes}
     request = dagster_api_pb2.StartRunRequest(serialized_execute_run_args=json.dumps(call["args"]))
     context = MagicMock()
     context.abort.side_effect = Aborted
@@ -100,10 +100,10 @@ def start(file: Path, hosting: Any, server_id: str = SERVER.to_server_id()) -> M
 
 @each("start_run.json")
 def test_a_server_takes_the_call(file: Path) -> None:
-    hosting = MagicMock()
-    start(file, hosting).abort.assert_not_called()
-    run_id, attempt, _, _, why_no_room = hosting.start.call_args.args
-    assert (run_id, attempt, why_no_room.args) == (RUN, 1, (RUN, "212"))
+    processes = MagicMock()
+    start(file, processes).abort.assert_not_called()
+    run_id, attempt, _, _, expected_mib = processes.start.call_args.args
+    assert (run_id, attempt, expected_mib) == (RUN, 1, 212)
 
 
 @each("start_run.json")
@@ -114,8 +114,8 @@ def test_another_server_at_its_address_refuses(file: Path) -> None:
 
 @each("start_run.json")
 def test_a_server_that_drains_refuses(file: Path) -> None:
-    hosting = SimpleNamespace(start=MagicMock(side_effect=DrainingError("It is shutting down.")))
-    assert start(file, hosting).abort.call_args.args[0] is grpc.StatusCode.ABORTED
+    drains = SimpleNamespace(start=MagicMock(side_effect=DrainingError("It is shutting down.")))
+    assert start(file, drains).abort.call_args.args[0] is grpc.StatusCode.ABORTED
 
 
 @pytest.mark.parametrize(

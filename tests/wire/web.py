@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from run_isolation import Holder, NonIsolatedRuns, Size
 from run_isolation.dagster.submit.history import History
-from run_isolation.dagster.toggle.cached_table import Reading
+from run_isolation.dagster.toggle.cached_table import TableReading
 from run_isolation.dagster.toggle.endpoints import Endpoints, slot_state
 from tests.wire.values import LOCATION, RUN, SINCE
 
@@ -18,9 +18,9 @@ def toggle() -> Any:
     standing = {LOCATION: Size(cpu=256, memory=1024)}
     on = NonIsolatedRuns(enabled=True)
     readings = {
-        "absent": Reading(NonIsolatedRuns(), (), standing),
-        "free": Reading(on, (), standing),
-        "full": Reading(on, (Holder(RUN, 1, LOCATION, since=SINCE),), standing),
+        "absent": TableReading(NonIsolatedRuns(), (), standing),
+        "free": TableReading(on, (), standing),
+        "full": TableReading(on, (Holder(RUN, 1, LOCATION, since=SINCE),), standing),
         "unknown": None,
     }
     history = History(runs=5, seconds=42.0, peak_mib=230.0, fits=True, shared_start_seconds=0.5)

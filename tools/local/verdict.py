@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import tenacity
 from dagster import DagsterRunStatus
 
-from run_isolation.isolated.run_task import CONTAINER, started_by
+from run_isolation.isolated.run_task import started_by
 from run_isolation.slots.decision import Kind
+from run_isolation.tasks import CONTAINER
 from tools.local.demo import Ask
 from tools.local.results import Launched, Placed
 from tools.local.standing import Standing

@@ -14,7 +14,7 @@ from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from run_isolation import tag_names
+from run_isolation import start_timers, tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment, switched_off
 from run_isolation.dagster.launched_by import launched_by
@@ -36,11 +36,6 @@ from run_isolation.slots.decision import (
 from run_isolation.slots.item import Holder
 from run_isolation.slots.settings import NonIsolatedRuns
 from run_isolation.slots.slots import Acquired, Denied, Disabled
-
-ENDING_SECONDS: Final = 5
-"""How long a denial waits for the processes of runs that are over. Dagster's server looks for ended
-processes twice a second, and one at a quarter of a vCPU takes its time to end."""
-ENDING_PAUSE_SECONDS: Final = 0.2
 
 _UNREAD_SETTINGS: Final = NonIsolatedRuns()
 _UNREAD_SIZE: Final = Size(cpu=0, memory=0)
@@ -130,8 +125,8 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
         """Takes a slot. A denial stands once none of its holders is over, or they stay too long."""
         asking = Retrying(
             retry=retry_if_result(self._may_change),
-            wait=wait_fixed(ENDING_PAUSE_SECONDS),
-            stop=stop_after_delay(ENDING_SECONDS),
+            wait=wait_fixed(start_timers.ENDING_PAUSE_SECONDS),
+            stop=stop_after_delay(start_timers.ENDING_SECONDS),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         answer: Acquired | Denied | Disabled = asking(self._deployment.slots.acquire, holder)

@@ -16,7 +16,7 @@ from dagster._daemon.daemon import DaemonIterator, DagsterDaemon, IntervalDaemon
 from run_isolation.dagster.deployment import Deployment, switched_off
 from run_isolation.dagster.home.workspace_watch import workspace_watch
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
-from run_isolation.dagster.launch.non_isolated_runs import NonIsolatedRuns
+from run_isolation.dagster.launch.non_isolated_runs import ServerRuns
 from run_isolation.dagster.memory.reexecution import ExecuteAgain
 from run_isolation.dagster.patching import replaced
 from run_isolation.dagster.reconciler_sources import make_reconciler
@@ -87,7 +87,7 @@ class WatcherDaemon(IntervalDaemon[IWorkspaceProcessContext[Any]]):
                 deployment,
                 instance,
                 IsolatedLauncher(deployment),
-                NonIsolatedRuns(deployment),
+                ServerRuns(deployment),
                 self._logger,
             )
             self._sweep = OrphanSweep(deployment, instance, self._logger)

@@ -22,7 +22,7 @@ from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.stored_end import is_over
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
 from run_isolation.dagster.launch.isolated_runs import IsolatedRuns
-from run_isolation.dagster.launch.non_isolated_runs import NonIsolatedRuns
+from run_isolation.dagster.launch.non_isolated_runs import ServerRuns
 from run_isolation.dagster.launch.post_mortem import output
 from run_isolation.slots.decision import Kind
 
@@ -64,8 +64,8 @@ class RunIsolationLauncher(RunLauncher, ConfigurableClass):
         return IsolatedRuns(self._deployment)
 
     @property
-    def _non_isolated(self) -> NonIsolatedRuns:
-        return NonIsolatedRuns(self._deployment)
+    def _non_isolated(self) -> ServerRuns:
+        return ServerRuns(self._deployment)
 
     def launch_run(self, context: LaunchRunContext) -> None:
         """Starts a STARTING run.

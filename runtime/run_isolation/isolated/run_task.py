@@ -24,12 +24,11 @@ from run_isolation.isolated.ecs_wishes import Asked
 from run_isolation.isolated.task_placement import place
 from run_isolation.manifest import Manifest
 from run_isolation.tag_names import ECS_PREFIX, ECS_RUN_TASK_KWARGS
+from run_isolation.tasks import CONTAINER
 
 if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient
 
-CONTAINER: Final = "dagster"
-"""Name of the container in every task definition."""
 RUN_ID_VARIABLE: Final = "RUN_ISOLATION_RUN_ID"
 ATTEMPT_VARIABLE: Final = "RUN_ISOLATION_ATTEMPT"
 JOB_VARIABLE: Final = "DAGSTER_RUN_JOB_NAME"
@@ -123,16 +122,6 @@ def launch_isolated(client: ECSClient, manifest: Manifest, launch: IsolatedLaunc
         raise _failed(launch, "no tasks, no failures", run_task_answers.EMPTY)
     meaning = run_task_answers.meaning_of_failures(failures)
     raise _failed(launch, run_task_answers.failures_text(failures), meaning)
-
-
-def stop(client: ECSClient, manifest: Manifest, task_arn: str, reason: str) -> None:
-    """Stops a task: SIGTERM, and SIGKILL after its stop timeout.
-
-    Raises:
-        botocore.exceptions.BotoCoreError: ECS could not be asked.
-        botocore.exceptions.ClientError: ECS refused.
-    """
-    client.stop_task(cluster=manifest.cluster, task=task_arn, reason=reason)
 
 
 def _failed(launch: IsolatedLaunch, answer: str, meaning: Meaning) -> LaunchFailedError:

@@ -20,16 +20,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Protocol
 
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.item import Holder
 from run_isolation.slots.slots import Slots
+from run_isolation.start_timers import ABANDONED_SECONDS
 from run_isolation.tasks import TaskState
-
-ABANDONED_SECONDS: Final = 300
-"""A holder without a server for this long: its launcher died on the way. Launching takes it less
-than a minute to find the server, or it sends the run back to the queue."""
 
 
 class Runs(Protocol):

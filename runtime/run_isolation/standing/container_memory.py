@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from run_isolation.control_groups import PROC, own_groups, values
+
 MIB: Final = 1024 * 1024
 
 _NO_LIMIT: Final = 2**60
@@ -38,7 +40,6 @@ class Reading:
 class _Files:
     """Names in one version of control groups."""
 
-    controller: str
     limit: str
     usage: str
     inactive: str
@@ -47,13 +48,12 @@ class _Files:
 
 _FILES: Final[Mapping[int, _Files]] = {
     1: _Files(
-        "memory",
         "memory.limit_in_bytes",
         "memory.usage_in_bytes",
         "total_inactive_file",
         "memory.oom_control",
     ),
-    2: _Files("", "memory.max", "memory.current", "inactive_file", "memory.events"),
+    2: _Files("memory.max", "memory.current", "inactive_file", "memory.events"),
 }
 
 
@@ -79,13 +79,13 @@ class ContainerMemory:
         """
         files = _FILES[self.version]
         used = int((self.directory / files.usage).read_text())
-        inactive = _values(self.directory / "memory.stat").get(files.inactive, 0)
+        inactive = values(self.directory / "memory.stat").get(files.inactive, 0)
         return Reading(self.limit, max(0, used - inactive))
 
     def oom_kills(self) -> int:
         """How many processes of the group the kernel has killed for want of memory."""
         try:
-            return _values(self.directory / _FILES[self.version].oom).get("oom_kill", 0)
+            return values(self.directory / _FILES[self.version].oom).get("oom_kill", 0)
         except OSError:
             return 0
 
@@ -104,7 +104,7 @@ def reserve(limit: int) -> int:
 
 
 def find(
-    task_limit: Callable[[], int | None] = lambda: None, proc: Path = Path("/proc")
+    task_limit: Callable[[], int | None] = lambda: None, proc: Path = PROC
 ) -> ContainerMemory | None:
     """The container of this process; None where nothing limits its memory.
 
@@ -117,14 +117,13 @@ def find(
         task_limit: Gives the limit of the ECS task in bytes; asked only where no group has one.
         proc: Where the ``proc`` file system is.
     """
-    own = _own_groups(proc)
+    own = own_groups("memory", proc)
     if own is None:
         return None
-    version, directories = own
     limited = [
-        ContainerMemory(directory, version, limit)
-        for directory in directories
-        if (limit := _limit(directory, version)) is not None
+        ContainerMemory(directory, own.version, limit)
+        for directory in own.directories
+        if (limit := _limit(directory, own.version)) is not None
     ]
     if limited:
         # Of equal ones the uppermost: what is in use below it counts.
@@ -133,43 +132,11 @@ def find(
     if limit is None:
         return None
     try:
-        whole = ContainerMemory(directories[0], version, limit)
-        first_is_here = "1" in (directories[0] / "cgroup.procs").read_text().split()
+        whole = ContainerMemory(own.directories[0], own.version, limit)
+        first_is_here = "1" in (whole.directory / "cgroup.procs").read_text().split()
         return whole if first_is_here and whole.read().used < limit else None
     except (OSError, ValueError):
         return None
-
-
-def _own_groups(proc: Path) -> tuple[int, list[Path]] | None:
-    """The version, and the directories of this process's group and of those above it."""
-    try:
-        mounts = (proc / "self/mounts").read_text().splitlines()
-        groups = (proc / "self/cgroup").read_text().splitlines()
-    except OSError:
-        return None
-    paths = {
-        controller: path
-        for line in groups
-        for _, controllers, path in [line.split(":", 2)]
-        for controller in controllers.split(",")
-    }
-    # Version 1 first: where both are mounted, the controller is there.
-    for version, kind in ((1, "cgroup"), (2, "cgroup2")):
-        controller = _FILES[version].controller
-        for line in mounts:
-            _, mountpoint, found, options, *_ = line.split()
-            right = found == kind and (version == 2 or controller in options.split(","))
-            if right and controller in paths:
-                return version, _upwards(Path(mountpoint), paths[controller])
-    return None
-
-
-def _upwards(mountpoint: Path, path: str) -> list[Path]:
-    own = mountpoint / path.lstrip("/")
-    # A container sees its own group as the mount's root, by whatever path the host knows it.
-    if not own.is_dir():
-        return [mountpoint]
-    return [own, *(above for above in own.parents if above.is_relative_to(mountpoint))]
 
 
 def _limit(directory: Path, version: int) -> int | None:
@@ -178,14 +145,9 @@ def _limit(directory: Path, version: int) -> int | None:
         text = (directory / _FILES[version].limit).read_text().strip()
         limits = [_NO_LIMIT if text == "max" else int(text)]
         if version == 1:
-            stat = _values(directory / "memory.stat")
+            stat = values(directory / "memory.stat")
             limits.append(stat.get("hierarchical_memory_limit", _NO_LIMIT))
     except OSError:
         return None
     limit = min(limits)
     return limit if limit < _NO_LIMIT else None
-
-
-def _values(file: Path) -> dict[str, int]:
-    lines = (line.split() for line in file.read_text().splitlines())
-    return {words[0]: int(words[1]) for words in lines if len(words) == 2}

@@ -17,7 +17,7 @@ from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_ite
 
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
-from run_isolation.dagster.launch.non_isolated_runs import NonIsolatedRuns
+from run_isolation.dagster.launch.non_isolated_runs import ServerRuns
 from run_isolation.dagster.reconciler_sources import make_reconciler
 from run_isolation.dagster.watch.orphan_sweep import OrphanSweep
 from run_isolation.dagster.watch.watcher import Watcher
@@ -69,7 +69,7 @@ def main() -> None:
             deployment,
             instance,
             IsolatedLauncher(deployment),
-            NonIsolatedRuns(deployment),
+            ServerRuns(deployment),
             LOGGER,
         )
         sweep = OrphanSweep(deployment, instance, LOGGER)

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from run_isolation.dagster import run_record
 from run_isolation.dagster.worker import Exit
-from run_isolation.isolated.run_task import CONTAINER
+from run_isolation.tasks import CONTAINER
 from tests.torture.launches import bodies
 from tests.torture.launches.conductor import FINISHED, Conductor
 from tests.torture.launches.ledger import Executions

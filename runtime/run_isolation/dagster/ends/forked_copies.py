@@ -1,5 +1,7 @@
 """Copies: what user code forks from a run's process, and has executed no program since.
 
+Runs in: run and step, and what user code forks from them.
+
 A copy has all that Dagster was about to do in its process: the handler of SIGTERM that fails the
 step, and the code that follows the op. One that comes back from the op, as the child of a bare
 ``os.fork()`` does that does not end itself, would go on as a second process of the run, store the

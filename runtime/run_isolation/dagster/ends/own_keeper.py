@@ -1,5 +1,7 @@
 """Runs that are spawned or isolated get a keeper: their process forks before it imports anything.
 
+Runs in: keeper and run, where they are spawned or isolated; server, which spawns them.
+
 The one that goes on is the run's. The other one, with 12 MiB of its own, is its parent: it adopts
 what the run orphans, passes signals on, ends what is left, and ends as the run did. Forked runs
 have the keeper of ``warm.keeper``; what a run says to either is here, too.
@@ -39,10 +41,6 @@ _PASSED_ON: Final = (
     *(signal.SIGUSR1, signal.SIGUSR2),
 )
 """What is sent to a process from outside, and ends it where it handles none."""
-_FIRST_TO_GO: Final = "1000"
-"""When memory runs out, the run goes, not the server. Its keeper may have the same from the server,
-which has it on record as the run's process, but is far smaller
-(https://man7.org/linux/man-pages/man5/proc_pid_oom_score_adj.5.html)."""
 
 
 @dataclass(frozen=True)
@@ -102,15 +100,11 @@ def get_keeper() -> None:
     if os.getpid() != ours:
         linux.die_with_parent(ours)
         os.setpgid(0, 0)
-        _first_to_go()
+        # The run, not the server. Its keeper may have the same from the server, which has it on
+        # record as the run's process, but is far smaller.
+        linux.let_go_first(os.getpid())
         kept_by(ours, say_over)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _first_to_go() -> None:
-    # A kernel that has no such file, or lets nobody write it, is no reason to fail the run.
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write(_FIRST_TO_GO)
 
 
 class _Keeping:

@@ -1,4 +1,7 @@
-"""The end of a run's process: within bounds, whatever is left in it, and told on the run."""
+"""The end of a run's process: within bounds, whatever is left in it, and told on the run.
+
+Runs in: run and step.
+"""
 
 from __future__ import annotations
 

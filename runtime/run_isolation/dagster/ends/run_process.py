@@ -1,11 +1,15 @@
-"""The process of a non-isolated run, forked or spawned: what it executes, and who makes it."""
+"""The process of a non-isolated run, forked or spawned: what it executes, and who makes it.
+
+Runs in: run; server, which has it made.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from multiprocessing.context import BaseContext
+from typing import Any, Final
 
 from dagster._grpc import impl
 from dagster._grpc.types import ExecuteExternalJobArgs
@@ -15,9 +19,6 @@ from run_isolation.dagster.ends.own_keeper import KeptContext
 from run_isolation.dagster.ends.process_end import ProcessEnd, looked_after
 from run_isolation.dagster.home.own_directories import of_this_container
 from run_isolation.dagster.patching import SeamError, replaced
-
-if TYPE_CHECKING:
-    from run_isolation.dagster.warm.fork_context import WarmContext
 
 _NAME: Final = "start_run_in_subprocess"
 _CONTEXT: Final = "_mp_ctx"
@@ -54,7 +55,7 @@ def installed() -> Iterator[None]:
         yield
 
 
-def make_processes(servicer: Any, context: WarmContext | None) -> None:
+def make_processes(servicer: Any, context: BaseContext | None) -> None:
     """Has a servicer of Dagster's make the processes of runs by our contexts.
 
     Args:

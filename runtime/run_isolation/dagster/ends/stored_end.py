@@ -1,5 +1,7 @@
 """The end of a run as its events tell it: a run that is over never changes its status.
 
+Runs in: server; webserver and daemon, too.
+
 Dagster stores "canceling" over whatever status the run has by then, and we store "canceled" over
 that. A run may end in the moment between a look at its status and the word that follows from it.
 """

@@ -1,4 +1,7 @@
-"""What user code has left in a process of a run, and below it: for an event that says so."""
+"""What user code has left in a process of a run, and below it: for an event that says so.
+
+Runs in: run and step.
+"""
 
 from __future__ import annotations
 

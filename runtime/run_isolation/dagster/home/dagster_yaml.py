@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from run_isolation.manifest import Manifest
+from run_isolation.start_timers import START_TIMEOUT_SECONDS
 
 DATABASE_URL: Final = "RUN_ISOLATION_DATABASE_URL"
 """Environment variable with the Postgres URL; in a task ECS fills it from Secrets Manager."""
@@ -19,11 +20,6 @@ COORDINATOR: Final = {
     "class": "RunIsolationCoordinator",
 }
 LAUNCHER: Final = {"module": "run_isolation.dagster.launcher", "class": "RunIsolationLauncher"}
-
-START_TIMEOUT_SECONDS: Final = 1200
-"""How long a run may be STARTING. Dagster's own default of 180 s is the slowest documented start of
-a Fargate task; Dagster+ uses 1200 s
-(https://docs.dagster.io/deployment/dagster-plus/full-deployments/full-deployment-settings-reference)."""
 
 CANCEL_TIMEOUT_SECONDS: Final = 300
 """How long a run may be CANCELING. ECS gives a task 120 s between SIGTERM and SIGKILL at most."""

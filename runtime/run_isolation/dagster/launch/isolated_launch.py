@@ -20,11 +20,13 @@ from dagster._core.errors import DagsterRunNotFoundError
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch.advertised_task_definition import task_definition
+from run_isolation.dagster.launch.attempt import Attempt
 from run_isolation.errors import ManifestError
 from run_isolation.isolated import retries
 from run_isolation.isolated.retries import Outcome
-from run_isolation.isolated.run_task import IsolatedLaunch, launch_isolated, stop
+from run_isolation.isolated.run_task import IsolatedLaunch, launch_isolated
 from run_isolation.slots.decision import Kind
+from run_isolation.tasks import stop
 
 LAUNCH_SECONDS: Final = 30
 """How long a launch is repeated before it is left to the daemon. Dagster's queue waits meanwhile;
@@ -118,12 +120,8 @@ class IsolatedLauncher:
             ManifestError: The deployment is not known, or lacks the code location.
             LaunchError: The run can't be launched; repeating it won't help.
         """
-        ours = run_record.read(run)
-        decided = ours.kind is Kind.ISOLATED and ours.attempt > 0
-        if decided and ours.task_arn is not None:
-            return True
-        attempt = ours.attempt if decided else ours.attempt + 1
-        return self._repeat(instance, run, attempt, stored=decided)
+        attempt = Attempt.of_launch(run_record.read(run))
+        return attempt is None or self._make(instance, run, attempt)
 
     def resume(self, instance: DagsterInstance, run: DagsterRun) -> bool:
         """Starts another task for a run that has begun, as the next attempt.
@@ -132,26 +130,7 @@ class IsolatedLauncher:
 
         Returns and raises as ``launch`` does.
         """
-        ours = run_record.read(run)
-        waits = ours.kind is Kind.ISOLATED and ours.attempt > 0 and ours.task_arn is None
-        attempt = ours.attempt if waits else ours.attempt + 1
-        return self._repeat(instance, run, attempt, stored=waits)
-
-    def _repeat(
-        self, instance: DagsterInstance, run: DagsterRun, attempt: int, *, stored: bool
-    ) -> bool:
-        outcome = self._make(instance, run, attempt, stored=stored, seconds=self._seconds)
-        if outcome is None:
-            return False
-        if outcome.task_arn is None:
-            tries = len(outcome.troubles)
-            instance.report_engine_event(
-                f"There is no task for this run yet, after {tries} tries in about "
-                f"{self._seconds:.0f} s. {outcome.told()} `run-isolation daemon` goes on with it, "
-                f"with attempt {outcome.attempt}.",
-                run,
-            )
-        return outcome.task_arn is not None
+        return self._make(instance, run, Attempt.of_resume(run_record.read(run)))
 
     def go_on(self, instance: DagsterInstance, run: DagsterRun) -> bool:
         """Sends the request of the run's stored attempt again: ECS answers with its task, if any.
@@ -165,8 +144,7 @@ class IsolatedLauncher:
             RunNotLaunchableError: The run must fail.
             LaunchError: The run must fail.
         """
-        attempt = run_record.read(run).attempt
-        return self._once(instance, run, max(attempt, 1), stored=attempt > 0)
+        return self._make_later(instance, run, Attempt.again(run_record.read(run)))
 
     def relaunch(self, instance: DagsterInstance, run: DagsterRun, why: str) -> bool:
         """Makes a new attempt, in one call, after the last one's task died before the run began.
@@ -183,55 +161,60 @@ class IsolatedLauncher:
             RunNotLaunchableError: The run must fail.
             LaunchError: The run must fail.
         """
-        attempt = run_record.read(run).attempt + 1
-        instance.report_engine_event(f"{why} Attempt {attempt} follows.", run)
-        return self._once(instance, run, attempt, stored=False)
+        attempt = Attempt.after_loss(run_record.read(run))
+        instance.report_engine_event(f"{why} Attempt {attempt.number} follows.", run)
+        return self._make_later(instance, run, attempt)
 
-    def _once(
-        self, instance: DagsterInstance, run: DagsterRun, attempt: int, *, stored: bool
-    ) -> bool:
+    def _make_later(self, instance: DagsterInstance, run: DagsterRun, attempt: Attempt) -> bool:
+        """For the watcher, which comes again: a manifest that can't be read fails no run."""
         try:
-            outcome = self._make(instance, run, attempt, stored=stored, seconds=0)
+            return self._make(instance, run, attempt)
         except ManifestError as error:
             _log.warning("Run %s can't be launched now. %s", run.run_id, error)
             return False
-        if outcome is None:
-            return False
-        for trouble in outcome.troubles:
-            _log.warning("%s", trouble)
-        return outcome.task_arn is not None
 
-    def _make(
-        self,
-        instance: DagsterInstance,
-        run: DagsterRun,
-        attempt: int,
-        *,
-        stored: bool,
-        seconds: float,
-    ) -> Outcome | None:
-        """Makes an attempt, and those that follow from it; None where nobody wants it any more."""
+    def _make(self, instance: DagsterInstance, run: DagsterRun, attempt: Attempt) -> bool:
+        """Makes an attempt, and those that follow from it. Returns whether there is a task."""
         began = time.monotonic()
         location = run.remote_job_origin.location_name if run.remote_job_origin else ""
         making = _Making(self._deployment, instance, run, location, task_definition(run))
         # One that the manifest lacks may have come since it was read.
         self._deployment.location(location)
-        if not stored:
-            making.store(attempt)
+        if not attempt.stored:
+            making.store(attempt.number)
+        seconds = self._seconds if attempt.may_repeat else 0
         try:
             outcome = retries.repeat(
-                attempt, making.launch, making.store_next, seconds=seconds, sleep=self._sleep
+                attempt.number, making.launch, making.store_next, seconds=seconds, sleep=self._sleep
             )
         except _UnwantedError:
-            return None
-        if outcome.task_arn is not None:
-            # A look costs as much as all else that a launch asks of the storage. What befalls a run
-            # during one quick call, the watcher and the worker see.
-            quick = time.monotonic() - began < QUICK_SECONDS
-            at_once = stored and not outcome.troubles and quick
-            now = run if at_once else instance.get_run_by_id(run.run_id)
-            self._hand_over(making, now, outcome, outcome.task_arn)
-        return outcome
+            return False
+        if outcome.task_arn is None:
+            self._tell_troubles(instance, run, attempt, outcome)
+            return False
+        # A look costs as much as all else that a launch asks of the storage. What befalls a run
+        # during one quick call, the watcher and the worker see.
+        quick = time.monotonic() - began < QUICK_SECONDS
+        at_once = attempt.stored and not outcome.troubles and quick
+        now = run if at_once else instance.get_run_by_id(run.run_id)
+        self._hand_over(making, now, outcome, outcome.task_arn)
+        return True
+
+    def _tell_troubles(
+        self, instance: DagsterInstance, run: DagsterRun, attempt: Attempt, outcome: Outcome
+    ) -> None:
+        """Says why there is no task: on the run where a launcher gives up, else in the log."""
+        if not attempt.may_repeat:
+            for trouble in outcome.troubles:
+                _log.warning("%s", trouble)
+            return
+        tries = len(outcome.troubles)
+        instance.report_engine_event(
+            f"There is no task for this run yet, after {tries} tries in about "
+            f"{self._seconds:.0f} s. {outcome.told()} `run-isolation daemon` goes on with it, "
+            f"with attempt {outcome.attempt}.",
+            run,
+        )
 
     def _hand_over(
         self, making: _Making, run: DagsterRun | None, outcome: Outcome, task_arn: str
@@ -261,7 +244,7 @@ class IsolatedLauncher:
 
     def _stop(self, task_arn: str, reason: str) -> None:
         try:
-            stop(self._deployment.ecs, self._deployment.manifest, task_arn, reason)
+            stop(self._deployment.ecs, self._deployment.manifest.cluster, task_arn, reason)
         except (BotoCoreError, ClientError) as error:
             # Its worker looks at the run first, and then ends by itself.
             _log.warning("ECS task %s could not be stopped: %s. %s", task_arn, error, reason)

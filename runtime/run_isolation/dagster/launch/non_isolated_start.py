@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dagster import DagsterEvent, DagsterInstance, DagsterRun, DagsterRunStatus
 from tenacity import Retrying, retry_if_not_result, stop_after_delay, wait_random_exponential
 
+from run_isolation import start_timers
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.standing.client import (
@@ -23,10 +24,6 @@ from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.decision import Kind
 from run_isolation.standing.why_gone import why_gone
 from run_isolation.tasks import describe
-
-RESOLVE_SECONDS: Final = 150
-"""How long a launch goes on asking a server that does not answer; somebody may be waiting at the
-page. After that the run stays STARTING until the daemon asks again."""
 
 MOST_SERVERS: Final = 3
 """How many servers a launch asks. Each but the last was draining when it was asked."""
@@ -105,14 +102,14 @@ class NonIsolatedStart:
         asking = Retrying(
             retry=retry_if_not_result(bool),
             wait=wait_random_exponential(multiplier=0.5, max=10),
-            stop=stop_after_delay(RESOLVE_SECONDS),
+            stop=stop_after_delay(start_timers.RESOLVE_SECONDS),
             retry_error_callback=lambda _: False,
         )
         if not asking(self._is_settled, server):
             self._instance.report_engine_event(
                 f"The server of task {server.task_arn} at {server.address} has not answered "
-                f"for {RESOLVE_SECONDS} seconds. Whether it started the run is not known, so the "
-                "run is started nowhere else.",
+                f"for {start_timers.RESOLVE_SECONDS} seconds. Whether it started the run is not "
+                "known, so the run is started nowhere else.",
                 self._run,
             )
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from run_isolation.dagster.memory.usage import Usage
 from run_isolation.dagster.memory.verdict import Verdict
-from run_isolation.dagster.processes.of_a_run import let_go_first
+from run_isolation.dagster.processes.linux import let_go_first
 from run_isolation.standing.container_memory import MIB, Reading, reserve
 
 UNKNOWN_MIB: Final = 128

@@ -10,7 +10,8 @@ from typing import Final
 from dagster import DagsterInstance
 
 from run_isolation import tag_names
-from run_isolation.dagster.processes.of_a_run import cpu_seconds, processes, proportional
+from run_isolation.dagster.processes.linux import cpu_seconds, proportional
+from run_isolation.dagster.processes.of_a_run import processes
 from run_isolation.standing.container_memory import MIB
 
 MOST_OF_A_CPU: Final = 0.05

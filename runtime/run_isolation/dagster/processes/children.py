@@ -1,4 +1,7 @@
-"""Learns of the ends of this process's children, beside other things that it waits for."""
+"""Learns of the ends of this process's children, beside other things that it waits for.
+
+Runs in: template and keeper.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Ends all processes below this one."""
+"""Ends all processes below this one.
+
+Runs in: keeper.
+"""
 
 from __future__ import annotations
 

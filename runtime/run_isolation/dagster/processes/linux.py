@@ -1,4 +1,7 @@
-"""Calls of Linux that Python has no names for, and what /proc says of processes."""
+"""Calls of Linux that Python has no names for, and what /proc says of processes.
+
+Runs in: server, template, keeper, run and step.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import ctypes
 import os
 import signal
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +17,10 @@ from typing import Final
 _SET_PDEATHSIG: Final = 1
 _SET_NAME: Final = 15
 _SET_CHILD_SUBREAPER: Final = 36
+
+FIRST_TO_GO: Final = 1000
+"""The kernel takes these processes first
+(https://man7.org/linux/man-pages/man5/proc_pid_oom_score_adj.5.html)."""
 
 _FORKED_ONLY: Final = 0x40
 """PF_FORKNOEXEC of include/linux/sched.h: forked, and has executed no program since."""
@@ -91,6 +99,40 @@ def is_over(pid: int) -> bool:
     """Whether a process has ended; its parent may not know yet."""
     stat = _stat(pid)
     return stat is None or stat[0] in (b"Z", b"X")
+
+
+def proportional(pid: int) -> int:
+    """Bytes that a process has: proportional set size, so shared pages count once.
+
+    A forked run shares most pages with its template, which a resident set would count in full
+    (https://man7.org/linux/man-pages/man5/proc_pid_smaps.5.html).
+    """
+    try:
+        with (_PROC / str(pid) / "smaps_rollup").open() as lines:
+            for line in lines:
+                if line.startswith("Pss:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    # A kernel without smaps_rollup, or a process that has ended.
+    stat = _stat(pid)
+    return int(stat[21]) * os.sysconf("SC_PAGE_SIZE") if stat else 0
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds of a process, and of those descendants that it has waited for."""
+    stat = _stat(pid)
+    return sum(map(int, stat[11:15])) / os.sysconf("SC_CLK_TCK") if stat else 0.0
+
+
+def let_go_first(pid: int) -> None:
+    """Makes the kernel take this process, and what it starts later, before the server.
+
+    Raising the value needs no privilege. A kernel that has no such file, or lets nobody write it,
+    is no reason to fail a run.
+    """
+    with suppress(OSError):
+        (_PROC / str(pid) / "oom_score_adj").write_text(str(FIRST_TO_GO))
 
 
 def command(pid: int) -> str:

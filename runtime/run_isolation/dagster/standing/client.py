@@ -20,20 +20,13 @@ from dagster._grpc.types import (
 )
 from dagster._serdes import deserialize_value, serialize_value
 
-from run_isolation import tag_names
+from run_isolation import start_timers, tag_names
 from run_isolation.errors import RunIsolationError
 from run_isolation.server_identity import ATTEMPT_KEY, EXPECTED_KEY, SERVER_KEY, ServerIdentity
-
-START_SECONDS: Final = 60
-"""Deadline of one StartRun, as in Dagster's own client (dagster/_grpc/utils.py). Dagster's server
-answers once the run's process has its instance open: 7.5 s at a quarter of a vCPU."""
 
 DRAINING: Final = grpc.StatusCode.ABORTED
 """How a draining server refuses a new run: "retry at a higher level"
 (https://grpc.github.io/grpc/core/md_doc_statuscodes.html), which is to ask the name again."""
-
-ASK_SECONDS: Final = 10
-"""Deadline of the calls that start nothing."""
 
 
 class ServerSilentError(RunIsolationError):
@@ -77,7 +70,9 @@ class StandingServer:
         if expected := run.tags.get(tag_names.EXPECTED_MIB):
             metadata.append((EXPECTED_KEY, expected))
         with self._calling() as stub:
-            reply = stub.StartRun(request, timeout=START_SECONDS, metadata=metadata)
+            reply = stub.StartRun(
+                request, timeout=start_timers.START_RUN_SECONDS, metadata=metadata
+            )
         return deserialize_value(reply.serialized_start_run_result, StartRunResult)
 
     def cancel_run(self, run_id: str) -> bool:
@@ -92,7 +87,7 @@ class StandingServer:
             )
         )
         with self._calling() as stub:
-            reply = stub.CancelExecution(request, timeout=ASK_SECONDS)
+            reply = stub.CancelExecution(request, timeout=start_timers.ASK_SECONDS)
         result = deserialize_value(reply.serialized_cancel_execution_result, CancelExecutionResult)
         return bool(result.success)
 
@@ -103,7 +98,7 @@ class StandingServer:
             ServerSilentError: Nobody.
         """
         with self._calling() as stub:
-            reply = stub.GetServerId(dagster_api_pb2.Empty(), timeout=ASK_SECONDS)
+            reply = stub.GetServerId(dagster_api_pb2.Empty(), timeout=start_timers.ASK_SECONDS)
         return ServerIdentity.from_server_id(reply.server_id)
 
     def current_runs(self, task_arn: str) -> frozenset[str]:
@@ -114,11 +109,13 @@ class StandingServer:
             ServerReplacedError: Another task has this address now.
         """
         with self._calling() as stub:
-            server_id = stub.GetServerId(dagster_api_pb2.Empty(), timeout=ASK_SECONDS).server_id
+            server_id = stub.GetServerId(
+                dagster_api_pb2.Empty(), timeout=start_timers.ASK_SECONDS
+            ).server_id
             identity = ServerIdentity.from_server_id(server_id)
             if identity is None or identity.task_arn != task_arn:
                 raise ServerReplacedError(f"{self._address} is now {server_id}.")
-            reply = stub.GetCurrentRuns(dagster_api_pb2.Empty(), timeout=ASK_SECONDS)
+            reply = stub.GetCurrentRuns(dagster_api_pb2.Empty(), timeout=start_timers.ASK_SECONDS)
         result = deserialize_value(reply.serialized_current_runs, GetCurrentRunsResult)
         return frozenset(result.current_runs)
 

@@ -26,7 +26,7 @@ _log: Final = logging.getLogger("run_isolation.toggle")
 
 
 @dataclass(frozen=True)
-class Reading:
+class TableReading:
     """The table at one moment."""
 
     settings: NonIsolatedRuns
@@ -42,12 +42,12 @@ class Board:
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="toggle")
-        self._reading: asyncio.Future[Reading | None] | None = None
-        self._last: Reading | None = None
+        self._reading: asyncio.Future[TableReading | None] | None = None
+        self._last: TableReading | None = None
         self._read_at = float("-inf")
         self._answers = True
 
-    async def read(self) -> Reading | None:
+    async def read(self) -> TableReading | None:
         """The table, at most FRESH_SECONDS old; None where it does not answer in time."""
         if time.monotonic() - self._read_at < FRESH_SECONDS:
             return self._last
@@ -58,12 +58,12 @@ class Board:
         except TimeoutError:
             return None
 
-    def _look(self) -> Reading | None:
+    def _look(self) -> TableReading | None:
         try:
             locations = self._deployment.manifest.locations
             self._answers, self._last = (
                 True,
-                Reading(
+                TableReading(
                     self._deployment.slots.settings(),
                     self._deployment.slots.holders(),
                     {name: location.standing for name, location in locations.items()},

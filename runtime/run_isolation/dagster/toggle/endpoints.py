@@ -24,7 +24,7 @@ from run_isolation.dagster.coordinator import RunIsolationCoordinator
 from run_isolation.dagster.deployment import switched_off
 from run_isolation.dagster.submit.history import read_history
 from run_isolation.dagster.toggle import pages
-from run_isolation.dagster.toggle.cached_table import Board, Reading
+from run_isolation.dagster.toggle.cached_table import Board, TableReading
 
 MOST_NAMED: Final = 3
 """How many holders the page names; the reason on a run names as many."""
@@ -52,7 +52,7 @@ class SlotState(BaseModel):
     """The longest first, and only where no slot is free."""
 
 
-def slot_state(reading: Reading | None, location: str) -> SlotState:
+def slot_state(reading: TableReading | None, location: str) -> SlotState:
     """What the toggle shows for a code location."""
     if reading is None:
         return SlotState(state="unknown")

@@ -1,5 +1,7 @@
 """The AWS SDK's description of S3, parsed once for all runs and steps.
 
+Runs in: template, which parses; run and step, which use what it has parsed.
+
 Where compute logs go to a bucket each step makes a client of S3. Parsing what it is made of is half
 of that: a tenth of a CPU second and 11 MiB, in each process.
 """

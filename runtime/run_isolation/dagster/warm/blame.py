@@ -1,4 +1,7 @@
-"""Which module was being imported when a thread started or a descriptor was opened."""
+"""Which module was being imported when a thread started or a descriptor was opened.
+
+Runs in: server, while it imports user code.
+"""
 
 from __future__ import annotations
 

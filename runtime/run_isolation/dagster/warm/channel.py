@@ -1,5 +1,7 @@
 """How a process asks another one to fork: one packet with descriptors, and a channel for answers.
 
+Runs in: server and run, which ask; template and keeper, which are asked.
+
 The packet goes over a SOCK_SEQPACKET socket pair, which several threads and processes may write to.
 The channel is a socket pair of its own for each process that is asked for: its number, then how
 it ended. Either end sees when the other one is gone.

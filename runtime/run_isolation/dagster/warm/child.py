@@ -1,4 +1,7 @@
-"""Makes a forked process one like those that Dagster spawns, and lets it live."""
+"""Makes a forked process one like those that Dagster spawns, and lets it live.
+
+Runs in: run and step.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,7 @@ import weakref
 from multiprocessing import process
 from typing import Any, Final, NoReturn
 
-import psutil
-
-from run_isolation.dagster.processes.of_a_run import let_go_first, proportional
+from run_isolation.dagster.processes import linux
 from run_isolation.dagster.warm import channel, fork_context, steps
 
 AT_END: Final = struct.Struct("Q")
@@ -39,7 +40,7 @@ def live(
     """
     os.setpgid(0, 0)
     request.channel.close()
-    let_go_first(os.getpid())
+    linux.let_go_first(os.getpid())
     _use_directory(directory)
     _forget_exit_handlers()
     gc.enable()
@@ -47,7 +48,7 @@ def live(
         steps.serve_from(control)
     code = _bootstrap(request, control)
     if control is not None:
-        AT_END.pack_into(at_end, 0, proportional(psutil.Process()))
+        AT_END.pack_into(at_end, 0, linux.proportional(os.getpid()))
     atexit._run_exitfuncs()
     _flush()
     os._exit(code)

@@ -1,5 +1,7 @@
 """How run processes share a CPU with the server, where the container has less than one.
 
+Runs in: server, which finds them and has its ticks keep to them; run and step, which have them.
+
 A container of 0.25 vCPU sees every CPU of its host, and gets a quarter of one's time (cgroup
 quota). The server and a busy run then sit on two CPUs and take the quota from each other, and
 niceness, which counts among the processes of one CPU, does nothing. Measured at 0.25 vCPU on two
@@ -9,20 +11,18 @@ the busy one is pinned to one CPU and nice.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.request import urlopen
 
-from run_isolation.task_metadata import ENDPOINT_VARIABLE
+from run_isolation import task_metadata
+from run_isolation.control_groups import PROC, own_groups
+from run_isolation.errors import TaskMetadataError
 
 _NICEST: Final = 19
-_CGROUPS: Final = Path("/sys/fs/cgroup")
-_TIMEOUT_SECONDS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -64,43 +64,23 @@ def manners() -> Manners | None:
 
 
 def task_share() -> float | None:
-    """Share in vCPU of this ECS task; None outside of one, or where it has no limit.
-
-    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html
-    """
-    endpoint = os.environ.get(ENDPOINT_VARIABLE)
-    if not endpoint:
-        return None
+    """Share in vCPU of this ECS task; None outside of one, or where it has no limit."""
     try:
-        with urlopen(f"{endpoint}/task", timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
-            limit = json.load(response).get("Limits", {}).get("CPU")
-    except (OSError, ValueError):
+        task = task_metadata.read()
+    except TaskMetadataError:
         return None
-    return None if limit is None else float(limit)
+    return None if task is None else task.vcpu
 
 
-def cgroup_share(cgroups: Path = _CGROUPS, own: Path = Path("/proc/self/cgroup")) -> float | None:
-    """The smallest CPU quota of this process's cgroups, in CPUs; None without one.
+def cgroup_share(proc: Path = PROC) -> float | None:
+    """The smallest CPU quota of this process's control groups, in CPUs; None without one.
 
     https://docs.kernel.org/admin-guide/cgroup-v2.html and
     https://docs.kernel.org/scheduler/sched-bwc.html for version 1.
     """
-    shares = []
-    for line in own.read_text().splitlines() if own.exists() else []:
-        _, controllers, path = line.split(":", 2)
-        roots = [cgroups]
-        if controllers:
-            if "cpu" not in controllers.split(","):
-                continue
-            roots = [cgroups / controllers, cgroups / "cpu"]
-        for root in roots:
-            shares += [share for at in _upwards(path) if (share := _share(root / at)) is not None]
-    return min(shares, default=None)
-
-
-def _upwards(path: str) -> list[Path]:
-    at = Path(path.lstrip("/"))
-    return [at, *at.parents]
+    own = own_groups("cpu", proc)
+    shares = [_share(directory) for directory in own.directories] if own is not None else []
+    return min((share for share in shares if share is not None), default=None)
 
 
 def _share(cgroup: Path) -> float | None:

@@ -1,5 +1,7 @@
 """Finds what makes a fork of this process unsafe, and which module has done it.
 
+Runs in: server, when it has imported user code.
+
 A fork has one thread and shares every descriptor: a lock that another thread held is never
 released, and two processes talk over one connection.
 """

@@ -1,4 +1,7 @@
-"""What Dagster makes processes with: a context of ``multiprocessing`` that asks for forks."""
+"""What Dagster makes processes with: a context of ``multiprocessing`` that asks for forks.
+
+Runs in: server, which asks the template for runs; run, which asks its keeper for steps.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,8 @@ from typing import Any, Final
 from run_isolation.dagster.ends import own_keeper
 from run_isolation.dagster.warm import channel
 from run_isolation.dagster.warm.primitives import EventFd, one_way_queue
+from run_isolation.start_timers import FORK_SECONDS
 
-_ANSWER_SECONDS: Final = 60.0
-"""For a template that is still warming at 0.25 vCPU, or a container that is short of CPU. Dagster's
-client waits for StartRun as long (dagster/_grpc/client.py)."""
 _LOST: Final = 255
 """Exit code of a process whose keeper is gone, as in multiprocessing's forkserver."""
 
@@ -76,7 +77,7 @@ class ForkedPopen(popen_fork.Popen):  # type: ignore[misc, unused-ignore]
                 arguments = process_object._args
                 cancel = next((a.fileno() for a in arguments if isinstance(a, EventFd)), None)
                 channel.send(self._control, theirs, payload, cancel, self._fds)
-            ours.settimeout(_ANSWER_SECONDS)
+            ours.settimeout(FORK_SECONDS)
             first = self._hear(ours)
         except (OSError, ValueError) as error:
             ours.close()

@@ -1,5 +1,7 @@
 """The keeper of one run: parent of its process and of its steps, and what cleans up after it.
 
+Runs in: keeper; run and step in their first moments.
+
 It is forked from the template, has one thread, and imports nothing. Every process of the run is
 below it, whatever becomes of those in between, as it adopts orphans.
 """
@@ -30,7 +32,7 @@ CANCEL_SECONDS: Final = 120.0
 
 
 @dataclass(frozen=True)
-class Patience:
+class Grace:
     """How long a keeper waits, in seconds."""
 
     cancel: float = CANCEL_SECONDS
@@ -45,12 +47,12 @@ class Keeper:
 
     Args:
         request: For the run's process.
-        patience: How long it waits.
+        grace: How long it waits.
         settle: Makes a new process one like those that Dagster spawns; called in each.
     """
 
     request: channel.Request
-    patience: Patience
+    grace: Grace
     settle: Callable[[], None]
     _steps: dict[int, socket.socket] = field(default_factory=dict)
     _deadline: float | None = None
@@ -78,7 +80,7 @@ class Keeper:
         os.close(say_over)
         channel.answer(self.request.channel, pid=self._run)
         self._watch()
-        leftovers.end(self._children, self._reap, self.patience.term, self._is_copy)
+        leftovers.end(self._children, self._reap, self.grace.term, self._is_copy)
         shutil.rmtree(self._directory, ignore_errors=True)
         self._say_ended()
 
@@ -139,13 +141,13 @@ class Keeper:
             return self._start_step()
         if fd == self.request.cancel:
             # Dagster sets it at the end of each run, too.
-            self._end_within(self.patience.cancel)
+            self._end_within(self.grace.cancel)
         elif fd == self._over:
             self._said = own_keeper.heard_over(fd)
             if self._said is not None:
-                self._end_within(self.patience.over)
+                self._end_within(self.grace.over)
         else:
-            self._end(self.patience.term)  # the server is gone
+            self._end(self.grace.term)  # the server is gone
         return False
 
     def _end_within(self, seconds: float) -> None:

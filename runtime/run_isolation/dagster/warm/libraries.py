@@ -1,4 +1,7 @@
-"""What libraries are known to do about forks: some must not be initialised, some make ready."""
+"""What libraries are known to do about forks: some must not be initialised, some make ready.
+
+Runs in: server, when it has imported user code.
+"""
 
 from __future__ import annotations
 

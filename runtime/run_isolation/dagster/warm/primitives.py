@@ -1,5 +1,7 @@
 """An event and a queue between processes that need no named semaphore.
 
+Runs in: server, run and step.
+
 Those of ``multiprocessing`` do, unless their process is forked by their owner; named semaphores
 need the resource tracker, a process of its own that costs 10 MiB and the start of an interpreter.
 """

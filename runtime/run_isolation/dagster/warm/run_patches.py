@@ -1,5 +1,7 @@
 """What a run here does more cheaply than in an interpreter of its own, with the same outcome.
 
+Runs in: template, which installs them; run and step, which have them.
+
 Found in profiles (``python -m bench.warm_start.profile``). Each interpreter beside a run has 4 MiB.
 """
 

@@ -1,4 +1,7 @@
-"""What the server has set up for itself, and a process that Dagster spawns would not have."""
+"""What the server has set up for itself, and a process that Dagster spawns would not have.
+
+Runs in: server, which takes it; run and step, which are settled by it.
+"""
 
 from __future__ import annotations
 

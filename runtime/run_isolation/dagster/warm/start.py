@@ -1,4 +1,7 @@
-"""Puts warm starts into Dagster's server, between its import of user code and its first thread."""
+"""Puts warm starts into Dagster's server, between its import of user code and its first thread.
+
+Runs in: server.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from run_isolation.dagster.warm import (
 )
 from run_isolation.dagster.warm.cpu_manners import Manners
 from run_isolation.dagster.warm.fork_context import WarmContext
-from run_isolation.dagster.warm.keeper import Patience
+from run_isolation.dagster.warm.keeper import Grace
 from run_isolation.dagster.warm.server_state import ServerState, Settler
 
 _log: Final = logging.getLogger("dagster.code_server")
@@ -34,8 +37,8 @@ class WarmStart:
         manners: How their processes share the CPU with the server; None where they need not.
     """
 
-    def __init__(self, patience: Patience | None = None) -> None:
-        self._patience = patience or Patience()
+    def __init__(self, grace: Grace | None = None) -> None:
+        self._grace = grace or Grace()
         self.context: WarmContext | None = None
         self.manners: Manners | None = None
 
@@ -61,7 +64,7 @@ class WarmStart:
             _log.warning("Runs are spawned, not forked from a warm process. %s", error)
             return
         self.manners = settler.manners
-        self.context = WarmContext(template.fork(settler, self._patience), _say_lost)
+        self.context = WarmContext(template.fork(settler, self._grace), _say_lost)
 
     def check(self) -> None:
         """Called again and again: says so, once, when the template is gone."""

@@ -1,4 +1,7 @@
-"""Steps of Dagster's multiprocess executor, forked where the run config names no start method."""
+"""Steps of Dagster's multiprocess executor, forked where the run config names no start method.
+
+Runs in: template, which installs them; run, which asks for them.
+"""
 
 from __future__ import annotations
 

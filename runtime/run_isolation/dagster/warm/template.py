@@ -1,4 +1,7 @@
-"""The template: a process that has imported everything, and forks a keeper for each run."""
+"""The template: a process that has imported everything, and forks a keeper for each run.
+
+Runs in: template; ``fork`` in the server.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +18,18 @@ from typing import Final
 from run_isolation.dagster.processes import linux
 from run_isolation.dagster.processes.children import Children
 from run_isolation.dagster.warm import channel, run_patches, steps
-from run_isolation.dagster.warm.keeper import Keeper, Patience
+from run_isolation.dagster.warm.keeper import Grace, Keeper
 
 NAME: Final = "run-template"
 """Of the process."""
 
 
-def fork(settle: Callable[[], None], patience: Patience) -> socket.socket:
+def fork(settle: Callable[[], None], grace: Grace) -> socket.socket:
     """Forks the template from this process, which has one thread.
 
     Args:
         settle: Makes a new process one like those that Dagster spawns; called in each.
-        patience: Of its keepers.
+        grace: Of its keepers.
 
     Returns:
         Where processes are asked for.
@@ -48,14 +51,14 @@ def fork(settle: Callable[[], None], patience: Patience) -> socket.socket:
         with steps.installed(), run_patches.installed():
             if models := run_patches.s3_models():
                 models.parse()  # not before the fork: the server has no use for it
-            _serve(theirs, settle, patience)
+            _serve(theirs, settle, grace)
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(0)
 
 
-def _serve(control: socket.socket, settle: Callable[[], None], patience: Patience) -> None:
+def _serve(control: socket.socket, settle: Callable[[], None], grace: Grace) -> None:
     """Forks keepers until the server is gone."""
     # Of a keeper that was killed: processes that the kernel does not kill with it.
     linux.adopt_orphans()
@@ -70,7 +73,7 @@ def _serve(control: socket.socket, settle: Callable[[], None], patience: Patienc
                 request = channel.receive(control)
                 if request is None:
                     return
-                keepers.add(_fork_keeper(Keeper(request, patience, settle), control, children))
+                keepers.add(_fork_keeper(Keeper(request, grace, settle), control, children))
         for pid, _ in children.ended():
             keepers.discard(pid)
             _kill_adopted(keepers)

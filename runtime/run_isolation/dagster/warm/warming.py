@@ -1,5 +1,7 @@
 """Imports what each run needs, before the template is forked, so that the server shares it.
 
+Runs in: server, before it forks the template.
+
 The modules were found by listing what runs still imported (``python -m bench.warm_start.profile``).
 
 Nothing is executed in advance: a job of nothing, executed here, made RUN_START a fifth faster, and

@@ -20,7 +20,7 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._daemon.daemon import DaemonIterator
 from dagster._daemon.utils import DaemonErrorCapture
 
-from run_isolation import tag_names
+from run_isolation import start_timers, tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.run_record import RunTags
@@ -30,10 +30,6 @@ from run_isolation.isolated import waiting_runs
 from run_isolation.isolated.waiting_runs import Step
 from run_isolation.slots.decision import Kind
 from run_isolation.tasks import TaskState, describe
-
-NON_ISOLATED_SECONDS: Final = 180
-"""When a non-isolated run that is STARTING, and that no server has, has lost its launcher: that
-asks its server for 150 seconds (``non_isolated_runs.RESOLVE_SECONDS``)."""
 
 LAUNCHING_SECONDS: Final = 20
 """After so long a pass launches no more tasks: each may take its time where AWS has trouble, and
@@ -131,7 +127,9 @@ class Watcher:
 
     def _look_after_non_isolated(self, run: DagsterRun, waited: float) -> None:
         """A launcher that dies before its server has the run leaves a slot without a server."""
-        if run.status is not DagsterRunStatus.STARTING or waited < NON_ISOLATED_SECONDS:
+        if run.status is not DagsterRunStatus.STARTING:
+            return
+        if waited < start_timers.LOST_LAUNCHER_SECONDS:
             return
         holders = {holder.run_id: holder for holder in self.deployment.slots.holders()}
         holder = holders.get(run.run_id)

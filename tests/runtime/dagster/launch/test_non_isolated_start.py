@@ -12,7 +12,7 @@ from dagster._core.launcher import LaunchRunContext
 from run_isolation import Acquired, Holder, tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.launch.non_isolated_runs import NonIsolatedRuns
+from run_isolation.dagster.launch.non_isolated_runs import ServerRuns
 from run_isolation.dagster.standing.client import ServerSilentError, StandingServer
 from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, Stack, eventually
@@ -22,8 +22,8 @@ NOBODY = "127.0.0.1:9"
 
 
 @pytest.fixture
-def runs() -> NonIsolatedRuns:
-    return NonIsolatedRuns(Deployment())
+def runs() -> ServerRuns:
+    return ServerRuns(Deployment())
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def is_sent_back(launches: Launches, stack: Stack, run: DagsterRun) -> str:
 
 class TestGoOn:
     def test_without_a_server_on_record_it_is_isolated(
-        self, runs: NonIsolatedRuns, launches: Launches, stack: Stack
+        self, runs: ServerRuns, launches: Launches, stack: Stack
     ) -> None:
         run = starting(launches, stack)
         assert runs.go_on(launches.instance, run)
@@ -72,7 +72,7 @@ class TestGoOn:
 
     def test_a_start_that_was_not_sent_is_sent(
         self,
-        runs: NonIsolatedRuns,
+        runs: ServerRuns,
         launches: Launches,
         stack: Stack,
         standing_task: str,
@@ -85,7 +85,7 @@ class TestGoOn:
 
     def test_one_that_was_sent_starts_nothing_again(
         self,
-        runs: NonIsolatedRuns,
+        runs: ServerRuns,
         launches: Launches,
         stack: Stack,
         standing_task: str,
@@ -101,7 +101,7 @@ class TestGoOn:
         assert processes(launches, run) == 1
 
     def test_a_silent_server_is_asked_again_later(
-        self, runs: NonIsolatedRuns, launches: Launches, stack: Stack, standing_task: str
+        self, runs: ServerRuns, launches: Launches, stack: Stack, standing_task: str
     ) -> None:
         run = starting(launches, stack, standing_task, NOBODY)
         assert not runs.go_on(launches.instance, run)
@@ -109,14 +109,14 @@ class TestGoOn:
         assert [holder.run_id for holder in stack.slots.holders()] == [run.run_id]
 
     def test_where_ecs_does_not_answer_either_nothing_is_known(
-        self, runs: NonIsolatedRuns, launches: Launches, stack: Stack, standing_task: str
+        self, runs: ServerRuns, launches: Launches, stack: Stack, standing_task: str
     ) -> None:
         run = starting(launches, stack, standing_task, NOBODY)
         stack.account.fault("error", operation="DescribeTasks", code="ServerException", times=None)
         assert not runs.go_on(launches.instance, run)
 
     def test_a_dead_task_s_is_isolated(
-        self, runs: NonIsolatedRuns, launches: Launches, stack: Stack
+        self, runs: ServerRuns, launches: Launches, stack: Stack
     ) -> None:
         task_arn = stack.run_task(stack.register("dead", ["false"]))
         eventually(lambda: stack.describe(task_arn)["lastStatus"] == "STOPPED")
@@ -127,7 +127,7 @@ class TestGoOn:
 
     def test_a_replaced_task_s_is_isolated(
         self,
-        runs: NonIsolatedRuns,
+        runs: ServerRuns,
         launches: Launches,
         stack: Stack,
         standing_task: str,
@@ -138,7 +138,7 @@ class TestGoOn:
         assert "ended before the run began" in is_sent_back(launches, stack, run)
 
     def test_a_run_that_is_not_waiting_is_left_alone(
-        self, runs: NonIsolatedRuns, launches: Launches, stack: Stack, standing_task: str
+        self, runs: ServerRuns, launches: Launches, stack: Stack, standing_task: str
     ) -> None:
         run = launches.started(starting(launches, stack, standing_task, NOBODY))
         assert runs.go_on(launches.instance, run)
@@ -146,7 +146,7 @@ class TestGoOn:
 
 
 def test_a_launcher_that_comes_late_touches_nothing(
-    runs: NonIsolatedRuns, launches: Launches, stack: Stack
+    runs: ServerRuns, launches: Launches, stack: Stack
 ) -> None:
     run = starting(launches, stack)
     runs.go_on(launches.instance, run)
@@ -158,7 +158,7 @@ def test_a_launcher_that_comes_late_touches_nothing(
 
 
 def test_a_cancel_before_the_start_is_sent_ends_the_run_and_the_start_executes_nothing(
-    runs: NonIsolatedRuns,
+    runs: ServerRuns,
     launches: Launches,
     stack: Stack,
     monkeypatch: pytest.MonkeyPatch,
@@ -180,7 +180,7 @@ def test_a_cancel_before_the_start_is_sent_ends_the_run_and_the_start_executes_n
 
 
 def test_a_cancel_while_the_answer_is_lost_reaches_the_process(
-    runs: NonIsolatedRuns,
+    runs: ServerRuns,
     launches: Launches,
     stack: Stack,
     standing_task: str,

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from run_isolation.dagster.processes.of_a_run import processes, proportional
+from run_isolation.dagster.processes.linux import proportional
+from run_isolation.dagster.processes.of_a_run import processes
 from run_isolation.standing.container_memory import MIB, ContainerMemory, Reading
 
 TAKE = """

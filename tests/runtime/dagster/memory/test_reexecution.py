@@ -13,7 +13,7 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 from run_isolation import NonIsolatedRuns, tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.memory import reexecution as again_module
+from run_isolation.dagster.memory import reexecution
 from run_isolation.dagster.memory.reexecution import ExecuteAgain, again_id
 from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import Stack
@@ -102,13 +102,13 @@ def test_of_two_daemons_one_makes_the_run(
     launches: Launches, again: ExecuteAgain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = ended(launches)
-    creates = again_module._Domain.create_run
+    creates = reexecution._Domain.create_run
 
     def after_another(domain: Any, **given: Any) -> DagsterRun:
         creates(domain, **given)
         return creates(domain, **given)
 
-    monkeypatch.setattr(again_module._Domain, "create_run", after_another)
+    monkeypatch.setattr(reexecution._Domain, "create_run", after_another)
     assert look(again) == []
     [new] = children(launches, run)
     assert new.status is DagsterRunStatus.QUEUED
@@ -136,7 +136,7 @@ def test_where_nobody_has_decided_dagster_has_a_minute(
     assert WILL_RETRY_TAG not in run.tags
     assert look(again) == []
     assert children(launches, run) == []
-    monkeypatch.setattr(again_module, "UNDECIDED_SECONDS", 0)
+    monkeypatch.setattr(reexecution, "UNDECIDED_SECONDS", 0)
     assert look(again) == []
     [new] = children(launches, run)
     assert new.run_id == again_id(run.run_id)

@@ -45,7 +45,7 @@ def test_the_largest_run_goes_with_all_its_processes_and_only_it() -> None:
         assert verdict.used is not None
         assert 110 * MIB <= verdict.used < 200 * MIB
         assert len(tree) == 2
-        assert not any(lives(process.pid) for process in tree)
+        assert not any(lives(pid) for pid in tree)
         assert lives(small.pid)
         assert runs.look()["small"].verdict is None
         assert "230 MiB" in str(verdict)

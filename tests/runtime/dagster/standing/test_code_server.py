@@ -7,7 +7,6 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from unittest.mock import MagicMock
 
 import pytest
 from dagster import DagsterRun, DagsterRunStatus
@@ -16,7 +15,6 @@ from dagster._grpc.types import StartRunResult
 
 from run_isolation import Acquired, Holder
 from run_isolation.dagster.standing.client import ServerReplacedError, StandingServer
-from run_isolation.dagster.standing.code_server import RunIsolationApiServer
 from run_isolation.server_identity import ServerIdentity
 from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, PORT, Stack, eventually
 from tests.runtime.dagster.launches import Launches
@@ -94,18 +92,6 @@ def test_a_start_that_fails_gives_the_slot_back_and_says_why(
     assert not result.success
     assert run.run_id in str(result.message)
     eventually(lambda: stack.slots.holders() == ())
-
-
-def test_a_process_that_ends_as_it_begins_is_forgotten_once() -> None:
-    """StartRun and the watching thread both notice; whoever comes second finds nothing to do."""
-    server = object.__new__(RunIsolationApiServer)
-    hosting = MagicMock()
-    server.__dict__ |= {"_hosting": hosting, "_memory": None, "_task": None}
-    server.__dict__ |= {"_executions": {"a-run": (MagicMock(), MagicMock())}}
-    server.__dict__ |= {"_termination_events": {"a-run": MagicMock()}, "_termination_times": {}}
-    server._clear_run("a-run")
-    server._clear_run("a-run")
-    hosting.ended.assert_called_once_with("a-run")
 
 
 def test_a_failing_run_frees_its_slot(

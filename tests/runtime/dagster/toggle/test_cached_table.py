@@ -11,8 +11,8 @@ import pytest
 
 from run_isolation import NonIsolatedRuns
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.toggle import cached_table as board_module
-from run_isolation.dagster.toggle.cached_table import Board, Reading
+from run_isolation.dagster.toggle import cached_table
+from run_isolation.dagster.toggle.cached_table import Board, TableReading
 from run_isolation.errors import SettingsError
 
 ON = NonIsolatedRuns(enabled=True)
@@ -45,10 +45,10 @@ def test_many_pages_at_once_are_one_read() -> None:
     table = Table()
     board = table.board()
 
-    async def ask() -> list[Reading | None]:
+    async def ask() -> list[TableReading | None]:
         return list(await asyncio.gather(*(board.read() for _ in range(20))))
 
-    assert asyncio.run(ask()) == [Reading(ON, (), {})] * 20
+    assert asyncio.run(ask()) == [TableReading(ON, (), {})] * 20
     assert table.reads == 1
 
 
@@ -60,7 +60,7 @@ def test_what_is_older_than_a_second_is_read_again(monkeypatch: pytest.MonkeyPat
         await board.read()
         await board.read()
         assert table.reads == 1
-        monkeypatch.setattr(board_module, "FRESH_SECONDS", 0)
+        monkeypatch.setattr(cached_table, "FRESH_SECONDS", 0)
         await board.read()
 
     asyncio.run(ask_twice())
@@ -68,7 +68,7 @@ def test_what_is_older_than_a_second_is_read_again(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_table_that_does_not_answer_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(board_module, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(cached_table, "PATIENCE_SECONDS", 0.05)
     answers = threading.Event()
     table = Table(lambda: ON if answers.wait(30) else pytest.fail("never asked"))
     board = table.board()
@@ -78,8 +78,8 @@ def test_a_table_that_does_not_answer_keeps_nobody_waiting(monkeypatch: pytest.M
         # It was asked once, and its answer counts when it comes.
         assert table.reads == 1
         answers.set()
-        monkeypatch.setattr(board_module, "PATIENCE_SECONDS", 30)
-        assert await board.read() == Reading(ON, (), {})
+        monkeypatch.setattr(cached_table, "PATIENCE_SECONDS", 30)
+        assert await board.read() == TableReading(ON, (), {})
         assert table.reads == 1
 
     asyncio.run(ask())
@@ -88,7 +88,7 @@ def test_a_table_that_does_not_answer_keeps_nobody_waiting(monkeypatch: pytest.M
 def test_an_error_is_not_known_and_said_once_in_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(board_module, "FRESH_SECONDS", 0)
+    monkeypatch.setattr(cached_table, "FRESH_SECONDS", 0)
     broken = True
 
     def settings() -> NonIsolatedRuns:
@@ -104,7 +104,7 @@ def test_an_error_is_not_known_and_said_once_in_the_log(
         assert await board.read() is None
         assert await board.read() is None
         broken = False
-        assert await board.read() == Reading(ON, (), {})
+        assert await board.read() == TableReading(ON, (), {})
         broken = True
         assert await board.read() is None
 

@@ -21,7 +21,7 @@ from run_isolation.dagster.coordinator import RunIsolationCoordinator
 from run_isolation.dagster.deployment import SWITCH
 from run_isolation.dagster.submit.history import History
 from run_isolation.dagster.toggle import endpoints as endpoints_module
-from run_isolation.dagster.toggle.cached_table import Board, Reading
+from run_isolation.dagster.toggle.cached_table import Board, TableReading
 from run_isolation.dagster.toggle.endpoints import Endpoints, slot_state
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.item import Holder
@@ -32,22 +32,22 @@ HOLDERS = tuple(
 )
 
 
-def reading(enabled: bool = True, limit: int = 1, held: int = 0) -> Reading:
+def reading(enabled: bool = True, limit: int = 1, held: int = 0) -> TableReading:
     settings = NonIsolatedRuns(enabled=enabled, max_concurrent_non_isolated_runs=limit)
-    return Reading(settings, HOLDERS[:held], {"sales": Size(cpu=256, memory=1024)})
+    return TableReading(settings, HOLDERS[:held], {"sales": Size(cpu=256, memory=1024)})
 
 
 class Page:
     """The two endpoints, with what a webserver would know."""
 
-    def __init__(self, table: Reading | None = None) -> None:
+    def __init__(self, table: TableReading | None = None) -> None:
         self.table = table
         self.may_launch = True
         self.coordinator: object = RunIsolationCoordinator()
         self.asked_permissions: list[tuple[str, str]] = []
         self._endpoints = Endpoints(cast("Any", self._context), cast("Board", self))
 
-    async def read(self) -> Reading | None:
+    async def read(self) -> TableReading | None:
         return self.table
 
     @contextmanager

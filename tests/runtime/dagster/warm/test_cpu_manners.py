@@ -15,28 +15,31 @@ def write(file: Path, text: str) -> None:
     file.write_text(text)
 
 
-def share(directory: Path, own: str) -> float | None:
-    write(directory / "own", own)
-    return cpu_manners.cgroup_share(directory / "cgroup", directory / "own")
+def share(directory: Path, own: str, mount: str) -> float | None:
+    """As a process in these groups sees it, with one hierarchy mounted."""
+    write(directory / "proc" / "self" / "cgroup", own)
+    write(directory / "proc" / "self" / "mounts", f"cgroup {directory}/cgroup{mount} 0 0\n")
+    return cpu_manners.cgroup_share(directory / "proc")
 
 
 def test_the_smallest_quota_on_the_way_up_counts_in_version_2(tmp_path: Path) -> None:
     write(tmp_path / "cgroup" / "task" / "cpu.max", "25000 100000\n")
     write(tmp_path / "cgroup" / "task" / "container" / "cpu.max", "max 100000\n")
-    assert share(tmp_path, "0::/task/container\n") == 0.25
+    assert share(tmp_path, "0::/task/container\n", " cgroup2 rw") == 0.25
 
 
 @pytest.mark.parametrize("mount", ["cpu", "cpu,cpuacct"])
 def test_a_quota_counts_in_version_1(tmp_path: Path, mount: str) -> None:
     write(tmp_path / "cgroup" / mount / "task" / "cpu.cfs_quota_us", "50000\n")
     write(tmp_path / "cgroup" / mount / "task" / "cpu.cfs_period_us", "100000\n")
-    assert share(tmp_path, "4:memory:/task\n3:cpu,cpuacct:/task\n") == 0.5
+    options = f"/{mount} cgroup rw,cpu,cpuacct"
+    assert share(tmp_path, "4:memory:/task\n3:cpu,cpuacct:/task\n", options) == 0.5
 
 
 def test_without_a_quota_there_is_no_share(tmp_path: Path) -> None:
     write(tmp_path / "cgroup" / "cpu" / "cpu.cfs_quota_us", "-1\n")
     write(tmp_path / "cgroup" / "cpu" / "cpu.cfs_period_us", "100000\n")
-    assert share(tmp_path, "1:cpu:/\n0::/\n") is None
+    assert share(tmp_path, "1:cpu:/\n0::/\n", "/cpu cgroup rw,cpu") is None
 
 
 @pytest.mark.parametrize(("share", "pinned"), [(0.25, True), (1.0, False), (None, False)])

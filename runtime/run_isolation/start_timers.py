@@ -1,0 +1,45 @@
+"""All that waits in the start of a non-isolated run, each one's length against the next.
+
+Whoever waits does so for somebody named here, who has given up by then. The states between are
+drawn in docs/architecture.md, "Start of a non-isolated run".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+ENDING_SECONDS: Final = 5
+"""The coordinator, which was denied a slot, for the processes of runs that are over. Dagster's
+server looks for ended processes twice a second, and one at a quarter of a vCPU takes its time."""
+ENDING_PAUSE_SECONDS: Final = 0.2
+"""Between its questions."""
+
+ASK_SECONDS: Final = 10
+"""Whoever asks a standing server what starts nothing: who it is, which runs it has, a cancel."""
+
+START_RUN_SECONDS: Final = 60
+"""The launcher for the answer to one StartRun, as Dagster's own client (dagster/_grpc/utils.py).
+Dagster's server answers once the run's process has its instance open: 7.5 s at a quarter of a
+vCPU."""
+
+FORK_SECONDS: Final = 60.0
+"""The server for the template's answer with the run's process: it may still be warming at 0.25
+vCPU, or the container be short of CPU. No longer than the launcher waits for the server."""
+
+RESOLVE_SECONDS: Final = 150
+"""The launcher for a server that does not answer, call after call; somebody may be waiting at the
+page. After that the run stays STARTING until the daemon asks again."""
+
+LOST_LAUNCHER_SECONDS: Final = 180
+"""The watcher for a run that is STARTING and that no server has: longer than RESOLVE_SECONDS. The
+launcher's last call may be on its way then; a repeated StartRun gets the answer of the first."""
+
+ABANDONED_SECONDS: Final = 300
+"""The reconciler for a holder without a server: its launcher died on the way. Launching takes it
+less than a minute to find the server, or it sends the run back to the queue. Longer than
+LOST_LAUNCHER_SECONDS: the watcher comes first, with a StartRun that the slot is still held for."""
+
+START_TIMEOUT_SECONDS: Final = 1200
+"""Dagster's monitor for any run that is STARTING, isolated ones too, which it fails then. Its own
+default of 180 s is the slowest documented start of a Fargate task; Dagster+ uses 1200 s
+(https://docs.dagster.io/deployment/dagster-plus/full-deployments/full-deployment-settings-reference)."""
