@@ -318,12 +318,14 @@ def test_a_role_that_trusts_a_role_can_be_taken_on(actor: Actor) -> None:
 
 def test_sessions_over_http(actor: Actor) -> None:
     url = f"{actor.account.endpoint_url}/_localaws"
+    root = requests.Session()
+    root.headers["X-Amz-Security-Token"] = actor.account.identities.root_token
     asked = {"role": actor.role, "name": "web"}
-    environment = requests.post(f"{url}/sessions", json=asked, timeout=5).json()
+    environment = root.post(f"{url}/sessions", json=asked, timeout=5).json()
     keys = requests.get(environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"], timeout=5).json()
     assert actor.account.identities.of(keys["AccessKeyId"], keys["Token"]).name == "web"
-    requests.delete(f"{url}/decisions", timeout=5)
+    root.delete(f"{url}/decisions", timeout=5)
     assert refused(lambda: actor.client("ecs").list_tasks())[0] == "AccessDeniedException"
-    [ruling] = requests.get(f"{url}/decisions", timeout=5).json()
+    [ruling] = root.get(f"{url}/decisions", timeout=5).json()
     assert (ruling["action"], ruling["allowed"]) == ("ecs:ListTasks", False)
     assert json.dumps(ruling["context"])
