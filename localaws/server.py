@@ -30,7 +30,7 @@ from localaws.iam.decisions import Decisions
 from localaws.iam.guard import Guard
 
 #: Header of the root's token, as AWS's requests have it.
-ROOT_TOKEN: Final = "X-Amz-Security-Token"
+ROOT_HEADER: Final = "X-Amz-Security-Token"
 
 _StartResponse = Callable[..., Any]
 
@@ -156,10 +156,10 @@ class Server:
 
         No task may give itself a session, see others' calls or take faults away.
         """
-        if not self._guard.identities.is_root_token(request.headers.get(ROOT_TOKEN, "")):
+        if not self._guard.identities.is_root_token(request.headers.get(ROOT_HEADER, "")):
             error = (
                 f"/_localaws/ is for the account's root: send the AWS_SESSION_TOKEN of its"
-                f" environment (LocalAccount.environment(), ready.json) as the header {ROOT_TOKEN}"
+                f" environment (LocalAccount.environment(), ready.json) as the header {ROOT_HEADER}"
             )
             return _json({"error": error}, 403)
         match request.method, request.path.strip("/").split("/")[1:]:

@@ -329,3 +329,20 @@ def test_sessions_over_http(actor: Actor) -> None:
     [ruling] = root.get(f"{url}/decisions", timeout=5).json()
     assert (ruling["action"], ruling["allowed"]) == ("ecs:ListTasks", False)
     assert json.dumps(ruling["context"])
+
+
+def test_attributes_are_those_that_expressions_name(actor: Actor) -> None:
+    client = actor.client("dynamodb")
+    refused(
+        lambda: client.update_item(
+            TableName="t",
+            Key=ITEM,
+            UpdateExpression="SET #one = if_not_exists(two, :v) REMOVE three.four",
+            ConditionExpression="attribute_exists (five) AND (size(six) < :v OR contains(pk, :v))",
+            ExpressionAttributeNames={"#one": "one"},
+            ExpressionAttributeValues={":v": {"S": "v"}},
+        )
+    )
+    [ruling] = actor.account.decisions.all()
+    wanted = {"pk", "one", "two", "three", "five", "six"}
+    assert set(ruling.context["dynamodb:attributes"]) == wanted
