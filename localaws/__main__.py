@@ -77,8 +77,10 @@ def main(
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """Write a file that is there whole or not at all."""
+    """Write a file that is there whole or not at all, for this user alone: it has root's keys."""
     partial = path.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    partial.touch(mode=0o600)
     partial.write_text(json.dumps(content, indent=2) + "\n")
     partial.replace(path)
 

@@ -205,8 +205,11 @@ class LocalAccount:
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that make a process use this account, as its root."""
-        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-        return self._without_credentials() | keys
+        return self._without_credentials() | {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_SESSION_TOKEN": self.identities.root_token,
+        }
 
     def role_environment(self, role_arn: str, name: str) -> dict[str, str]:
         """Return the environment variables that make a process use this account as a role.
@@ -245,7 +248,9 @@ class LocalAccount:
         # A session keeps the services' models, and is not thread-safe while it makes a client.
         with self._sessions_lock:
             if caller not in self._sessions:
-                self._sessions[caller] = boto3.Session(caller, "test", region_name=self.region)
+                self._sessions[caller] = boto3.Session(
+                    caller, "test", self.identities.root_token, region_name=self.region
+                )
             return self._sessions[caller].client(service, **options)  # type: ignore[call-overload]
 
     def ecs(self, region: str | None = None) -> LocalEcsBackend:

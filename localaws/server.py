@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import (
@@ -28,6 +28,9 @@ from localaws.faults import Delay, Error, Faults, LostRequest, LostResponse
 from localaws.iam import door, identities
 from localaws.iam.decisions import Decisions
 from localaws.iam.guard import Guard
+
+#: Header of the root's token, as AWS's requests have it.
+ROOT_HEADER: Final = "X-Amz-Security-Token"
 
 _StartResponse = Callable[..., Any]
 
@@ -149,7 +152,16 @@ class Server:
         return _json(*protection.answer_agent(found[0], asked, self._guard))
 
     def _administer(self, request: Request) -> Response:
-        """Answer `/_localaws/faults[/<id>]`, `calls`, `decisions` and `sessions`."""
+        """Answer `/_localaws/faults[/<id>]`, `calls`, `decisions` and `sessions`, to root alone.
+
+        No task may give itself a session, see others' calls or take faults away.
+        """
+        if not self._guard.identities.is_root_token(request.headers.get(ROOT_HEADER, "")):
+            error = (
+                f"/_localaws/ is for the account's root: send the AWS_SESSION_TOKEN of its"
+                f" environment (LocalAccount.environment(), ready.json) as the header {ROOT_HEADER}"
+            )
+            return _json({"error": error}, 403)
         match request.method, request.path.strip("/").split("/")[1:]:
             case "GET", ["faults"]:
                 return _json(self._faults.describe())

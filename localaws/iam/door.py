@@ -15,6 +15,12 @@ from localaws.iam.guard import Guard
 from localaws.iam.identities import InvalidTokenError
 from localaws.iam.needs.ask import Ask
 
+#: Headers of S3's requests that say what they need.
+_HEADERS = (
+    "x-amz-copy-source",
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+)
 #: Signed requests without a region, of global services, are this one's.
 _GLOBAL = "us-east-1"
 
@@ -54,11 +60,11 @@ def _ask(guard: Guard, call: Call, environ: dict[str, Any]) -> Ask:
     if call.service != "s3":
         return ask
     query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
-    source = environ.get("HTTP_X_AMZ_COPY_SOURCE")
+    given = {name: environ.get(f"HTTP_{name.upper().replace('-', '_')}") for name in _HEADERS}
     return replace(
         ask,
         query=query,
-        headers={"x-amz-copy-source": source} if source else {},
+        headers={name: value for name, value in given.items() if value},
         body=_body(environ) if "delete" in query else b"",
     )
 

@@ -71,11 +71,18 @@ PATH: Final = "/v2/credentials/"
 class Identities:
     """Who is behind which access key. Thread-safe.
 
+    The account's root has any access key, by whose name callers are told apart, and a token that no
+    task is told: so a task can't call itself root.
+
     Args:
-        account_id: The account. Keys of nobody in particular are its root's.
+        account_id: The account.
+
+    Attributes:
+        root_token: The session token of the account's root.
     """
 
     def __init__(self, account_id: str) -> None:
+        self.root_token = secrets.token_urlsafe(32)
         self._account_id = account_id
         self._root = Principal(f"arn:{PARTITION}:iam::{account_id}:root", account_id)
         self._by_key: dict[str, Session] = {}
@@ -131,6 +138,10 @@ class Identities:
             session = self._by_secret.get(path.removeprefix(PATH))
         return session.credentials() if session else None
 
+    def is_root_token(self, token: str) -> bool:
+        """Whether a token is the root's."""
+        return secrets.compare_digest(token.encode(), self.root_token.encode())
+
     def session(self, role_arn: str, name: str) -> Principal:
         """Return who a role's session is."""
         arn = f"arn:{PARTITION}:sts::{self._account_id}:assumed-role/{role_arn.rsplit('/', 1)[-1]}"
@@ -140,10 +151,14 @@ class Identities:
         """Return whose an access key is.
 
         Raises:
-            InvalidTokenError: It is a session's, and there is none with this key and token.
+            InvalidTokenError: Nobody has this key with this token.
         """
+        if not access_key:
+            return Principal()
         if not access_key.startswith(_TEMPORARY):
-            return self._root if access_key else Principal()
+            if self.is_root_token(token):
+                return self._root
+            raise InvalidTokenError
         with self._lock:
             session = self._by_key.get(access_key)
         if session is not None and secrets.compare_digest(session.token, token):

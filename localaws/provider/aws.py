@@ -19,7 +19,7 @@ class Account:
 
     Args:
         endpoint_url: Where the account answers, such as `http://127.0.0.1:5000`.
-        environment: Holds `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+        environment: Holds the account's keys: `LocalAccount.environment()`.
     """
 
     def __init__(self, endpoint_url: str, environment: Mapping[str, str]) -> None:
@@ -27,6 +27,7 @@ class Account:
         self._session = boto3.session.Session(
             aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=environment["AWS_SESSION_TOKEN"],
         )
         self._clients: dict[tuple[str, str], Any] = {}
         # Making a client is not thread safe, using one is:

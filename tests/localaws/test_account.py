@@ -106,6 +106,7 @@ def test_two_accounts_on_one_machine_do_not_know_each_other(
             region_name=environment["AWS_REGION"],
             aws_access_key_id="test",
             aws_secret_access_key="test",
+            aws_session_token=environment["AWS_SESSION_TOKEN"],
         )
         assert len(theirs.list_tasks(cluster="c")["taskArns"]) == 1
         ours = local_account.client("ecs").list_clusters()["clusterArns"]
@@ -127,6 +128,7 @@ def test_the_account_id_and_regions(local_account: LocalAccount) -> None:
             region_name=region,
             aws_access_key_id="any",
             aws_secret_access_key="any",
+            aws_session_token=local_account.identities.root_token,
         )
         arn = client.create_cluster(clusterName="regional")["cluster"]["clusterArn"]
         assert arn == f"arn:aws:ecs:{region}:{ACCOUNT_ID}:cluster/regional"

@@ -47,8 +47,9 @@ def test_calls_over_http(local_account: LocalAccount) -> None:
     client.create_bucket(Bucket="calls")
     client.put_object(Bucket="calls", Key="k", Body=b"body")
     assert client.get_object(Bucket="calls", Key="k")["Body"].read() == b"body"
-    with urllib.request.urlopen(url) as answer:
+    root = {"X-Amz-Security-Token": local_account.identities.root_token}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=root)) as answer:
         seen = [(call["service"], call["operation"]) for call in json.load(answer)]
     assert seen == [("s3", "PUT /calls"), ("s3", "PUT /calls/k"), ("s3", "GET /calls/k")]
-    urllib.request.urlopen(urllib.request.Request(url, method="DELETE")).close()
+    urllib.request.urlopen(urllib.request.Request(url, method="DELETE", headers=root)).close()
     assert local_account.calls.all() == []

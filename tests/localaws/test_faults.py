@@ -230,6 +230,7 @@ def admin(account: LocalAccount, method: str, path: str, body: object = None) ->
         f"{account.endpoint_url}/_localaws/{path}",
         None if body is None else json.dumps(body).encode(),
         method=method,
+        headers={"X-Amz-Security-Token": account.identities.root_token},
     )
     try:
         with urllib.request.urlopen(request) as answer:

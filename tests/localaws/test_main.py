@@ -40,6 +40,8 @@ def test_it_answers_when_ready_and_stops_its_tasks_on_a_signal(
 ) -> None:
     with running(tmp_path) as (process, ready):
         assert ready["pid"] == process.pid
+        # It has root's keys, which no task may read.
+        assert (tmp_path / "state/ready.json").stat().st_mode & 0o077 == 0
         host, port = ready["dns"].split(":")
         assert ready["environment"]["LOCALAWS_DNS"] == f"{host}:{port}"
         socket.create_connection(("127.0.0.1", ready["provider_port"])).close()
@@ -47,6 +49,7 @@ def test_it_answers_when_ready_and_stops_its_tasks_on_a_signal(
         session = boto3.Session(
             environment["AWS_ACCESS_KEY_ID"],
             environment["AWS_SECRET_ACCESS_KEY"],
+            environment["AWS_SESSION_TOKEN"],
             region_name=environment["AWS_REGION"],
         )
         ecs = session.client("ecs", endpoint_url=ready["endpoint_url"])

@@ -44,6 +44,7 @@ class Account(BaseModel):
         return boto3.Session(
             aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=self.environment["AWS_SESSION_TOKEN"],
             region_name=self.environment["AWS_REGION"],
         )
 

@@ -21,10 +21,11 @@ def as_control_plane(account: Account) -> Account:
     session = requests.post(
         f"{account.endpoint_url}/_localaws/sessions",
         json={"role": _ensure_role(iam), "name": "control-plane"},
+        headers={"X-Amz-Security-Token": account.environment["AWS_SESSION_TOKEN"]},
         timeout=10,
     )
     session.raise_for_status()
-    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     own = {name: value for name, value in account.environment.items() if name not in keys}
     return account.model_copy(update={"environment": {**own, **session.json()}})
 

@@ -37,7 +37,7 @@ def pulumi_environment(files: LocalFiles, account: Account) -> dict[str, str]:
 def write_environment(path: Path, variables: Mapping[str, str], cli: PulumiCli) -> None:
     """Write a file for `source` that sets the variables, and PATH where the CLI is not on it."""
     # A profile would win over the local account's keys.
-    lines = ["unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN"]
+    lines = ["unset AWS_PROFILE AWS_DEFAULT_PROFILE"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
     if cli.origin is not Origin.PATH:
         lines.append(f'export PATH={shlex.quote(str(cli.executable.parent))}:"$PATH"')

@@ -22,7 +22,7 @@ _EXPRESSIONS: Final = (
     "KeyConditionExpression",
 )
 #: A name in an expression: an attribute of the item, or `#name` for one.
-_NAME: Final = re.compile(r"(?<![:.\w#])(#?[A-Za-z_]\w*)(?!\s*\()")
+_NAME: Final = re.compile(r"(?<![:.\w#])(#?[A-Za-z_]\w*)(?!\w|\s*\()")
 _WORDS: Final = frozenset(
     "SET REMOVE ADD DELETE AND OR NOT BETWEEN IN if_not_exists list_append size attribute_exists "
     "attribute_not_exists attribute_type begins_with contains".lower().split()

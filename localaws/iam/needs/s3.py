@@ -13,6 +13,7 @@ from xml.sax.saxutils import unescape
 
 from moto.s3.models import s3_backends
 
+from localaws.iam.needs import kms
 from localaws.iam.needs.ask import PARTITION, Ask, Need, Row
 
 #: Of an object: (method, the query's word) -> action.
@@ -79,9 +80,14 @@ def _buckets(ask: Ask) -> Iterator[Need]:
 
 def _object(ask: Ask, action: str, bucket: str, key: str) -> Iterator[Need]:
     yield Need(f"s3:{action}", _arn(bucket, key))
+    if action == "PutObject":
+        yield from _encrypt(ask, bucket, key)
+    elif action == "GetObject" and ask.operation.startswith("GET "):
+        yield from _decrypt(ask, bucket, key)
     if source := ask.headers.get("x-amz-copy-source"):
         name, _, source_key = unquote(source).split("?")[0].lstrip("/").partition("/")
         yield Need("s3:GetObject", _arn(name, source_key))
+        yield from _decrypt(ask, name, source_key)
     if action == "GetObject" and not _exists(ask, bucket, key):
         # Who may not list is not told that there is nothing:
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
@@ -102,6 +108,52 @@ def _arn(bucket: str, key: str = "") -> str:
     return f"arn:{PARTITION}:s3:::{bucket}/{key}" if key else f"arn:{PARTITION}:s3:::{bucket}"
 
 
+def _encrypt(ask: Ask, bucket: str, key: str) -> Iterator[Need]:
+    """The customer's key that an object is to have: the request's, or else the bucket's.
+
+    Parts of an upload, and its end, use the data key that its beginning has made.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+    """
+    found = _bucket_or_none(ask, bucket)
+    default = ((found and found.encryption) or {}).get("Rule", {})
+    settings = default.get("ApplyServerSideEncryptionByDefault", {})
+    upload = ask.query.get("uploadId")
+    if upload is not None:
+        begun = found.multiparts.get(upload) if found else None
+        name = (begun and begun.kms_key_id) or settings.get("KMSMasterKeyID")
+    elif "x-amz-server-side-encryption" in ask.headers:
+        name = ask.headers.get("x-amz-server-side-encryption-aws-kms-key-id")
+    else:
+        name = settings.get("KMSMasterKeyID")
+    action = "GenerateDataKey" if upload is None else "Decrypt"
+    yield from _use(ask, action, name, bucket, key, default.get("BucketKeyEnabled"))
+
+
+def _decrypt(ask: Ask, bucket: str, key: str) -> Iterator[Need]:
+    """The customer's key that an object has."""
+    found = _bucket_or_none(ask, bucket)
+    stored = found.keys.get(key) if found else None
+    if stored is not None:
+        name, of_bucket = stored.kms_key_id, stored.bucket_key_enabled
+        yield from _use(ask, "Decrypt", name, bucket, key, of_bucket)
+
+
+def _use(
+    ask: Ask, action: str, name: str | None, bucket: str, key: str, of_bucket: Any
+) -> Iterator[Need]:
+    """The context is the object's ARN, or the bucket's with a key of the bucket.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html
+    """
+    # moto has a truth value as S3 sends it.
+    arn = _arn(bucket, "" if str(of_bucket).lower() == "true" else key)
+    yield from kms.use(ask, action, name, "aws:s3:arn", arn, "s3")
+
+
+def _bucket_or_none(ask: Ask, name: str) -> Any:
+    return s3_backends[ask.account][PARTITION].buckets.get(name)
+
+
 def _exists(ask: Ask, bucket: str, key: str) -> bool:
-    buckets: Any = s3_backends[ask.account][PARTITION].buckets
-    return bucket not in buckets or key in buckets[bucket].keys
+    found = _bucket_or_none(ask, bucket)
+    return found is None or key in found.keys

@@ -12,10 +12,8 @@ from typing import Any, Final
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.ssm.models import ssm_backends
 
+from localaws.iam.needs import kms
 from localaws.iam.needs.ask import Ask, Need, Row
-
-#: Keys that AWS manages let everybody in the account use them through their service.
-_MANAGED: Final = "alias/aws/"
 
 
 def _parameter_arn(ask: Ask, name: str) -> str:
@@ -32,7 +30,7 @@ def _parameters(ask: Ask) -> Iterator[Need]:
         found: Any = ssm_backends[ask.account][ask.region].get_parameter(name)
         hidden = found is not None and found.parameter_type == "SecureString"
         if hidden and ask.params.get("WithDecryption"):
-            yield from _decrypt(ask, found.keyid, "PARAMETER_ARN", arn, "ssm")
+            yield from kms.use(ask, "Decrypt", found.keyid, "PARAMETER_ARN", arn, "ssm")
 
 
 def _by_path(ask: Ask) -> Iterator[Need]:
@@ -51,21 +49,8 @@ def _secret(ask: Ask) -> Iterator[Need]:
     context = {"secretsmanager:SecretId": name}
     yield Need(f"secretsmanager:{ask.operation}", arn, context)
     if found is not None and ask.operation == "GetSecretValue":
-        yield from _decrypt(ask, found.kms_key_id, "SecretARN", arn, "secretsmanager")
-
-
-def _decrypt(ask: Ask, key: str | None, word: str, arn: str, service: str) -> Iterator[Need]:
-    """The right to use a customer's own key, through the service, for this one thing."""
-    if key and _MANAGED not in key:
-        yield Need(
-            "kms:Decrypt",
-            key if key.startswith("arn:") else ask.arn(f"key/{key}", "kms"),
-            {
-                f"kms:EncryptionContext:{word}": arn,
-                "kms:EncryptionContextKeys": [word],
-                "kms:ViaService": f"{service}.{ask.region}.amazonaws.com",
-            },
-        )
+        key = found.kms_key_id
+        yield from kms.use(ask, "Decrypt", key, "SecretARN", arn, "secretsmanager")
 
 
 ROWS: Final[dict[tuple[str, str], Row]] = {

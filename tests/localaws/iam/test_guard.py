@@ -318,12 +318,31 @@ def test_a_role_that_trusts_a_role_can_be_taken_on(actor: Actor) -> None:
 
 def test_sessions_over_http(actor: Actor) -> None:
     url = f"{actor.account.endpoint_url}/_localaws"
+    root = requests.Session()
+    root.headers["X-Amz-Security-Token"] = actor.account.identities.root_token
     asked = {"role": actor.role, "name": "web"}
-    environment = requests.post(f"{url}/sessions", json=asked, timeout=5).json()
+    environment = root.post(f"{url}/sessions", json=asked, timeout=5).json()
     keys = requests.get(environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"], timeout=5).json()
     assert actor.account.identities.of(keys["AccessKeyId"], keys["Token"]).name == "web"
-    requests.delete(f"{url}/decisions", timeout=5)
+    root.delete(f"{url}/decisions", timeout=5)
     assert refused(lambda: actor.client("ecs").list_tasks())[0] == "AccessDeniedException"
-    [ruling] = requests.get(f"{url}/decisions", timeout=5).json()
+    [ruling] = root.get(f"{url}/decisions", timeout=5).json()
     assert (ruling["action"], ruling["allowed"]) == ("ecs:ListTasks", False)
     assert json.dumps(ruling["context"])
+
+
+def test_attributes_are_those_that_expressions_name(actor: Actor) -> None:
+    client = actor.client("dynamodb")
+    refused(
+        lambda: client.update_item(
+            TableName="t",
+            Key=ITEM,
+            UpdateExpression="SET #one = if_not_exists(two, :v) REMOVE three.four",
+            ConditionExpression="attribute_exists (five) AND (size(six) < :v OR contains(pk, :v))",
+            ExpressionAttributeNames={"#one": "one"},
+            ExpressionAttributeValues={":v": {"S": "v"}},
+        )
+    )
+    [ruling] = actor.account.decisions.all()
+    wanted = {"pk", "one", "two", "three", "five", "six"}
+    assert set(ruling.context["dynamodb:attributes"]) == wanted

@@ -255,6 +255,41 @@ def test_a_task_without_a_role_has_no_credentials(cluster: Cluster) -> None:
     assert cluster.logs(task) == ["Unable to locate credentials"]
 
 
+# With what a task can know: nothing, its own token, and keys as the account's root has them.
+TRESPASS = """
+import boto3, json, os, urllib.request as http
+from botocore.exceptions import ClientError
+uri = os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
+own = json.load(http.urlopen(uri))["Token"]
+base = os.environ["AWS_ENDPOINT_URL"] + "/_localaws/"
+for path in ("faults", "calls", "decisions", "sessions"):
+    for method, data in (("GET", None), ("DELETE", None), ("POST", b"{}")):
+        for headers in ({}, {"X-Amz-Security-Token": own}):
+            try:
+                http.urlopen(http.Request(base + path, data, headers, method=method))
+                print(method, path, "is open", flush=True)
+            except http.HTTPError as error:
+                if error.code != 403:
+                    print(method, path, error.code, flush=True)
+for token in (None, "", own):
+    try:
+        boto3.Session("test", "test", token).client("iam").list_roles()
+        print("is root", flush=True)
+    except ClientError as error:
+        print(error.response["Error"]["Code"], flush=True)
+print(http.urlopen(os.environ["ECS_CONTAINER_METADATA_URI_V4"] + "/task").status, flush=True)
+"""
+
+
+def test_a_task_is_neither_root_nor_gets_at_the_account_s_own_paths(
+    cluster: Cluster, role: Callable[..., str]
+) -> None:
+    command = {"command": ["python", "-c", TRESPASS]}
+    definition = cluster.register(cluster.container("") | command, taskRoleArn=role(EVERYTHING))
+    task = cluster.start(definition).wait_for("STOPPED", 30)
+    assert cluster.logs(task) == [*["InvalidClientTokenId"] * 3, "200"]
+
+
 def own_logs(cluster: Cluster) -> dict[str, Any]:
     group = f"arn:aws:logs:{PREFIX}:log-group:{LOG_GROUP}:log-stream:*"
     actions = ["logs:CreateLogStream", "logs:PutLogEvents"]

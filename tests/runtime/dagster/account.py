@@ -76,17 +76,18 @@ class Account:
 
     @cache  # noqa: B019  # lives as long as the tests
     def client(self, service: str) -> Any:
-        return boto3.Session("test", "test", region_name="us-east-1").client(  # type: ignore[call-overload]
+        token = self.environment["AWS_SESSION_TOKEN"]
+        return boto3.Session("test", "test", token, region_name="us-east-1").client(  # type: ignore[call-overload]
             service, endpoint_url=self.environment["AWS_ENDPOINT_URL"]
         )
 
     def fault(self, kind: str, **fields: object) -> None:
         """Puts a fault of localaws in force."""
-        self._administer("POST", "faults", {"kind": kind, **fields})
+        self.administer("POST", "faults", {"kind": kind, **fields})
 
     def hits(self) -> int:
         """How often the faults in force have struck."""
-        return sum(fault["hits"] for fault in self._administer("GET", "faults"))
+        return sum(fault["hits"] for fault in self.administer("GET", "faults"))
 
     def calls(self) -> list[str]:
         """Names of the API calls of the code under test in this process, since ``forget``."""
@@ -97,20 +98,22 @@ class Account:
         return [call["params"] for call in self._calls() if call["operation"] == operation]
 
     def _calls(self) -> list[dict[str, Any]]:
-        return [call for call in self._administer("GET", "calls") if call["caller"] == CALLER]
+        return [call for call in self.administer("GET", "calls") if call["caller"] == CALLER]
 
     def forget(self) -> None:
         """Takes all faults away and forgets all calls."""
-        self._administer("DELETE", "faults")
-        self._administer("DELETE", "calls")
+        self.administer("DELETE", "faults")
+        self.administer("DELETE", "calls")
 
-    def _administer(self, method: str, what: str, content: object = None) -> Any:
+    def administer(self, method: str, what: str, content: object = None) -> Any:
+        """Asks the account's own paths."""
         request = urllib.request.Request(
             f"{self.environment['AWS_ENDPOINT_URL']}/_localaws/{what}",
             method=method,
             data=json.dumps(content).encode() if content else None,
+            headers={"X-Amz-Security-Token": self.environment["AWS_SESSION_TOKEN"]},
         )
-        with urllib.request.urlopen(request, timeout=5) as response:
+        with urllib.request.urlopen(request, timeout=30) as response:
             body = response.read()
         return json.loads(body) if body else None
 

@@ -28,7 +28,7 @@ server.start()
 url = "http://127.0.0.1:%d" % server.get_host_and_port()[1]
 ready = {"pid": os.getpid(), "endpoint_url": url, "provider_port": 1, "dns": "127.0.0.1:1",
          "environment": {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-                         "AWS_REGION": "us-east-1"}}
+                         "AWS_SESSION_TOKEN": "test", "AWS_REGION": "us-east-1"}}
 with open(directory + "/ready.new", "w") as file:
     json.dump(ready, file)
 os.rename(directory + "/ready.new", directory + "/ready.json")

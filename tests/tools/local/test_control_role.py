@@ -15,7 +15,8 @@ from tools.local.control_role import NAME, as_control_plane
 def test_it_may_do_what_the_launcher_s_policies_say_and_no_more(
     local_account: LocalAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
     iam = local_account.client("iam")
     policy = iam.create_policy(
         PolicyName="run-isolation-local-launcher",
@@ -30,7 +31,7 @@ def test_it_may_do_what_the_launcher_s_policies_say_and_no_more(
     )
     # A second `make up` finds the role.
     for account in (as_control_plane(root), as_control_plane(root)):
-        assert "AWS_ACCESS_KEY_ID" not in account.environment
+        assert not {"AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"} & account.environment.keys()
         for name, value in account.environment.items():
             monkeypatch.setenv(name, value)
         ecs = boto3.Session(region_name="us-east-1").client("ecs")

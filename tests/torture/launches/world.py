@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
-import urllib.request
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -96,21 +94,11 @@ class World:
 
     def inject(self, fault: dict[str, Any]) -> str:
         """Puts a fault in force; returns its id."""
-        return str(self._administer("POST", "faults", fault)["id"])
+        return str(self.stack.account.administer("POST", "faults", fault)["id"])
 
     def retract(self, fault_id: str) -> None:
         """Takes a fault away."""
-        self._administer("DELETE", f"faults/{fault_id}")
-
-    def _administer(self, method: str, what: str, content: object = None) -> Any:
-        request = urllib.request.Request(
-            f"{self.stack.account.environment['AWS_ENDPOINT_URL']}/_localaws/{what}",
-            method=method,
-            data=json.dumps(content).encode() if content else None,
-        )
-        with urllib.request.urlopen(request, timeout=30) as response:
-            body = response.read()
-        return json.loads(body) if body else None
+        self.stack.account.administer("DELETE", f"faults/{fault_id}")
 
     def tasks(self) -> list[dict[str, Any]]:
         """All tasks that were started for runs, as ECS shows them."""
