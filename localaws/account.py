@@ -21,6 +21,7 @@ from moto.servicediscovery.models import ServiceDiscoveryBackend, servicediscove
 
 from localaws.calls import Calls
 from localaws.cloudmap import LocalServiceDiscoveryBackend
+from localaws.conditions import Conditions
 from localaws.dns import Dns
 from localaws.ecs.addresses import Addresses
 from localaws.ecs.backend import LocalEcsBackend
@@ -60,6 +61,7 @@ class LocalAccount:
         start_delay_seconds: How long each task stays in PROVISIONING.
         first_check_seconds: How often health checks look at a container until it is healthy, where
             that is more often than their interval; for tests. None: as on AWS.
+        conditions: What takes time on AWS, and its quotas; None for the usual ones.
     """
 
     def __init__(
@@ -72,8 +74,10 @@ class LocalAccount:
         limits: bool = True,
         start_delay_seconds: float = 0.0,
         first_check_seconds: float | None = None,
+        conditions: Conditions | None = None,
     ) -> None:
         self.region = region
+        self.conditions = conditions or Conditions()
         self.faults = Faults()
         self.calls = Calls()
         self.decisions = Decisions()
@@ -107,7 +111,14 @@ class LocalAccount:
         metadata = Metadata()
         guard = Guard(ACCOUNT_ID, self.identities, self.decisions)
         self._server = Server(
-            ACCOUNT_ID, self._port, self.calls, self.faults, metadata, guard, self.decisions
+            ACCOUNT_ID,
+            self._port,
+            self.calls,
+            self.faults,
+            metadata,
+            guard,
+            self.decisions,
+            self.conditions,
         )
         self._dns = Dns(ACCOUNT_ID)
         self._scratch = self._state_dir / "tasks"
@@ -126,6 +137,7 @@ class LocalAccount:
             scratch=self._scratch,
             start_delay_seconds=self._start_delay,
             first_check_seconds=self._first_check,
+            conditions=self.conditions,
         )
         ecs_backends.backend = partial(LocalEcsBackend, host)  # type: ignore[assignment]
         servicediscovery_backends.backend = LocalServiceDiscoveryBackend

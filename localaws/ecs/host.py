@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from localaws.conditions import Conditions
 from localaws.ecs.addresses import Addresses
 from localaws.ecs.cgroups import Cgroups
 from localaws.ecs.images import Images
@@ -41,6 +42,7 @@ class Host:
     scratch: Path
     start_delay_seconds: float
     first_check_seconds: float | None
+    conditions: Conditions = field(default_factory=Conditions)
 
     def container_environment(self, directory: Path, home: Path, runtime_id: str) -> dict[str, str]:
         """Return what a container's environment starts from, before its definition's own."""
