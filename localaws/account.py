@@ -121,6 +121,7 @@ class LocalAccount:
             self.conditions,
         )
         self._dns = Dns(ACCOUNT_ID)
+        self._addresses = Addresses(self.conditions)
         self._scratch = self._state_dir / "tasks"
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(parents=True)
@@ -130,7 +131,7 @@ class LocalAccount:
             environment=self._without_credentials(),
             guard=guard,
             images=Images(self._image_root),
-            addresses=Addresses(),
+            addresses=self._addresses,
             cgroups=limits_or_none(_log.warning) if self._limits else None,
             faults=self.faults,
             metadata=metadata,
@@ -156,6 +157,7 @@ class LocalAccount:
             cast(LocalEcsBackend, backend).close(CLOSING_GRACE)
         self._server.close()
         self._dns.close()
+        self._addresses.close()
         ecs_backends.backend = EC2ContainerServiceBackend
         servicediscovery_backends.backend = ServiceDiscoveryBackend
         self._no_second_opinion.stop()

@@ -12,11 +12,14 @@ class Conditions(BaseModel):
         health_lag_seconds: How long Cloud Map goes on with an instance's former health. On AWS
             "approximately 30 seconds":
             https://docs.aws.amazon.com/cloud-map/latest/api/API_HealthCheckCustomConfig.html
+        swallow_seconds: How long the address of a task that has ended swallows packets. On AWS
+            until it is another interface's: nobody is there to refuse them.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
     health_lag_seconds: NonNegativeFloat = 3.0
+    swallow_seconds: NonNegativeFloat = 60.0
 
     def change(self, text: bytes) -> None:
         """Change what a JSON object names.

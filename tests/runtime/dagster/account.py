@@ -185,6 +185,7 @@ class Stack:
                 *("--module-name", "probe.definitions", "--location-name", LOCATION),
                 *("--container-context", json.dumps(context)),
             ],
+            portMappings=[{"containerPort": port} for port in (PORT, CONTROL_PORT)],
             healthCheck={
                 "command": ["CMD", "python3", "-I", "-S", "-c", HEALTH_CHECK.read_text()],
                 **{"interval": 1, "retries": 60},
