@@ -83,6 +83,10 @@ class CodeLocation(pulumi.ComponentResource):
                 "routing_policy": "MULTIVALUE",
                 "dns_records": [{"type": "A", "ttl": TTL}],
             },
+            # Else the name leads to a container from before it has started. Not `{}`, which the
+            # provider forgets and then wants to replace:
+            # https://github.com/hashicorp/terraform-provider-aws/issues/44285
+            health_check_custom_config={"failure_threshold": 1},
             # Whatever ECS has not yet taken out must not halt `pulumi destroy`.
             force_destroy=True,
             tags=self._deployment.tags(location=self._location),

@@ -59,6 +59,17 @@ def standing(deployment: Deployment, location: str) -> list[Statement]:
         allow("SeeTasks", ["ecs:DescribeTasks"], tasks, **cluster),
         # ecs:ListTasks has no resource that names a cluster, so the condition does.
         allow("ListTasks", ["ecs:ListTasks"], "*", **cluster),
+        allow(
+            "SeeNames",
+            ["servicediscovery:GetInstancesHealthStatus"],
+            # Cloud Map makes the ids of its services.
+            deployment.arn("servicediscovery", "service/*"),
+            StringEquals={
+                f"aws:ResourceTag/{key}": value
+                for key, value in deployment.tags(location=location).items()
+                if key.startswith("run-isolation:")
+            },
+        ),
         *_instance(deployment),
     ]
 

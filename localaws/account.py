@@ -22,6 +22,7 @@ from moto.servicediscovery.models import ServiceDiscoveryBackend, servicediscove
 
 from localaws.calls import Calls
 from localaws.cloudmap import LocalServiceDiscoveryBackend
+from localaws.conditions import Conditions
 from localaws.dns import Dns
 from localaws.ecs.addresses import Addresses
 from localaws.ecs.backend import LocalEcsBackend
@@ -66,6 +67,7 @@ class LocalAccount:
         start_delay_seconds: How long each task stays in PROVISIONING.
         first_check_seconds: How often health checks look at a container until it is healthy, where
             that is more often than their interval; for tests. None: as on AWS.
+        conditions: What takes time on AWS, and its quotas; None for the usual ones.
     """
 
     def __init__(
@@ -80,8 +82,10 @@ class LocalAccount:
         limits: bool = True,
         start_delay_seconds: float = 0.0,
         first_check_seconds: float | None = None,
+        conditions: Conditions | None = None,
     ) -> None:
         self.region = region
+        self.conditions = conditions or Conditions()
         self.faults = Faults()
         self.calls = Calls()
         self.decisions = Decisions()
@@ -119,9 +123,17 @@ class LocalAccount:
         metadata = Metadata()
         guard = Guard(ACCOUNT_ID, self.identities, self.decisions)
         self._server = Server(
-            ACCOUNT_ID, self._port, self.calls, self.faults, metadata, guard, self.decisions
+            ACCOUNT_ID,
+            self._port,
+            self.calls,
+            self.faults,
+            metadata,
+            guard,
+            self.decisions,
+            self.conditions,
         )
         self._dns = Dns(ACCOUNT_ID)
+        self._addresses = Addresses(self.conditions)
         self._scratch = self._state_dir / "tasks"
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(parents=True)
@@ -134,7 +146,7 @@ class LocalAccount:
             environment=self._without_credentials(),
             guard=guard,
             images=Images(self._image_root, self._python),
-            addresses=Addresses(),
+            addresses=self._addresses,
             cgroups=limits_or_none(self._remark) if self._limits else None,
             faults=self.faults,
             metadata=metadata,
@@ -143,6 +155,7 @@ class LocalAccount:
             scratch=self._scratch,
             start_delay_seconds=self._start_delay,
             first_check_seconds=self._first_check,
+            conditions=self.conditions,
         )
         ecs_backends.backend = partial(AnsweringEcsBackend, host)  # type: ignore[assignment]
         servicediscovery_backends.backend = LocalServiceDiscoveryBackend
@@ -161,6 +174,7 @@ class LocalAccount:
             cast(LocalEcsBackend, backend).close(CLOSING_GRACE)
         self._server.close()
         self._dns.close()
+        self._addresses.close()
         ecs_backends.backend = EC2ContainerServiceBackend
         servicediscovery_backends.backend = ServiceDiscoveryBackend
         self._no_second_opinion.stop()

@@ -8,8 +8,8 @@ from typing import Any
 from moto.core.exceptions import JsonRESTError
 from moto.route53.models import route53_backends
 from moto.servicediscovery import urls
-from moto.servicediscovery.exceptions import ConflictingDomainExists
-from moto.servicediscovery.models import Service, ServiceDiscoveryBackend
+from moto.servicediscovery.exceptions import ConflictingDomainExists, CustomHealthNotFound
+from moto.servicediscovery.models import Service, ServiceDiscoveryBackend, ServiceInstance
 from moto.utilities.utils import get_partition
 
 
@@ -18,6 +18,32 @@ class ResourceInUse(JsonRESTError):  # noqa: N818 - AWS's name
 
     def __init__(self, message: str) -> None:
         super().__init__("ResourceInUse", message)
+
+
+class ServiceAlreadyExists(JsonRESTError):  # noqa: N818 - AWS's name
+    """A namespace has one service of each name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            "ServiceAlreadyExists",
+            f"The service {name} can't be created because a service with the same name already "
+            "exists.",
+        )
+
+
+def answered(service: Service) -> list[ServiceInstance]:
+    """Return the instances that a service's name stands for: the healthy ones, or else all.
+
+    "If you don't configure a health check during service creation, traffic will be routed to
+    service instances regardless of the instances' health status":
+    https://docs.aws.amazon.com/cloud-map/latest/dg/services-health-checks.html. Where all are
+    unhealthy, Route 53 takes all for healthy:
+    https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-how-route-53-chooses-records.html
+    """
+    instances = list(service.instances)
+    if not service.health_check_custom_config:
+        return instances
+    return [one for one in instances if one.health_status == "HEALTHY"] or instances
 
 
 class LocalServiceDiscoveryBackend(ServiceDiscoveryBackend):
@@ -60,7 +86,65 @@ class LocalServiceDiscoveryBackend(ServiceDiscoveryBackend):
         https://docs.aws.amazon.com/cloud-map/latest/api/API_DnsConfig.html
         """
         older: str = (kwargs.get("dns_config") or {}).get("NamespaceId", "")
-        return super().create_service(name, namespace_id or older, *args, **kwargs)
+        namespace_id = namespace_id or older
+        for one in list(self.services.values()):
+            if one.namespace_id == namespace_id and one.name.lower() == name.lower():
+                raise ServiceAlreadyExists(name)
+        return super().create_service(name, namespace_id, *args, **kwargs)
+
+    def register_instance(
+        self,
+        service_id: str,
+        instance_id: str,
+        creator_request_id: str,
+        attributes: dict[str, str],
+    ) -> str:
+        """Register an instance. Without a health check its health is not known.
+
+        https://docs.aws.amazon.com/cloud-map/latest/api/API_RegisterInstance.html
+        """
+        operation_id = super().register_instance(
+            service_id, instance_id, creator_request_id, attributes
+        )
+        checked = self.get_service(service_id).health_check_custom_config
+        initial = attributes.get("AWS_INIT_HEALTH_STATUS", "HEALTHY")
+        instance = self.get_instance(service_id, instance_id)
+        instance.health_status = initial if checked else "UNKNOWN"
+        return operation_id
+
+    def update_instance_custom_health_status(
+        self, service_id: str, instance_id: str, status: str
+    ) -> None:
+        """Set an instance's health, where the service has a custom health check.
+
+        https://docs.aws.amazon.com/cloud-map/latest/api/API_UpdateInstanceCustomHealthStatus.html
+        """
+        if not self.get_service(service_id).health_check_custom_config:
+            raise CustomHealthNotFound(service_id)
+        super().update_instance_custom_health_status(service_id, instance_id, status)
+
+    def discover_instances(
+        self,
+        namespace_name: str,
+        service_name: str,
+        query_parameters: dict[str, str] | None = None,
+        optional_parameters: dict[str, str] | None = None,
+        health_status: str | None = None,
+    ) -> tuple[list[ServiceInstance], dict[str, int]]:
+        """Find instances. Without a health check `HealthStatus` means nothing, and all are found.
+
+        https://docs.aws.amazon.com/cloud-map/latest/api/API_DiscoverInstances.html
+        """
+        namespaces = {key for key, one in self.namespaces.items() if one.name == namespace_name}
+        checked = any(
+            one.health_check_custom_config
+            for one in list(self.services.values())
+            if one.namespace_id in namespaces and one.name == service_name
+        )
+        wanted = (health_status or "HEALTHY_OR_ELSE_ALL") if checked else "ALL"
+        return super().discover_instances(
+            namespace_name, service_name, query_parameters, optional_parameters, wanted
+        )
 
     def delete_namespace(self, namespace_id: str) -> str:
         """Delete an empty namespace and its hosted zone."""

@@ -10,6 +10,8 @@ from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 from dnslib.server import BaseResolver, DNSLogger, DNSServer
 from moto.servicediscovery.models import servicediscovery_backends
 
+from localaws.cloudmap import answered
+
 #: A MULTIVALUE answer holds up to eight healthy instances:
 #: https://docs.aws.amazon.com/cloud-map/latest/api/API_DnsConfig.html
 MOST_ANSWERS = 8
@@ -40,7 +42,7 @@ class CloudMapResolver(BaseResolver):  # type: ignore[misc]
         return reply
 
     def _addresses(self, name: str) -> Iterator[tuple[str, int]]:
-        """Yield each healthy instance's address and TTL; all of them where none is healthy."""
+        """Yield the address and TTL of each instance that a name stands for."""
         for service, namespace in self._services():
             if f"{service.name}.{namespace.name}".lower() != name:
                 continue
@@ -48,9 +50,7 @@ class CloudMapResolver(BaseResolver):  # type: ignore[misc]
             ttl = next((int(one["TTL"]) for one in records if one["Type"] == "A"), None)
             if ttl is None:
                 continue
-            instances = list(service.instances)
-            healthy = [one for one in instances if one.health_status == "HEALTHY"]
-            for instance in healthy or instances:
+            for instance in answered(service):
                 if address := instance.attributes.get("AWS_INSTANCE_IPV4"):
                     yield address, ttl
 

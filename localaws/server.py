@@ -22,6 +22,7 @@ from werkzeug.wrappers import Request, Response
 
 from localaws import calls, dynamodb
 from localaws.calls import Call, Calls
+from localaws.conditions import Conditions
 from localaws.ecs import protection
 from localaws.ecs.metadata import Metadata
 from localaws.faults import Delay, Error, Faults, LostRequest, LostResponse
@@ -54,6 +55,7 @@ class Server:
         metadata: The answers to containers.
         guard: Who may do what.
         decisions: Its record.
+        conditions: How unkind the account is.
 
     Raises:
         OSError: The port is taken.
@@ -68,6 +70,7 @@ class Server:
         metadata: Metadata,
         guard: Guard,
         decisions: Decisions,
+        conditions: Conditions,
     ) -> None:
         self._account_id = account_id
         self._calls = calls
@@ -75,6 +78,7 @@ class Server:
         self._metadata = metadata
         self._guard = guard
         self._decisions = decisions
+        self._conditions = conditions
         self._moto = DomainDispatcherApplication(create_backend_app)
         # werkzeug would end the whole process where the port is taken.
         with socket.create_server(("127.0.0.1", port)) as listener:
@@ -152,7 +156,7 @@ class Server:
         return _json(*protection.answer_agent(found[0], asked, self._guard))
 
     def _administer(self, request: Request) -> Response:
-        """Answer `/_localaws/faults[/<id>]`, `calls`, `decisions` and `sessions`, to root alone.
+        """Answer root about `/_localaws/faults[/<id>]`, `calls`, `decisions` ...; nobody else.
 
         No task may give itself a session, see others' calls or take faults away.
         """
@@ -169,9 +173,13 @@ class Server:
                 try:
                     return _json(self._faults.add_json(request.get_data()).describe(), 201)
                 except ValidationError as error:
-                    return _json(
-                        {"errors": error.errors(include_url=False, include_context=False)}, 400
-                    )
+                    return _invalid(error)
+            case "PATCH", ["conditions"]:
+                try:
+                    self._conditions.change(request.get_data())
+                except ValidationError as error:
+                    return _invalid(error)
+                return _json(self._conditions.model_dump())
             case "DELETE", ["faults"]:
                 self._faults.clear()
             case "DELETE", ["faults", fault_id]:
@@ -189,9 +197,13 @@ class Server:
                 session = self._guard.identities.open(asked["role"], asked["name"])
                 return _json(self._guard.identities.environment(session, self.endpoint_url), 201)
             case _:
-                known = "faults, calls, decisions and sessions"
+                known = "faults, calls, decisions, sessions and conditions"
                 return _json({"error": f"localaws has {known} below /_localaws/"}, 404)
         return Response(status=204)
+
+
+def _invalid(error: ValidationError) -> Response:
+    return _json({"errors": error.errors(include_url=False, include_context=False)}, 400)
 
 
 def _json(content: Any, status: int = 200) -> Response:

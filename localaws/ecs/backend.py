@@ -53,7 +53,7 @@ class LocalEcsBackend(EC2ContainerServiceBackend):
         self._tasks: dict[str, Task] = {}
         self._runners: dict[str, Runner] = {}
         self._revisions: dict[str, int] = {}
-        self._discovery = Discovery(account_id, region_name)
+        self._discovery = Discovery(account_id, region_name, host.conditions)
         self._interfaces = Interfaces(account_id, region_name)
         self.scheduler = Services(self._launch_for, self._lock)
 

@@ -46,6 +46,7 @@ class ContainerSpec:
         cpu: CPU units, 0 when only the task has a limit.
         memory: Hard limit in MiB, None when only the task has one.
         stop_timeout: Seconds between SIGTERM and SIGKILL.
+        ports: Those of its port mappings.
     """
 
     name: str
@@ -63,6 +64,7 @@ class ContainerSpec:
     log_driver: str | None
     log_options: Mapping[str, str]
     health_check: HealthCheck | None
+    ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,11 @@ class TaskSpec:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     role: str = ""
     execution_role: str = ""
+
+    @property
+    def ports(self) -> set[int]:
+        """Those of all containers, which share the task's address."""
+        return {port for container in self.containers for port in container.ports}
 
 
 def check_definition(params: Mapping[str, Any]) -> None:
@@ -162,6 +169,7 @@ def _container(container: Mapping[str, Any], override: Mapping[str, Any]) -> Con
         log_driver=log.get("logDriver"),
         log_options=log.get("options") or {},
         health_check=_health_check(container.get("healthCheck")),
+        ports=tuple(int(one["containerPort"]) for one in container.get("portMappings") or []),
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from localaws.conditions import Conditions
 from localaws.ecs.addresses import Addresses
 from localaws.ecs.cgroups import Cgroups
 from localaws.ecs.images import Images
@@ -44,6 +45,7 @@ class Host:
     scratch: Path
     start_delay_seconds: float
     first_check_seconds: float | None
+    conditions: Conditions = field(default_factory=Conditions)
 
     def container_environment(self, runtime_id: str) -> dict[str, str]:
         """Return what ECS adds to a container's environment, before its definition's own."""

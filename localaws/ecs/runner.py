@@ -119,7 +119,7 @@ class Runner:
         self._host.metadata.remove(task)
         if self._session is not None:
             self._host.guard.identities.close(self._session)
-        self._host.addresses.give_back(task.placement.address)
+        self._host.addresses.give_back(task.placement.address, task.spec.ports)
         shutil.rmtree(self._files, ignore_errors=True)
         if self._host.faults.take(NoContainers, task.describe()):
             task.hide_containers = True

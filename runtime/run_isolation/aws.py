@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_ecs import ECSClient
     from types_boto3_logs import CloudWatchLogsClient
+    from types_boto3_servicediscovery import ServiceDiscoveryClient
     from types_boto3_ssm import SSMClient
 
 
@@ -45,6 +46,8 @@ DEADLINES: Final = {
     "ecs": Deadline(connect_seconds=2, read_seconds=10, attempts=3),
     # The end of a task's output is nice to have; whoever wants it waits for nothing else.
     "logs": Deadline(connect_seconds=2, read_seconds=5, attempts=2),
+    # Asked again at the next look.
+    "servicediscovery": Deadline(connect_seconds=2, read_seconds=3, attempts=1),
     "ssm": Deadline(connect_seconds=2, read_seconds=5, attempts=3),
 }
 
@@ -64,6 +67,12 @@ def ecs(region: str | None = None) -> ECSClient:
 def logs(region: str | None = None) -> CloudWatchLogsClient:
     """A client for reading what tasks wrote."""
     client: CloudWatchLogsClient = _client("logs", region)
+    return client
+
+
+def cloud_map(region: str | None = None) -> ServiceDiscoveryClient:
+    """A client for what Cloud Map knows of standing tasks."""
+    client: ServiceDiscoveryClient = _client("servicediscovery", region)
     return client
 
 

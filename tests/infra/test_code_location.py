@@ -74,6 +74,7 @@ def test_host_in_the_private_dns(location: str, host: str) -> None:
             "routingPolicy": "MULTIVALUE",
             "dnsRecords": [{"type": "A", "ttl": 10}],
         },
+        "healthCheckCustomConfig": {"failureThreshold": 1},
         "forceDestroy": True,
         "tags": tags(location),
     }

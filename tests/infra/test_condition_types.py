@@ -14,6 +14,7 @@ from infra.statement_builders import Statement
 from tests.infra.program import ACCOUNT, REGION, TOKEN, changed, deployment
 
 TYPES = {
+    "aws:ResourceTag/${TagKey}": "String",
     "aws:SecureTransport": "Bool",
     "aws:SourceAccount": "String",
     "aws:SourceArn": "ARN",
@@ -63,15 +64,16 @@ def conditions() -> set[tuple[str, str]]:
     }
 
 
+def published(key: str) -> str:
+    """The key as AWS publishes it, without what follows a prefix."""
+    key = re.sub(r"(?<=^kms:EncryptionContext:).*", "${EncryptionContextKey}", key)
+    return re.sub(r"(?<=^aws:ResourceTag/).*", "${TagKey}", key)
+
+
 @pytest.mark.parametrize(("key", "operator"), sorted(conditions()))
 def test_a_condition_compares_its_key_as_what_it_is(key: str, operator: str) -> None:
-    published = re.sub(r"(?<=^kms:EncryptionContext:).*", "${EncryptionContextKey}", key)
-    assert operator == "Null" or re.fullmatch(OPERATORS[TYPES[published]], operator)
+    assert operator == "Null" or re.fullmatch(OPERATORS[TYPES[published(key)]], operator)
 
 
 def test_all_kinds_of_policies_are_looked_at() -> None:
-    found = {
-        re.sub(r"(?<=^kms:EncryptionContext:).*", "${EncryptionContextKey}", key)
-        for key, _ in conditions()
-    }
-    assert found == TYPES.keys()
+    assert {published(key) for key, _ in conditions()} == TYPES.keys()

@@ -11,6 +11,7 @@ from tests.infra.program import ACCOUNT, CONFIG, DATABASE, REGION, TOKEN, change
 HERE = f"{REGION}:{ACCOUNT}"
 CLUSTER = f"arn:aws:ecs:{HERE}:cluster/run-isolation-prod"
 TASKS = f"arn:aws:ecs:{HERE}:task/run-isolation-prod/*"
+NAMES = f"arn:aws:servicediscovery:{HERE}:service/*"
 TABLE = f"arn:aws:dynamodb:{HERE}:table/run-isolation-prod-slots"
 BUCKET = f"arn:aws:s3:::run-isolation-prod-compute-logs-{ACCOUNT}"
 
@@ -78,6 +79,16 @@ def test_standing_container() -> None:
         },
         "SeeTasks": {"Action": ["ecs:DescribeTasks"], "Resource": TASKS, "Condition": ON_CLUSTER},
         "ListTasks": {"Action": ["ecs:ListTasks"], "Resource": "*", "Condition": ON_CLUSTER},
+        "SeeNames": {
+            "Action": ["servicediscovery:GetInstancesHealthStatus"],
+            "Resource": NAMES,
+            "Condition": {
+                "StringEquals": {
+                    "aws:ResourceTag/run-isolation:deployment": "prod",
+                    "aws:ResourceTag/run-isolation:code-location": "sales",
+                }
+            },
+        },
         **INSTANCE,
     }
 
@@ -215,6 +226,7 @@ WILDCARDS = {
     ("LogInToEcr", "*"): "the only resource that the action has",
     ("ProtectTask", TASKS): "tasks have no ids before they run",
     ("ReadLogs", f"arn:aws:logs:{HERE}:log-group:/run-isolation/prod/*"): "all of the deployment",
+    ("SeeNames", NAMES): "Cloud Map makes the ids; the location's tags in the condition",
     ("SeeTasks", TASKS): "tasks have no ids before they run",
     ("TagTasks", TASKS): "tasks have no ids before they run",
     ("WatchTasks", TASKS): "tasks have no ids before they run",

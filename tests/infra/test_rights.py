@@ -61,6 +61,15 @@ def no(action: str, resource: str, **context: Any) -> Case:
 IN, OUT = {"ecs__cluster": CLUSTER}, {"ecs__cluster": OTHER_CLUSTER}
 
 
+HEALTH = "servicediscovery:GetInstancesHealthStatus"
+NAME = f"arn:aws:servicediscovery:{HERE}:service/srv-1"
+
+
+def tagged(deployment: str, location: str) -> dict[str, Any]:
+    tags = {"deployment": deployment, "code-location": location}
+    return {f"aws:ResourceTag/run-isolation:{key}": value for key, value in tags.items()}
+
+
 def keys(*values: str) -> dict[str, Any]:
     return {"dynamodb__LeadingKeys": list(values)}
 
@@ -159,6 +168,10 @@ STANDING = [
     no("ecs:ListTasks", "*", **OUT),
     yes("ecs:DescribeServices", f"{ECS}:service/run-isolation-prod/sales"),
     no("ecs:DescribeServices", f"{ECS}:service/run-isolation-prod/research_lab"),
+    yes(HEALTH, NAME, **tagged("prod", "sales")),
+    no(HEALTH, NAME, **tagged("prod", "research_lab")),
+    no(HEALTH, NAME, **tagged("staging", "sales")),
+    no(HEALTH, NAME),
     no("secretsmanager:GetSecretValue", DATABASE),
     *INSTANCE,
 ]

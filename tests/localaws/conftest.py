@@ -110,8 +110,8 @@ class Cluster:
         eventually(lambda: self.service(name)["deployments"][0]["rolloutState"] == state)
         return self.service(name)
 
-    def registry(self, namespace: str, service: str = "web") -> str:
-        """Create a Cloud Map service; return its ARN."""
+    def registry(self, namespace: str, service: str = "web", *, checked: bool = True) -> str:
+        """Create a Cloud Map service, with a custom health check or without; return its ARN."""
         cloudmap = self.account.client("servicediscovery")
         operation = cloudmap.create_private_dns_namespace(Name=namespace, Vpc=f"vpc-{namespace}")
         found = cloudmap.get_operation(OperationId=operation["OperationId"])
@@ -119,6 +119,7 @@ class Cluster:
             Name=service,
             NamespaceId=found["Operation"]["Targets"]["NAMESPACE"],
             DnsConfig={"RoutingPolicy": "MULTIVALUE", "DnsRecords": [{"Type": "A", "TTL": 10}]},
+            **({"HealthCheckCustomConfig": {"FailureThreshold": 1}} if checked else {}),
         )
         return str(created["Service"]["Arn"])
 

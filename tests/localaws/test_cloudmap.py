@@ -62,3 +62,15 @@ def test_a_services_namespace_may_be_named_in_its_dns_config(local_account: Loca
     config = {"NamespaceId": namespace, "DnsRecords": [{"Type": "A", "TTL": 10}]}
     service = client.create_service(Name="s", DnsConfig=config)["Service"]
     assert service["NamespaceId"] == namespace
+
+
+def test_a_namespace_has_one_service_of_a_name(local_account: LocalAccount) -> None:
+    client = local_account.client("servicediscovery")
+    one, other = (create(client, f"{uuid.uuid4().hex[:8]}.internal", "vpc-1") for _ in range(2))
+    records = {"DnsRecords": [{"Type": "A", "TTL": 10}]}
+    service = client.create_service(Name="s", NamespaceId=one, DnsConfig=records)["Service"]
+    with pytest.raises(ClientError, match="ServiceAlreadyExists"):
+        client.create_service(Name="S", DnsConfig={"NamespaceId": one, **records})
+    client.create_service(Name="s", NamespaceId=other, DnsConfig=records)
+    client.delete_service(Id=service["Id"])
+    client.create_service(Name="s", NamespaceId=one, DnsConfig=records)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from localaws.account import LocalAccount
 from tests.localaws.conftest import Cluster, eventually, lookup
@@ -71,6 +73,17 @@ def test_unhealthy_instances_are_left_out_unless_all_are(
     assert len(lookup(local_account, name)) == 2
 
 
+def test_without_a_health_check_all_are_answered(
+    cluster: Cluster, local_account: LocalAccount, namespace: str
+) -> None:
+    registry = cluster.registry(namespace, "web", checked=False)
+    set_health = register(local_account, registry, "127.64.0.1", "127.64.0.2")
+    with pytest.raises(ClientError, match="CustomHealthNotFound"):
+        set_health("127.64.0.1", "UNHEALTHY")
+    assert len(lookup(local_account, f"web.{namespace}")) == 2
+    assert len(discovered(local_account, namespace, HealthStatus="UNHEALTHY")) == 2
+
+
 def test_an_answer_holds_at_most_eight_addresses(
     cluster: Cluster, local_account: LocalAccount, namespace: str
 ) -> None:
@@ -83,6 +96,12 @@ def test_an_answer_holds_at_most_eight_addresses(
     assert seen == set(addresses)
 
 
+def discovered(account: LocalAccount, namespace: str, **more: Any) -> list[Any]:
+    cloudmap = account.client("servicediscovery")
+    found = cloudmap.discover_instances(NamespaceName=namespace, ServiceName="web", **more)
+    return list(found["Instances"])
+
+
 def test_discover_instances_finds_a_services_tasks(
     cluster: Cluster, local_account: LocalAccount, namespace: str
 ) -> None:
@@ -91,18 +110,52 @@ def test_discover_instances_finds_a_services_tasks(
     cluster.create_service(definition, serviceRegistries=[{"registryArn": registry}])
     cluster.await_rollout()
     (task,) = cluster.service_tasks()
-    cloudmap = local_account.client("servicediscovery")
-
-    def discover() -> Any:
-        found = cloudmap.discover_instances(NamespaceName=namespace, ServiceName="web")
-        return found["Instances"]
-
-    (found,) = discover()
+    (found,) = discovered(local_account, namespace)
     assert found["InstanceId"] == task.id
     assert found["Attributes"]["AWS_INSTANCE_IPV4"] == task.placement.address
     assert found["Attributes"]["ECS_SERVICE_NAME"] == "web"
     cluster.ecs.update_service(cluster=cluster.name, service="web", desiredCount=0)
-    eventually(lambda: discover() == [])
+    eventually(lambda: discovered(local_account, namespace) == [])
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_name_leads_to_a_task_before_it_is_healthy_where_no_other_is(
+    cluster: Cluster, local_account: LocalAccount, namespace: str, checked: bool
+) -> None:
+    registry = cluster.registry(namespace, "web", checked=checked)
+    never = {"command": ["CMD-SHELL", "exit 1"], "interval": 5, "retries": 1, "startPeriod": 300}
+    definition = cluster.register(cluster.container("exec sleep 60", healthCheck=never))
+    cluster.create_service(definition, serviceRegistries=[{"registryArn": registry}])
+    eventually(lambda: cluster.service_tasks() != [])
+    (task,) = cluster.service_tasks()
+    task.wait_for("ACTIVATING")
+    eventually(lambda: discovered(local_account, namespace) != [])
+    assert lookup(local_account, f"web.{namespace}") == [(task.placement.address, 10)]
+    # Who asks for healthy ones gets none of those that have a check.
+    healthy = discovered(local_account, namespace, HealthStatus="HEALTHY")
+    assert len(healthy) == (0 if checked else 1)
+
+
+def test_cloud_map_learns_later_than_ecs_that_a_task_is_healthy(
+    cluster: Cluster,
+    local_account: LocalAccount,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(local_account.conditions, "health_lag_seconds", 0.5)
+    registry = cluster.registry(namespace, "web")
+    register(local_account, registry, "127.64.0.1")("127.64.0.1", "UNHEALTHY")
+    check = {"command": ["CMD-SHELL", f"test -e {tmp_path}/up"], "interval": 5, "startPeriod": 300}
+    definition = cluster.register(cluster.container("exec sleep 60", healthCheck=check))
+    cluster.create_service(definition, serviceRegistries=[{"registryArn": registry}])
+    eventually(lambda: len(discovered(local_account, namespace)) == 2)
+    (task,) = cluster.service_tasks()
+    (tmp_path / "up").touch()
+    task.wait_until(lambda one: one.ready, 10)
+    # Both are unhealthy still, as far as Cloud Map knows.
+    assert len(lookup(local_account, f"web.{namespace}")) == 2
+    eventually(lambda: lookup(local_account, f"web.{namespace}") == [(task.placement.address, 10)])
 
 
 def test_a_task_loses_its_name_before_it_is_told_to_stop(

@@ -6,10 +6,11 @@ from botocore.exceptions import ClientError
 from run_isolation import aws
 
 
-@pytest.mark.parametrize("service", ["dynamodb", "ecs", "ssm"])
+@pytest.mark.parametrize("service", ["cloud_map", "dynamodb", "ecs", "ssm"])
 def test_every_client_has_its_deadline(service: str) -> None:
-    config = getattr(aws, service)("eu-west-1").meta.config
-    deadline = aws.DEADLINES[service]
+    client = getattr(aws, service)("eu-west-1")
+    config = client.meta.config
+    deadline = aws.DEADLINES[client.meta.service_model.service_name]
 
     assert config.connect_timeout == deadline.connect_seconds
     assert config.read_timeout == deadline.read_seconds

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from moto.servicediscovery.models import servicediscovery_backends
+
 from localaws.iam.needs.ask import PARTITION, Ask, Need, Row
 
 
@@ -32,6 +34,21 @@ def _discover(ask: Ask) -> Iterator[Need]:
     yield Need("servicediscovery:DiscoverInstances", "*", context)
 
 
+def _cloud_map_service(ask: Ask) -> Iterator[Need]:
+    """The service, and its tags.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudmap.html
+    """
+    arn = ask.arn(f"service/{ask.params.get('ServiceId')}")
+    backend = servicediscovery_backends[ask.account][ask.region]
+    tags = {
+        f"aws:ResourceTag/{tag['Key']}": tag["Value"]
+        for tag in backend.list_tags_for_resource(arn)["Tags"]
+    }
+    context = {"servicediscovery:ServiceArn": arn, **tags}
+    yield Need(f"servicediscovery:{ask.operation}", arn, context)
+
+
 def _repository(ask: Ask) -> Iterator[Need]:
     """https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-policy-examples.html."""
     owner, name = ask.params.get("registryId") or ask.account, ask.params.get("repositoryName")
@@ -48,6 +65,7 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("sts", "GetCallerIdentity"): _nothing,
     ("sts", "AssumeRole"): _assume_role,
     ("servicediscovery", "DiscoverInstances"): _discover,
+    ("servicediscovery", "GetInstancesHealthStatus"): _cloud_map_service,
     ("ecr", "GetAuthorizationToken"): _anything,
     **{
         ("ecr", name): _repository

@@ -13,6 +13,7 @@ from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.controller import create_daemons_from_instance, daemon_controller_from_instance
 from dagster._daemon.daemon import DaemonIterator, DagsterDaemon, IntervalDaemon
 
+from run_isolation.dagster.channels import connecting_soon
 from run_isolation.dagster.deployment import Deployment, switched_off
 from run_isolation.dagster.home.workspace_watch import workspace_watch
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
@@ -146,5 +147,8 @@ def run(options: Sequence[str]) -> None:
         # Dagster's daemon reads the file again by itself, every minute.
         watch.start(on_change=lambda: None)
     controller = partial(daemon_controller_from_instance, gen_daemons=generate_daemons)
-    with replaced(dagster._daemon.cli, "daemon_controller_from_instance", controller):
+    with (
+        connecting_soon(),
+        replaced(dagster._daemon.cli, "daemon_controller_from_instance", controller),
+    ):
         dagster._daemon.cli.run_command.main(list(options), prog_name="run-isolation daemon")

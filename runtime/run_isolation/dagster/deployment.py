@@ -20,6 +20,7 @@ from run_isolation.slots.slots import Slots
 if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient
     from types_boto3_logs import CloudWatchLogsClient
+    from types_boto3_servicediscovery import ServiceDiscoveryClient
 
 MANIFEST: Final = "RUN_ISOLATION_MANIFEST"
 """Environment variable with the name of the manifest's SSM parameter."""
@@ -96,6 +97,11 @@ class Deployment:
     def ecs(self) -> ECSClient:
         """For launching and watching tasks."""
         return aws.ecs(self.manifest.region)
+
+    @cached_property
+    def cloud_map(self) -> ServiceDiscoveryClient:
+        """For what the names of code locations lead to."""
+        return aws.cloud_map(self.manifest.region)
 
     @cached_property
     def logs(self) -> CloudWatchLogsClient:

@@ -7,15 +7,19 @@ import random
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
+from localaws.account import LocalAccount
+from localaws.conditions import Conditions
 from localaws.ecs import addresses
 from localaws.ecs.addresses import NETWORK, Addresses, AddressesExhaustedError
+from tests.localaws.conftest import Cluster, eventually
 
 
 def test_addresses_differ_and_can_be_bound() -> None:
-    pool = Addresses()
+    pool = Addresses(Conditions())
     taken = {pool.take() for _ in range(50)}
     assert len(taken) == 50
     for address in taken:
@@ -29,18 +33,19 @@ def test_an_address_is_one_accounts_until_it_is_given_back_or_its_process_ends(
 ) -> None:
     monkeypatch.setattr(random, "randrange", lambda low, high: 7)
     monkeypatch.setattr(addresses, "_ATTEMPTS", 3)
-    mine, other = Addresses(), Addresses()
+    mine, other = (Addresses(Conditions(swallow_seconds=0)) for _ in range(2))
     address = mine.take()
     with pytest.raises(AddressesExhaustedError, match=r"127\.64\.0\.0/10"):
         other.take()
     mine.give_back(address)
-    assert other.take() == address
+    assert taken(other) == address
     other.give_back(address)
     other.give_back(address)
 
     script = (
         "import random; from localaws.ecs import addresses; random.randrange = lambda low, high: 7;"
-        "pool = addresses.Addresses(); pool.take(); print('taken', flush=True); input()"
+        "pool = addresses.Addresses(addresses.Conditions()); pool.take();"
+        "print('taken', flush=True); input()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -50,4 +55,40 @@ def test_an_address_is_one_accounts_until_it_is_given_back_or_its_process_ends(
         with pytest.raises(AddressesExhaustedError):
             mine.take()
         process.kill()
-    assert mine.take() == address
+    assert taken(mine) == address
+
+
+def taken(pool: Addresses) -> str:
+    """The one address there is, once it is free."""
+    found: list[str] = []
+
+    def take() -> bool:
+        with suppress(AddressesExhaustedError):
+            found.append(pool.take())
+        return bool(found)
+
+    eventually(take)
+    return found[0]
+
+
+def test_an_ended_tasks_address_swallows_packets_for_a_while(
+    cluster: Cluster, local_account: LocalAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_account.conditions, "swallow_seconds", 1.5)
+    mapping = [{"containerPort": port} for port in (4000, 4001)]
+    task = cluster.start(cluster.register(cluster.container("exit 0", portMappings=mapping)))
+    task.wait_for("STOPPED")
+    for port in (4000, 4001):
+        with pytest.raises(TimeoutError):
+            socket.create_connection((task.placement.address, port), timeout=0.3)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((task.placement.address, 4002), timeout=0.3)
+    eventually(lambda: refuses(task.placement.address))
+
+
+def refuses(address: str) -> bool:
+    try:
+        socket.create_connection((address, 4000), timeout=0.2).close()
+    except OSError as error:
+        return isinstance(error, ConnectionRefusedError)
+    return False

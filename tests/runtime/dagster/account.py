@@ -85,20 +85,28 @@ class Account:
         """Puts a fault of localaws in force."""
         self.administer("POST", "faults", {"kind": kind, **fields})
 
+    def change(self, **conditions: float) -> None:
+        """Changes how unkind the account is."""
+        self.administer("PATCH", "conditions", conditions)
+
     def hits(self) -> int:
         """How often the faults in force have struck."""
         return sum(fault["hits"] for fault in self.administer("GET", "faults"))
 
-    def calls(self) -> list[str]:
-        """Names of the API calls of the code under test in this process, since ``forget``."""
-        return [call["operation"] for call in self._calls()]
+    def calls(self, caller: str = CALLER) -> list[str]:
+        """Names of the API calls of the code under test in this process, since ``forget``.
+
+        Args:
+            caller: Or of a task of this id.
+        """
+        return [call["operation"] for call in self._calls(caller)]
 
     def sent(self, operation: str) -> list[dict[str, Any]]:
         """What those of one name were given."""
         return [call["params"] for call in self._calls() if call["operation"] == operation]
 
-    def _calls(self) -> list[dict[str, Any]]:
-        return [call for call in self.administer("GET", "calls") if call["caller"] == CALLER]
+    def _calls(self, caller: str = CALLER) -> list[dict[str, Any]]:
+        return [call for call in self.administer("GET", "calls") if call["caller"] == caller]
 
     def forget(self) -> None:
         """Takes all faults away and forgets all calls."""
@@ -180,6 +188,7 @@ class Stack:
                 *("--module-name", "probe.definitions", "--location-name", LOCATION),
                 *("--container-context", json.dumps(context)),
             ],
+            portMappings=[{"containerPort": port} for port in (PORT, CONTROL_PORT)],
             healthCheck={
                 "command": ["CMD", "python3", "-I", "-S", "-c", HEALTH_CHECK.read_text()],
                 **{"interval": 1, "retries": 60},

@@ -41,6 +41,19 @@ class Service:
     def delete(self) -> None:
         self.stack.ecs.delete_service(cluster=self.stack.cluster, service=LOCATION, force=True)
 
+    def name_leads_to(self, task_arn: str) -> None:
+        """Cloud Map learns that the task is healthy."""
+        [registry] = self._describe()["serviceRegistries"]
+        self.stack.account.client("servicediscovery").update_instance_custom_health_status(
+            ServiceId=registry["registryArn"].rpartition("/")[2],
+            InstanceId=task_arn.rpartition("/")[2],
+            Status="HEALTHY",
+        )
+
+    def calls_of(self, task_arn: str) -> list[str]:
+        """Names of the API calls that a task has made with its role."""
+        return self.stack.account.calls(task_arn.rpartition("/")[2])
+
     @property
     def host(self) -> str:
         """Its name, as gRPC resolves it on this machine."""
@@ -84,5 +97,6 @@ class Service:
             Name=LOCATION,
             NamespaceId=found["Operation"]["Targets"]["NAMESPACE"],
             DnsConfig={"RoutingPolicy": "MULTIVALUE", "DnsRecords": [{"Type": "A", "TTL": 10}]},
+            HealthCheckCustomConfig={"FailureThreshold": 1},
         )
         return str(created["Service"]["Arn"])

@@ -15,6 +15,13 @@ from run_isolation.standing.redeploys import Redeploys
 CLUSTER = "arn:aws:ecs:eu-west-1:123456789012:cluster/run-isolation-prod"
 TASKS = "arn:aws:ecs:eu-west-1:123456789012:task/run-isolation-prod"
 MINE, OTHER = f"{TASKS}/mine", f"{TASKS}/other"
+REGISTRY = "arn:aws:servicediscovery:eu-west-1:123456789012:service/srv-1"
+NAMED = [
+    ("UNHEALTHY", None),
+    ("HEALTHY", OTHER),
+    # There is no health check: the name leads to all.
+    ("UNKNOWN", OTHER),
+]
 OLD, NEW = "ecs-svc/1", "ecs-svc/2"
 
 
@@ -26,7 +33,13 @@ class Ecs:
             "ecs", "eu-west-1", aws_access_key_id="test", aws_secret_access_key="test"
         )
         self.stub = Stubber(self.client)
-        self.redeploys = Redeploys(lambda: self.client, lambda: CLUSTER, MINE)
+        self.cloud_map = boto3.client(
+            "servicediscovery", "eu-west-1", aws_access_key_id="t", aws_secret_access_key="t"
+        )
+        self.names = Stubber(self.cloud_map)
+        self.redeploys = Redeploys(
+            lambda: self.client, lambda: self.cloud_map, lambda: CLUSTER, MINE
+        )
 
     def describes(self, *tasks: dict[str, Any]) -> None:
         request = {"cluster": CLUSTER, "tasks": [task["taskArn"] for task in tasks]}
@@ -35,14 +48,17 @@ class Ecs:
     def knows_me(self, group: str = "service:sales") -> None:
         self.describes({"taskArn": MINE, "group": group, "startedBy": OLD})
 
-    def has_in_charge(self, *deployments: str) -> None:
+    def has_in_charge(self, *deployments: str, named: bool = False) -> None:
         statuses = ["PRIMARY", *["ACTIVE"] * (len(deployments) - 1)]
         shown = [
             {"id": one, "status": status} for one, status in zip(deployments, statuses, strict=True)
         ]
         request = {"cluster": CLUSTER, "services": ["sales"]}
         # The order is not promised.
-        answer = {"services": [{"deployments": shown[::-1]}]}
+        service = {"deployments": shown[::-1]}
+        if named:
+            service["serviceRegistries"] = [{"registryArn": REGISTRY}]
+        answer = {"services": [service]}
         self.stub.add_response("describe_services", answer, request)
 
     def runs(self, *tasks: dict[str, Any]) -> None:
@@ -66,9 +82,39 @@ def task(arn: str = OTHER, **values: Any) -> dict[str, Any]:
 @pytest.fixture
 def ecs() -> Iterator[Ecs]:
     ecs = Ecs()
-    with ecs.stub:
+    with ecs.stub, ecs.names:
         yield ecs
     ecs.stub.assert_no_pending_responses()
+    ecs.names.assert_no_pending_responses()
+
+
+@pytest.fixture
+def replaced(ecs: Ecs) -> Ecs:
+    """As far as ECS knows, a healthy task has taken this one's place."""
+    ecs.knows_me()
+    ecs.has_in_charge(NEW, OLD, named=True)
+    ecs.runs(task(MINE, startedBy=OLD), task())
+    return ecs
+
+
+@pytest.mark.parametrize(("health", "successor"), NAMED)
+def test_but_not_before_the_name_leads_to_the_new_one(
+    replaced: Ecs, health: str, successor: str | None
+) -> None:
+    request = {"ServiceId": "srv-1", "Instances": ["other"]}
+    answer = {"Status": {"other": health}}
+    replaced.names.add_response("get_instances_health_status", answer, request)
+    assert replaced.redeploys.successor() == successor
+
+
+@pytest.mark.parametrize(
+    ("error", "successor"), [("InstanceNotFound", None), ("AccessDeniedException", OTHER)]
+)
+def test_where_cloud_map_does_not_say_ecs_does(
+    replaced: Ecs, error: str, successor: str | None
+) -> None:
+    replaced.names.add_client_error("get_instances_health_status", error)
+    assert replaced.redeploys.successor() == successor
 
 
 def test_the_newest_deployment_s_task_is_not(ecs: Ecs) -> None:

@@ -21,6 +21,7 @@ from dagster._grpc.types import (
 from dagster._serdes import deserialize_value, serialize_value
 
 from run_isolation import start_timers, tag_names
+from run_isolation.dagster import channels
 from run_isolation.errors import RunIsolationError
 from run_isolation.server_identity import ATTEMPT_KEY, EXPECTED_KEY, SERVER_KEY, ServerIdentity
 
@@ -121,7 +122,7 @@ class StandingServer:
 
     @contextmanager
     def _calling(self) -> Iterator[Any]:
-        with grpc.insecure_channel(self._address) as channel:
+        with grpc.insecure_channel(self._address, options=channels.options()) as channel:
             try:
                 yield DagsterApiStub(channel)  # type: ignore[no-untyped-call]  # generated code
             except grpc.RpcError as error:

@@ -88,6 +88,7 @@ class RunIsolationApiServer(PromptTicks):
         if self._identity is not None and self._processes is not None:
             redeploys = Redeploys(
                 lambda: self._deployment.ecs,
+                lambda: self._deployment.cloud_map,
                 lambda: self._deployment.manifest.cluster,
                 self._identity.task_arn,
             )

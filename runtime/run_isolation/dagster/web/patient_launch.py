@@ -2,7 +2,7 @@
 
 Before there is a run Dagster's page asks the code location for its execution plan, once; where that
 fails, so does the launch, with HTTP 500. But a client may hold the address of a container that was
-just replaced for as long as the name's TTL says.
+just replaced for as long as the name's TTL says. Such a call ends after `channels.CONNECT_SECONDS`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def patient(call: Callable[..., Any]) -> Callable[..., Any]:
         call: A method of Dagster's client of a code location.
     """
     again = retry(
-        retry=retry_if_exception(_is_unanswered),
+        retry=retry_if_exception(is_unanswered),
         stop=stop_after_delay(PATIENCE_SECONDS),
         wait=wait_fixed(PAUSE_SECONDS),
         reraise=True,
@@ -35,7 +35,7 @@ def patient(call: Callable[..., Any]) -> Callable[..., Any]:
     return again(call)
 
 
-def _is_unanswered(error: BaseException) -> bool:
+def is_unanswered(error: BaseException) -> bool:
     """Whether no server was reached. One that is slow has been."""
     cause = error.__cause__
     return (

@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import BaseRoute
 
+from run_isolation.dagster.channels import connecting_soon
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.home.workspace_watch import WorkspaceWatch, workspace_watch
 from run_isolation.dagster.patching import replaced
@@ -80,6 +81,7 @@ def run(options: Sequence[str]) -> None:
     webserver = partial(RunIsolationWebserver, workspace_watch())
     plan = patient(DagsterGrpcClient.execution_plan_snapshot)
     with (
+        connecting_soon(),
         replaced(dagster_webserver.app, "DagsterWebserver", webserver),
         replaced(dagster._grpc.client, "DagsterGrpcClient", OneServerClient),
         replaced(

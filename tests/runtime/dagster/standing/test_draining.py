@@ -30,6 +30,7 @@ def service(stack: Stack) -> Iterator[Service]:
     service = Service(stack)
     service.create()
     yield service
+    stack.account.change(health_lag_seconds=3)
     service.delete()
 
 
@@ -87,7 +88,12 @@ def test_runs_last_through_a_redeploy_and_new_ones_go_to_the_new_task(
         assert (lasting.task(), canceled.task()) == (old, old)
         assert service.protects(old)
 
+        # ECS knows that the new task is healthy, Cloud Map does not: the name leads to the old one.
+        stack.account.change(health_lag_seconds=3600)
         new = service.redeploy()
+        eventually(lambda: "GetInstancesHealthStatus" in service.calls_of(old), LOOK_SECONDS)
+        assert service.answers_at(old)
+        service.name_leads_to(new)
         eventually(lambda: not service.answers_at(old), LOOK_SECONDS)
         assert stack.describe(old)["lastStatus"] == "RUNNING"
         assert service.protects(old)
