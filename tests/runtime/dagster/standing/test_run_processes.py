@@ -67,7 +67,11 @@ def server() -> Server:
 
 
 def test_the_task_is_protected_and_memory_watched_before_a_process_begins(server: Server) -> None:
-    assert server.processes.begin(lambda: server.done.append("start") or "yes") == "yes"
+    def start() -> str:
+        server.done.append("start")
+        return "yes"
+
+    assert server.processes.begin(start) == "yes"
     assert server.done == ["task: protect", "memory: run_starts", "start"]
 
 
