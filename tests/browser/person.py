@@ -136,7 +136,8 @@ class Person:
         self.page.get_by_role("button", name="View tags and config").click()
         dialog = self.page.get_by_role("dialog")
         dialog.locator("[data-tooltip]").first.wait_for()
-        return [tag.inner_text() for tag in dialog.locator("[data-tooltip]").all()]
+        # All at one moment: a run that goes on gets more of them.
+        return dialog.locator("[data-tooltip]").all_inner_texts()
 
 
 def set_tag(person: Person, key: str, value: str) -> None:

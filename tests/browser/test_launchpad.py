@@ -62,6 +62,21 @@ def test_unchecked_the_run_asks_and_its_page_says_what_it_became(
     assert not person.problems
 
 
+def test_a_dialog_after_the_launch_is_no_launchpad_without_its_button(
+    deployment: DagsterDeployment, person: Person
+) -> None:
+    person.page.clock.install()
+    work = deployment.work(held=False)
+    person.opens_launchpad(work=work)
+    run = deployment.run(person.launches(), work)
+    person.page.wait_for_url(f"**/runs/{run.id}**")
+    person.reads_tags()
+    # Past the time that a Launchpad may be without its button. The script would ask, then complain.
+    person.page.clock.run_for(6000)
+    person.page.evaluate("fetch('/server_info').then(() => fetch('/server_info'))")
+    assert not [problem for problem in person.problems if "isolat" in problem.lower()]
+
+
 def test_it_stands_left_of_the_button_in_the_same_row(person: Person) -> None:
     person.opens_launchpad()
     expect(person.toggle).to_be_checked()

@@ -54,6 +54,8 @@ let asked = false;
 let asking = 0;
 let scheduled = false;
 let broken = false;
+/** Whether the open Launchpad has had its button: later it is somebody else's dialog. */
+let found = false;
 
 watch(window, {opened: guarded(opened), asks, unknown});
 new MutationObserver(schedule).observe(document.documentElement, {
@@ -95,6 +97,7 @@ function refresh() {
   if (!button?.isConnected) {
     button = launchButton(document);
   }
+  found ||= button !== null;
   const shown = button && target && slots ? lookNow(target, slots, button) : null;
   if (button && shown) {
     place(view.root, button);
@@ -139,6 +142,7 @@ function choose(isolate) {
 function opened(next) {
   if (JSON.stringify(next) !== JSON.stringify(target)) {
     target = next;
+    found = false;
     slots = history = null;
     tabs = undefined;
     clearTimeout(asking);
@@ -154,9 +158,10 @@ function opened(next) {
  * @param {Target | null} expected
  */
 async function missing(expected) {
-  if (expected && expected === target && !button && launchpadIsOpen(document)) {
+  const lacks = () => expected === target && !found && launchpadIsOpen(document);
+  if (expected && lacks()) {
     const {state} = await ask('slots', {location: expected.location}).catch(() => ABSENT);
-    if (state !== 'absent') {
+    if (state !== 'absent' && lacks()) {
       unknown('No launch button in the Launchpad.');
     }
   }
