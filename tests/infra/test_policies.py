@@ -22,7 +22,7 @@ INSTANCE = {
         "Resource": f"arn:aws:ssm:{HERE}:parameter/run-isolation/prod/manifest",
     },
     "ComputeLogs": {
-        "Action": ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
+        "Action": ["s3:GetObject", "s3:PutObject"],
         "Resource": f"{BUCKET}/*",
     },
     "ListComputeLogs": {"Action": ["s3:ListBucket"], "Resource": BUCKET},
@@ -65,7 +65,6 @@ def by_sid(statements: list[Statement]) -> dict[str, Any]:
 
 def test_standing_container() -> None:
     assert by_sid(policies.standing(deployment(), "sales")) == {
-        "ReadSlots": on_items("GetItem", "settings", "slots"),
         "FreeSlots": on_items("UpdateItem", "slots"),
         "ProtectTask": {
             "Action": ["ecs:UpdateTaskProtection"],
