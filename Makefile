@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest --durations=10 --durations-min=5
 ENGINE := (engine or e2e or browser) and not rival
 
 .PHONY: help up down env test check lint types page unit engine browser screenshots torture oracle \
-  bench format lock clean
+  rights bench format lock clean
 
 help:  ## what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -57,6 +57,12 @@ screenshots: $(INSTALLED)  ## take the pictures of docs/toggle.md again
 
 torture: $(INSTALLED)  ## torment slots and launches, and count what must not happen (make torture NAMES=launches SEED=7)
 	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(NAMES)
+
+rights: $(INSTALLED)  ## record what the end-to-end tests ask IAM for; writes the table of rights in docs/operations.md
+	$(BIN)/python -m tools.pulumi_cli
+	rm -rf .local/rights
+	RIGHTS_REPORT=$(CURDIR)/.local/rights $(PYTEST) -m "e2e and not rival" -n 2 --dist loadgroup tests/e2e tests/faults
+	$(BIN)/python -m tests.rights .local/rights
 
 oracle: $(INSTALLED) $(NODE_MODULES)  ## hold the local account's IAM against another evaluator in 10,000 random cases (make oracle SEED=7)
 	ORACLE_CASES=10000 ORACLE_SEED=$(or $(SEED),1) $(PYTEST) tests/localaws/iam/test_oracle.py

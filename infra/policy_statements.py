@@ -42,7 +42,6 @@ def standing(deployment: Deployment, location: str) -> list[Statement]:
     cluster = {"ArnEquals": {"ecs:cluster": deployment.cluster_arn}}
     tasks = deployment.arn("ecs", f"task/{deployment.prefix}/*")
     return [
-        items(deployment, "ReadSlots", "GetItem", SETTINGS_KEY, SLOTS_KEY),
         items(deployment, "FreeSlots", "UpdateItem", SLOTS_KEY),
         allow(
             "ProtectTask",
@@ -225,9 +224,9 @@ def _instance(deployment: Deployment) -> list[Statement]:
     if bucket is not None:
         arn = f"arn:{deployment.partition}:s3:::{bucket}"
         statements += [
-            # The calls of S3ComputeLogManager (dagster_aws/s3/compute_log_manager.py). Keys are
-            # named after runs and steps.
-            allow("ComputeLogs", ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], f"{arn}/*"),
+            # The calls that Dagster makes of S3ComputeLogManager (its own deletion of logs is none
+            # of them: dagster_aws/s3/compute_log_manager.py). Keys are named after runs and steps.
+            allow("ComputeLogs", ["s3:GetObject", "s3:PutObject"], f"{arn}/*"),
             # Without it S3 answers 403, not 404, for a log that is not there yet.
             allow("ListComputeLogs", ["s3:ListBucket"], arn),
         ]

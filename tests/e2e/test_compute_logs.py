@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tests.e2e.dagster_deployment import ON, DagsterDeployment
@@ -22,9 +24,7 @@ STDOUT = "query Stdout($key: [String!]!) { capturedLogs(logKey: $key) { stdout }
 
 def stdout(deployment: DagsterDeployment, run: Run) -> str:
     """The standard output of a run's one step, as the page shows it."""
-    events = deployment.page.ask(CAPTURED, runId=run.id)["logsForRun"]["events"]
-    [file] = {event["fileKey"] for event in events if event.get("fileKey")}
-    key = [run.id, "compute_logs", file]
+    key = log_key(deployment, run)
     return deployment.page.ask(STDOUT, key=key)["capturedLogs"]["stdout"] or ""
 
 
@@ -37,6 +37,44 @@ def uploaded(deployment: DagsterDeployment, run: Run) -> bytes:
     return b"".join(s3.get_object(Bucket=bucket["Name"], Key=key)["Body"].read() for key in keys)
 
 
+METADATA = """
+query Metadata($key: [String!]!) { capturedLogsMetadata(logKey: $key) { stdoutDownloadUrl } }
+"""
+
+
+def log_key(deployment: DagsterDeployment, run: Run) -> list[str]:
+    """Where the output of a run's one step is."""
+    events = deployment.page.ask(CAPTURED, runId=run.id)["logsForRun"]["events"]
+    [file] = {event["fileKey"] for event in events if event.get("fileKey")}
+    return [run.id, "compute_logs", file]
+
+
+def has_uploaded(deployment: DagsterDeployment, run: Run) -> bool:
+    """Whether the bucket has what the run has printed."""
+    return f"probe stdout of run {run.id}".encode() in uploaded(deployment, run)
+
+
+def test_output_is_uploaded_while_runs_go_on_and_a_canceled_one_leaves_no_task(
+    deployment: DagsterDeployment,
+) -> None:
+    deployment.up(ON)
+    isolated, non_isolated = deployment.launch(asked=False), deployment.launch()
+    for run in (isolated, non_isolated):
+        run.wait_for_place()
+        # The page asks whether there is a whole log to download, and there is none.
+        asked = {"key": log_key(deployment, run)}
+        assert deployment.page.ask(METADATA, **asked)["capturedLogsMetadata"] == {
+            "stdoutDownloadUrl": None
+        }
+    for run in (isolated, non_isolated):
+        eventually(partial(has_uploaded, deployment, run), "its output is uploaded")
+    assert isolated.task is not None
+    isolated.cancel()
+    stopped = deployment.wait_for_stopped(isolated.task, 60)
+    assert stopped["stopCode"] == "UserInitiated"
+    non_isolated.finish()
+
+
 def test_an_isolated_runs_output_outlives_its_task(deployment: DagsterDeployment) -> None:
     deployment.up(ON)
     run = deployment.launch(asked=False, held=False)
@@ -45,7 +83,7 @@ def test_an_isolated_runs_output_outlives_its_task(deployment: DagsterDeployment
     deployment.wait_for_stopped(run.task)
 
     assert f"probe stdout of run {run.id}" in stdout(deployment, run)
-    assert f"probe stdout of run {run.id}".encode() in uploaded(deployment, run)
+    assert has_uploaded(deployment, run)
 
 
 def test_a_non_isolated_runs_output_outlives_the_standing_task(
@@ -60,4 +98,4 @@ def test_a_non_isolated_runs_output_outlives_the_standing_task(
     eventually(deployment.serves, "the service has another task")
 
     assert f"probe stdout of run {run.id}" in stdout(deployment, run)
-    assert f"probe stdout of run {run.id}".encode() in uploaded(deployment, run)
+    assert has_uploaded(deployment, run)

@@ -85,13 +85,16 @@ class Contender:
         self.daemon.start()
 
 
-def environment(stack: Stack, home: Path) -> dict[str, str]:
-    """What a process of the user's has in its environment."""
+def environment(stack: Stack, home: Path, name: str = OURS) -> dict[str, str]:
+    """What a process of the user's has in its environment: ours has the launcher's role.
+
+    EcsRunLauncher asks for more, and is the account's root.
+    """
     own = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    root = {**stack.account.environment, "AWS_ACCESS_KEY_ID": CALLER}
     return {
         **own,
-        **stack.account.environment,
-        "AWS_ACCESS_KEY_ID": CALLER,
+        **(stack.launcher if name == OURS else root),
         "DAGSTER_HOME": str(home),
         MANIFEST: PARAMETER,
     }
@@ -120,7 +123,7 @@ def contender(
         f"daemon of {name}",
         [*(_QUICK_DAEMONS if quick else _DAEMONS)[name], "-w", str(home / "servers.yaml")],
         home,
-        environment(stack, home),
+        environment(stack, home, name),
         directory / "daemon.log",
     )
     with ExitStack() as exits:

@@ -18,7 +18,7 @@ from run_isolation.dagster.standing.client import ServerSilentError, StandingSer
 from tests.e2e.waiting import eventually
 from tests.faults.contenders import launches_at
 from tests.faults.stage import Seen, Stage, within
-from tests.runtime.dagster.account import PORT
+from tests.runtime.dagster.account import LOCATION, PORT
 from tests.runtime.dagster.conftest import serve, wait_until_served
 from tests.runtime.dagster.launches import NON_ISOLATED
 
@@ -108,7 +108,8 @@ def _servers(address: str) -> list[psutil.Process]:
 @contextmanager
 def _service(stage: Stage) -> Iterator[tuple[str, str]]:
     """An ECS service with one standing task: its name, and the task once it serves."""
-    stack, name = stage.stack, f"standing-{stage.directory.name}"
+    # The code location's own name: its standing tasks may look at no other service.
+    stack, name = stage.stack, LOCATION
     stack.ecs.create_service(
         cluster=stack.cluster,
         serviceName=name,

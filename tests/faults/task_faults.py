@@ -111,7 +111,8 @@ def _with_side_car(stage: Stage) -> str:
         "essential": False,
     }
     registered = stage.stack.ecs.register_task_definition(
-        family=f"{definition['family']}-side-car",
+        # Of the same family: the launcher may run no other one.
+        family=definition["family"],
         requiresCompatibilities=["FARGATE"],
         networkMode="awsvpc",
         cpu=definition["cpu"],

@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from run_isolation import NonIsolatedRuns
 from run_isolation.dagster.deployment import MANIFEST
+from tests.e2e import rights
 from tests.faults.contenders import Contender, contender
 from tests.faults.stage import Stage
 from tests.runtime.dagster.account import CALLER, LOCATION, PARAMETER, Account, Stack
@@ -72,3 +73,5 @@ def theatre(directory: Path, *, quick: bool) -> Iterator[Theatre]:
         stack.up()
         stack.configure(NonIsolatedRuns(enabled=True))
         yield Theatre(stack, serve(stack), directory, quick, exits)
+        rights.report(account.rulings(), "test")
+        assert account.denied() == []

@@ -23,7 +23,7 @@ INSTANCE = {
         "Resource": f"arn:aws:ssm:{HERE}:parameter/run-isolation/prod/manifest",
     },
     "ComputeLogs": {
-        "Action": ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
+        "Action": ["s3:GetObject", "s3:PutObject"],
         "Resource": f"{BUCKET}/*",
     },
     "ListComputeLogs": {"Action": ["s3:ListBucket"], "Resource": BUCKET},
@@ -66,7 +66,6 @@ def by_sid(statements: list[Statement]) -> dict[str, Any]:
 
 def test_standing_container() -> None:
     assert by_sid(policy_statements.standing(deployment(), "sales")) == {
-        "ReadSlots": on_items("GetItem", "settings", "slots"),
         "FreeSlots": on_items("UpdateItem", "slots"),
         "ProtectTask": {
             "Action": ["ecs:UpdateTaskProtection"],

@@ -19,9 +19,10 @@ from typing import Any, Self, TypeVar
 import boto3
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
+from localaws.iam.decisions import Ruling
 from run_isolation import Instance, Location, Manifest, Network, NonIsolatedRuns, Size, Slots
 from run_isolation.table import HASH_KEY
-from tests.localaws.roles import free_role
+from tests.runtime.dagster.roles import LAUNCHER, make_roles
 from tests.runtime.tables import configure
 
 PARAMETER = "/run-isolation/test/manifest"
@@ -31,7 +32,8 @@ LOCATION = "probe"
 PORT = 4000
 CONTROL_PORT = 4001
 CALLER = "launcher"
-"""Access key of the code under test in this process, by which its calls are told from others'."""
+"""Who the code under test in this process is: its calls are told from others' by it."""
+ACCOUNT_ID = "000000000000"
 HEALTH_CHECK = Path(__file__).parents[3] / "infra" / "health_check.py"
 STANDING = Size(cpu=1024, memory=2048)
 
@@ -81,6 +83,23 @@ class Account:
             service, endpoint_url=self.environment["AWS_ENDPOINT_URL"]
         )
 
+    def session(self, role: str, name: str) -> dict[str, str]:
+        """What processes of a role need in their environment to use the account.
+
+        Args:
+            role: The role's ARN.
+            name: The session's, by which its calls are told from others'.
+        """
+        opened = self.administer("POST", "sessions", {"role": role, "name": name})
+        # Fetched here: tests count the calls of processes, and a fault may be about each of them.
+        with urllib.request.urlopen(opened["AWS_CONTAINER_CREDENTIALS_FULL_URI"]) as response:
+            keys = json.load(response)
+        return self.environment | {
+            "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": keys["Token"],
+        }
+
     def fault(self, kind: str, **fields: object) -> None:
         """Puts a fault of localaws in force."""
         self.administer("POST", "faults", {"kind": kind, **fields})
@@ -107,6 +126,20 @@ class Account:
 
     def _calls(self, caller: str = CALLER) -> list[dict[str, Any]]:
         return [call for call in self.administer("GET", "calls") if call["caller"] == caller]
+
+    def rulings(self) -> list[Ruling]:
+        """What IAM decided."""
+        return [Ruling(**one) for one in self.administer("GET", "decisions")]
+
+    def denied(self) -> list[str]:
+        """What roles asked for and must not have."""
+        return sorted(
+            {
+                f"{one.role}: {one.action} on {one.resource}, for {one.call}"
+                for one in self.rulings()
+                if not one.allowed
+            }
+        )
 
     def forget(self) -> None:
         """Takes all faults away and forgets all calls."""
@@ -152,7 +185,7 @@ class Stack:
     def manifest(self) -> Manifest:
         return Manifest(
             deployment="test",
-            account="000000000000",
+            account=ACCOUNT_ID,
             region="us-east-1",
             cluster=self.cluster,
             table=TABLE,
@@ -170,9 +203,14 @@ class Stack:
         )
 
     @cached_property
-    def role(self) -> str:
-        """Of all tasks. It may do everything: rights are what tests/e2e is about."""
-        return free_role(self.account.client("iam"))
+    def roles(self) -> dict[str, str]:
+        """ARNs of roles, by kind of task, of ECS and of the launcher."""
+        return make_roles(self.account.client("iam"), ACCOUNT_ID, "us-east-1")
+
+    @cached_property
+    def launcher(self) -> dict[str, str]:
+        """What webserver and daemon have in their environment, as CALLER."""
+        return self.account.session(self.roles[LAUNCHER], CALLER)
 
     @cached_property
     def isolated_definition(self) -> str:
@@ -231,8 +269,9 @@ class Stack:
             networkMode="awsvpc",
             cpu=str(STANDING.cpu),
             memory=str(STANDING.memory),
-            taskRoleArn=self.role,
-            executionRoleArn=self.role,
+            # Tasks that only end, or only are there, are no kind of the product's.
+            taskRoleArn=self.roles.get(kind, self.roles["standing"]),
+            executionRoleArn=self.roles["execution"],
             containerDefinitions=[
                 {
                     "name": "dagster",

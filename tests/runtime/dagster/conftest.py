@@ -18,7 +18,6 @@ from run_isolation.dagster.deployment import MANIFEST
 from run_isolation.dagster.home.files import write_home
 from run_isolation.table import HASH_KEY, SLOTS_KEY
 from tests.runtime.dagster.account import (
-    CALLER,
     LOCATION,
     PARAMETER,
     PORT,
@@ -40,6 +39,7 @@ def session_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack = Stack(account, tmp_path_factory.mktemp("sqlite"))
         stack.up()
         yield stack
+        assert account.denied() == []
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +55,8 @@ def stack(
     """The deployment with its own database, room for one non-isolated run, no holders or faults."""
     session_stack.sqlite_directory = tmp_path / "sqlite"
     session_stack.publish()
-    for name, value in session_stack.account.environment.items():
+    for name, value in session_stack.launcher.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", CALLER)
     monkeypatch.setenv(MANIFEST, PARAMETER)
     session_stack.account.forget()
     session_stack.slots.client.delete_item(TableName=TABLE, Key={HASH_KEY: {"S": SLOTS_KEY}})

@@ -171,6 +171,7 @@ def world(directory: Path, *, claims: bool) -> Iterator[World]:
         launches = Launches(instance, context)
         definition = _stub_definition(stack, directory, claims=claims)
         yield World(stack, directory, launches, definition, standing_task)
+        assert account.denied() == []
 
 
 def _write_home(home: Path, stack: Stack, standing_task: str) -> None:
@@ -200,7 +201,8 @@ def _stub_definition(stack: Stack, directory: Path, *, claims: bool) -> str:
         *([] if claims else [{"name": bodies.NO_CLAIM, "value": "1"}]),
     ]
     registered = stack.ecs.register_task_definition(
-        family=f"{definition['family']}-stub",
+        # Of the same family: the launcher may run no other one.
+        family=definition["family"],
         requiresCompatibilities=["FARGATE"],
         networkMode="awsvpc",
         cpu=definition["cpu"],
