@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from localaws import calls, dynamodb
+from localaws import calls, dynamodb, in_use
 from localaws.calls import Call, Calls
 from localaws.conditions import Conditions
 from localaws.ecs import protection
@@ -133,6 +133,8 @@ class Server:
         if self._faults.take(LostRequest, *about):
             _break_connection(environ)
         if error := self._faults.take(Error, *about):
+            return _error(call.service, error)(environ, start_response)
+        if error := in_use.refusal(call, self._account_id):
             return _error(call.service, error)(environ, start_response)
         # moto reads the account from here: moto/core/responses.py, get_current_account.
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = self._account_id
