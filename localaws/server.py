@@ -45,7 +45,7 @@ class Server:
     """Serves an account on 127.0.0.1, each request in a thread of its own.
 
     Args:
-        account_id: The account that all credentials belong to.
+        account_id: The account of who signs nothing.
         port: The port, 0 for a free one.
         calls: Where each API call is recorded.
         faults: What goes wrong.
@@ -134,10 +134,12 @@ class Server:
             _break_connection(environ)
         if error := self._faults.take(Error, *about):
             return _error(call.service, error)(environ, start_response)
-        if error := in_use.refusal(call, self._account_id):
+        account_id = call.account or self._account_id
+        if error := in_use.refusal(call, account_id):
             return _error(call.service, error)(environ, start_response)
+        self._guard.past.before(call.service, call.operation, account_id)
         # moto reads the account from here: moto/core/responses.py, get_current_account.
-        environ["HTTP_X_MOTO_ACCOUNT_ID"] = self._account_id
+        environ["HTTP_X_MOTO_ACCOUNT_ID"] = account_id
         lock = dynamodb.LOCK if call.service == "dynamodb" else contextlib.nullcontext()
         with lock:
             body: Iterable[bytes] = self._moto(environ, start_response)
