@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from dagster import DagsterRun, DagsterRunStatus
 
-from run_isolation import LaunchFailedError, LaunchTagsError, tags
+from run_isolation import LaunchFailedError, LaunchTagsError, launch_retries, tags
 from run_isolation.dagster import launcher, run_tags
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch.advertised import RunNotLaunchableError, task_definition
@@ -217,7 +217,10 @@ def test_when_the_time_is_up_the_run_stays_starting_and_says_what_ecs_answered(
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
 
 
-def test_what_is_final_fails_the_run_at_once_and_says_why(launches: Launches, stack: Stack) -> None:
+def test_what_is_final_fails_the_run_and_says_why(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch_retries, "SETTLING_SECONDS", 0)
     denied = "User: u is not authorized to perform: iam:PassRole on resource: arn:role"
     stack.account.fault(
         "error", operation="RunTask", code="AccessDeniedException", message=denied, times=ALWAYS
