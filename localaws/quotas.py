@@ -50,7 +50,7 @@ class Quotas:
         rate: float | None = getattr(self._conditions, name) if name else None
         if name is None or rate is None:
             return None
-        most = self._conditions.launch_burst if service == "ecs" else rate
+        most = self._conditions.launch_burst if service == "ecs" else max(1.0, rate)
         wanted = int(params.get("count") or 1) if service == "ecs" else 1
         now = time.monotonic()
         with self._lock:
