@@ -33,7 +33,9 @@ def _policy(params: Mapping[str, Any], account_id: str, region: str) -> Error | 
     policy = backend.managed_policies.get(params.get("PolicyArn"))
     if policy is None:
         return None
-    if policy.attachment_count:
+    # moto counts a policy twice that is attached again.
+    entities = (backend.roles, backend.users, backend.groups)
+    if any(policy.arn in one.managed_policies for kind in entities for one in list(kind.values())):
         return _conflict("Cannot delete a policy attached to entities.")
     if len(policy.versions) > 1:
         return _conflict(

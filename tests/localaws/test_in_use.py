@@ -31,7 +31,8 @@ def test_a_policy_that_is_attached_or_has_versions(local_account: LocalAccount, 
     iam = local_account.client("iam")
     arn = iam.create_policy(PolicyName=name, PolicyDocument=NOTHING)["Policy"]["Arn"]
     role = free_role(iam).rpartition("/")[2]
-    iam.attach_role_policy(RoleName=role, PolicyArn=arn)
+    for _ in range(2):
+        iam.attach_role_policy(RoleName=role, PolicyArn=arn)
     with refused("DeleteConflict", r"Cannot delete a policy attached to entities\."):
         iam.delete_policy(PolicyArn=arn)
     iam.detach_role_policy(RoleName=role, PolicyArn=arn)
