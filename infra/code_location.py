@@ -45,6 +45,7 @@ class CodeLocation(pulumi.ComponentResource):
         )
         self.task_definitions = {Kind.STANDING: standing, Kind.ISOLATED: isolated}
         self.service = self._service(network, groups, cluster, discovery, hooks)
+        hooks.has_answered(self.service)
         self.register_outputs({})
 
     def _task_definition(
@@ -134,6 +135,7 @@ class CodeLocation(pulumi.ComponentResource):
                 delete_before_replace=True,
                 hooks=pulumi.ResourceHookBinding(
                     before_create=[hooks.remove_leftover],
+                    before_delete=[hooks.refuse_while_in_use],
                     after_create=[hooks.note_rollout],
                     after_update=[hooks.note_rollout],
                 ),

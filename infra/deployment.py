@@ -90,6 +90,10 @@ class Deployment:
         """ARN of a role; roles have no region."""
         return f"arn:{self.partition}:iam::{self.account}:role/{self.role(location, actor)}"
 
+    def policy_arn(self, name: str) -> str:
+        """ARN of a managed policy of the deployment; policies have no region."""
+        return f"arn:{self.partition}:iam::{self.account}:policy/{self.prefix}-{name}"
+
     def log_group(self, location: str) -> str:
         """Name of the log group of a code location's tasks."""
         return f"/run-isolation/{self.name}/{location}"

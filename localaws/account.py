@@ -121,7 +121,7 @@ class LocalAccount:
     def _start(self) -> None:
         BackendDict.reset()
         metadata = Metadata()
-        guard = Guard(ACCOUNT_ID, self.identities, self.decisions)
+        guard = Guard(ACCOUNT_ID, self.identities, self.decisions, self.conditions)
         self._server = Server(
             ACCOUNT_ID,
             self._port,
@@ -170,8 +170,9 @@ class LocalAccount:
 
     def close(self) -> None:
         """Stop all tasks and then the account."""
-        for backend in list(ecs_backends[ACCOUNT_ID].values()):
-            cast(LocalEcsBackend, backend).close(CLOSING_GRACE)
+        for regions in list(ecs_backends.values()):
+            for backend in list(regions.values()):
+                cast(LocalEcsBackend, backend).close(CLOSING_GRACE)
         self._server.close()
         self._dns.close()
         self._addresses.close()

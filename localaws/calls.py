@@ -34,6 +34,7 @@ class Call:
         caller: The caller's session (of a task, its id) or else its access key id, so that a test
             can tell its actors apart.
         region: The region that it is signed for.
+        account: The caller's account, whose resources it is about.
     """
 
     service: str
@@ -41,6 +42,7 @@ class Call:
     params: Mapping[str, Any] = field(default_factory=dict)
     caller: str = ""
     region: str = ""
+    account: str = ""
 
 
 def parse(environ: dict[str, Any]) -> Call:

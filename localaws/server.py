@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from localaws import calls, dynamodb
+from localaws import calls, dynamodb, in_use
 from localaws.calls import Call, Calls
 from localaws.conditions import Conditions
 from localaws.ecs import protection
@@ -48,7 +48,7 @@ class Server:
     """Serves an account on 127.0.0.1, each request in a thread of its own.
 
     Args:
-        account_id: The account that all credentials belong to.
+        account_id: The account of who signs nothing.
         port: The port, 0 for a free one.
         calls: Where each API call is recorded.
         faults: What goes wrong.
@@ -137,8 +137,12 @@ class Server:
             _break_connection(environ)
         if error := self._faults.take(Error, *about):
             return _error(call.service, error)(environ, start_response)
+        account_id = call.account or self._account_id
+        if error := in_use.refusal(call, account_id):
+            return _error(call.service, error)(environ, start_response)
+        self._guard.past.before(call.service, call.operation, account_id)
         # moto reads the account from here: moto/core/responses.py, get_current_account.
-        environ["HTTP_X_MOTO_ACCOUNT_ID"] = self._account_id
+        environ["HTTP_X_MOTO_ACCOUNT_ID"] = account_id
         lock = dynamodb.LOCK if call.service == "dynamodb" else contextlib.nullcontext()
         with lock:
             body: Iterable[bytes] = self._moto(environ, start_response)

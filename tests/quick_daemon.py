@@ -11,16 +11,19 @@ import sys
 from typing import Final
 
 from run_isolation.dagster import daemon
-from run_isolation.isolated import waiting_runs
+from run_isolation.isolated import retries, waiting_runs
 
 LAUNCH_SECONDS: Final = 45
 """Still longer than a launcher that lives is at work: it repeats its calls for 30 seconds, and
 waits 10 for an answer."""
 LOOK_SECONDS: Final = 2
+SETTLING_SECONDS: Final = 2
+"""Where AWS refuses for good, until the run fails."""
 
 
 def main() -> None:
     """Works until it is ended."""
+    retries.SETTLING_SECONDS = SETTLING_SECONDS  # type: ignore[misc]
     waiting_runs.LAUNCH_SECONDS = LAUNCH_SECONDS  # type: ignore[misc]
     daemon.WATCH_SECONDS = LOOK_SECONDS  # type: ignore[misc]
     daemon.RECONCILE_SECONDS = LOOK_SECONDS  # type: ignore[misc]

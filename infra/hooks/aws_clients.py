@@ -11,7 +11,9 @@ from botocore.config import Config
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_ec2 import EC2Client
     from types_boto3_ecs import ECSClient
+    from types_boto3_iam import IAMClient
     from types_boto3_logs import CloudWatchLogsClient
 
 
@@ -50,6 +52,18 @@ class Clients:
     def dynamodb(self) -> DynamoDBClient:
         """DynamoDB."""
         client: DynamoDBClient = self._client("dynamodb")
+        return client
+
+    @cached_property
+    def iam(self) -> IAMClient:
+        """IAM."""
+        client: IAMClient = self._client("iam")
+        return client
+
+    @cached_property
+    def ec2(self) -> EC2Client:
+        """EC2."""
+        client: EC2Client = self._client("ec2")
         return client
 
     @cached_property

@@ -8,13 +8,17 @@ deletes nothing.
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 import pulumi
+import pulumi_aws as aws
 
 from infra.deployment import Deployment, Kind
+from infra.hooks import in_the_way
 from infra.hooks.all_rollouts import Rollouts
 from infra.hooks.aws_clients import Clients
 from infra.hooks.leftover_service import Leftover, remove_leftover
@@ -39,6 +43,12 @@ class Hooks:
     """After an ECS service was created or updated."""
     wait_until_healthy: pulumi.ResourceHook
     """Before the deployment is recorded as rolled out."""
+    refuse_while_in_use: pulumi.ResourceHook
+    """Before an ECS service is deleted: in a `destroy` they are the first to go."""
+    has_answered: Callable[[aws.ecs.Service], None]
+    """Notes when Pulumi has answered for a service that the program declares. In a `destroy` it has
+    before it deletes anything; in an `up` it deletes one that it has answered for never: only one
+    that has left the config, or that it is about to make anew."""
     delete_revisions: pulumi.ResourceHook
     """After the log group of a code location was deleted."""
     clear_limit: pulumi.ResourceHook
@@ -80,6 +90,21 @@ class Hooks:
                     rollouts.note(service)
             await rollouts.wait()
 
+        answered: set[str] = set()
+        looks: list[asyncio.Future[None]] = []
+
+        def has_answered(service: aws.ecs.Service) -> None:
+            service.urn.apply(answered.add)
+
+        async def refuse(args: pulumi.ResourceHookArgs) -> None:
+            if args.urn not in answered:
+                return
+            # Once for all services, which go at the same time.
+            if not looks:
+                look = in_own_thread(in_the_way.check, clients, deployment)
+                looks.append(asyncio.ensure_future(look))
+            await looks[0]
+
         async def delete_all(args: pulumi.ResourceHookArgs) -> None:
             location = (args.old_outputs or {})["name"].removeprefix(deployment.log_group(""))
             for kind in Kind:
@@ -102,6 +127,8 @@ class Hooks:
             ),
             note_rollout=pulumi.ResourceHook("note-rollout", note),
             wait_until_healthy=pulumi.ResourceHook("wait-until-healthy", wait),
+            refuse_while_in_use=pulumi.ResourceHook("refuse-while-in-use", refuse),
+            has_answered=has_answered,
             delete_revisions=pulumi.ResourceHook("delete-revisions", delete_all),
             clear_limit=pulumi.ResourceHook("clear-limit", clear_limit),
             set_limit=pulumi.ResourceHook("set-limit", set_limit),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -28,12 +27,11 @@ from localaws.ecs.services import Services
 from localaws.ecs.states import Status, utcnow
 from localaws.ecs.task import Placement, Task
 from localaws.faults import MissingTasks, RunTaskFailures
+from localaws.quotas import NO_VCPUS
 
 #: "stopped tasks ... at least one hour":
 #: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html
 STOPPED_TASKS_STAY = timedelta(hours=1)
-
-_STARTED_BY = re.compile(r"[A-Za-z0-9_/-]{0,128}")
 
 
 class LocalEcsBackend(EC2ContainerServiceBackend):
@@ -53,8 +51,10 @@ class LocalEcsBackend(EC2ContainerServiceBackend):
         self._tasks: dict[str, Task] = {}
         self._runners: dict[str, Runner] = {}
         self._revisions: dict[str, int] = {}
+        self._registered_at: dict[str, float] = {}
         self._discovery = Discovery(account_id, region_name, host.conditions)
         self._interfaces = Interfaces(account_id, region_name)
+        self._quotas = host.guard.quotas
         self.scheduler = Services(self._launch_for, self._lock)
 
     def reset(self) -> None:
@@ -93,6 +93,7 @@ class LocalEcsBackend(EC2ContainerServiceBackend):
         with self._lock:
             registered = super().register_task_definition(family, *args, **kwargs)
             self._revisions[family] = registered.revision
+            self._registered_at[registered.arn] = time.monotonic()
         return registered
 
     def find_definition(self, name: str) -> Any:
@@ -115,6 +116,12 @@ class LocalEcsBackend(EC2ContainerServiceBackend):
             raise EcsClientException("TaskDefinition is inactive")
         return found
 
+    def _check_age(self, definition: Any) -> None:
+        """Raise for a revision that is too new to be known everywhere."""
+        age = time.monotonic() - self._registered_at[definition.arn]
+        if age < self.host.conditions.definition_lag_seconds:
+            raise EcsClientException("TaskDefinition not found.")
+
     # Tasks
 
     def launch(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,12 +130,16 @@ class LocalEcsBackend(EC2ContainerServiceBackend):
         with self._lock:
             if replayed := self.tokens.replay(cluster.name, params):
                 return replayed
-            count = self._check_run_task(params)
+            count = placing.check_run_task(params)
             definition = self.find_definition(params["taskDefinition"])
+            self._check_age(definition)
             spec = resolve(definition, params.get("overrides") or {})
             self._check_trust(spec, cluster.arn)
             where = self._place(cluster, definition, params)
             failures: Sequence[Mapping[str, str]] = ()
+            room = self._quotas.room(spec.cpu, self._tasks.values())
+            if room is not None and room < count:
+                count, failures = room, [{"reason": NO_VCPUS}] * (count - room)
             fault = self.host.faults.take(RunTaskFailures, params, "ecs", "RunTask")
             if fault is not None:
                 count, failures = min(fault.placed, count), fault.failures
@@ -138,17 +149,6 @@ class LocalEcsBackend(EC2ContainerServiceBackend):
             "tasks": [task.describe(tags=True) for task in tasks],
             "failures": [dict(one) for one in failures],
         }
-
-    @staticmethod
-    def _check_run_task(params: Mapping[str, Any]) -> int:
-        count = int(params.get("count") or 1)
-        if not 1 <= count <= 10:
-            raise InvalidParameterException("Count must be between 1 and 10.")
-        if not _STARTED_BY.fullmatch(params.get("startedBy") or ""):
-            raise InvalidParameterException(
-                "startedBy: up to 128 letters, numbers, hyphens, forward slashes and underscores."
-            )
-        return count
 
     def _place(
         self, cluster: Any, definition: Any, params: Mapping[str, Any], *, from_tags: Any = ()
@@ -210,6 +210,8 @@ class LocalEcsBackend(EC2ContainerServiceBackend):
         inherited = service.tags if params["propagateTags"] == "SERVICE" else ()
         where = self._place(cluster, definition, params, from_tags=inherited)
         spec = resolve(definition, {})
+        if self._quotas.room(spec.cpu, self._tasks.values()) == 0:
+            raise EcsClientException(f"{NO_VCPUS}.")
         self._check_trust(spec, cluster.arn)
         task = self._run(definition, spec, where)
         self._discovery.follow(task, deployment.settings.get("serviceRegistries") or [])

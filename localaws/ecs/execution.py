@@ -21,6 +21,10 @@ _PULL: Final = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlF
 _STATUS: Final = "status code: 400, request id: 00000000-0000-0000-0000-000000000000"
 
 
+class ThrottledError(Exception):
+    """The account makes too many such calls."""
+
+
 class Execution:
     """The calls for one task. A task without an execution role asks nobody.
 
@@ -36,11 +40,14 @@ class Execution:
         self._who = guard.identities.session(role, task.id) if role else None
 
     def ask(self, service: str, operation: str, region: str = "", **params: Any) -> None:
-        """Ask IAM for one call.
+        """Ask for one call, as the role.
 
         Raises:
             DeniedError: The role may not make it.
+            ThrottledError: The account makes too many.
         """
+        if error := self._guard.quotas.throttle(service, operation, params):
+            raise ThrottledError(error.message)
         if self._who is not None:
             account = self._guard.account_id
             ask = Ask(service, operation, params, account, region or self._region)
@@ -74,6 +81,7 @@ class Execution:
         return None
 
 
-def told(denial: DeniedError) -> str:
-    """Return a denial as ECS's errors repeat it."""
-    return f"AccessDeniedException: {denial} {_STATUS}"
+def told(refusal: DeniedError | ThrottledError) -> str:
+    """Return a refusal as ECS's errors repeat it."""
+    code = "AccessDeniedException" if isinstance(refusal, DeniedError) else "ThrottlingException"
+    return f"{code}: {refusal} {_STATUS}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,25 @@ from moto.ecs.exceptions import InvalidParameterException
 #: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-using-tags.html
 _MAX_TAGS, _MAX_KEY, _MAX_VALUE = 50, 128, 256
 
+_STARTED_BY = re.compile(r"[A-Za-z0-9_/-]{0,128}")
+
 _FARGATE_PROVIDERS = ("FARGATE", "FARGATE_SPOT")
+
+
+def check_run_task(params: Mapping[str, Any]) -> int:
+    """Return how many tasks RunTask is asked for.
+
+    Raises:
+        InvalidParameterException: Too many, or `startedBy` is not allowed.
+    """
+    count = int(params.get("count") or 1)
+    if not 1 <= count <= 10:
+        raise InvalidParameterException("Count must be between 1 and 10.")
+    if not _STARTED_BY.fullmatch(params.get("startedBy") or ""):
+        raise InvalidParameterException(
+            "startedBy: up to 128 letters, numbers, hyphens, forward slashes and underscores."
+        )
+    return count
 
 
 def check_network(params: Mapping[str, Any], account_id: str, region: str) -> Mapping[str, Any]:

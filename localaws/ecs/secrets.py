@@ -10,7 +10,7 @@ from moto.core.exceptions import JsonRESTError, ServiceException
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.ssm.models import ssm_backends
 
-from localaws.ecs.execution import Execution, told
+from localaws.ecs.execution import Execution, ThrottledError, told
 from localaws.iam.denials import DeniedError
 
 _FAILED = "unable to pull secrets or registry auth: execution resource retrieval failed:"
@@ -29,7 +29,7 @@ def resolve(
 
     Raises:
         SecretUnavailableError: A secret or parameter does not exist, or the execution role may not
-            read it.
+            read it, or the account reads too many.
     """
     return {name: _value(where, account_id, region, execution) for name, where in secrets.items()}
 
@@ -59,7 +59,7 @@ def _value(where: str, account_id: str, region: str, execution: Execution) -> st
 def _may_read(execution: Execution, arn: str, region: str) -> None:
     try:
         execution.ask("secretsmanager", "GetSecretValue", region, SecretId=arn)
-    except DeniedError as denial:
+    except (DeniedError, ThrottledError) as denial:
         raise SecretUnavailableError(
             f"{_FAILED} unable to retrieve secret from asm: service call has been retried 1 "
             f"time(s): failed to fetch secret {arn} from secrets manager: {told(denial)}"
@@ -80,7 +80,7 @@ def _secret(arn: str, stage: str, version: str, account_id: str, region: str) ->
 def _parameter(name: str, account_id: str, region: str, execution: Execution) -> str:
     try:
         execution.ask("ssm", "GetParameters", region, Names=[name], WithDecryption=True)
-    except DeniedError as denial:
+    except (DeniedError, ThrottledError) as denial:
         raise SecretUnavailableError(
             f"{_FAILED} unable to retrieve secrets from ssm: service call has been retried 1 "
             f"time(s): {told(denial)}"

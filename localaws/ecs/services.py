@@ -22,6 +22,8 @@ STABLE_AFTER = 30.0
 #: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-throttle-logic.html)
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 10.0
+#: Seconds after a task that could not be placed at all, for want of a role or of room.
+PLACEMENT_PAUSE = 2.0
 
 
 #: The `stoppedReason` of a task whose health check failed.
@@ -109,6 +111,9 @@ class Services:
             except ServiceException as error:
                 service.tell(f"was unable to place a task. Reason: {error.message}")
                 _fail(deployment)
+                # Another try at once would find the same.
+                again = time.monotonic() + PLACEMENT_PAUSE
+                deployment.resume_at = max(deployment.resume_at, again)
                 continue
             task.may_be_protected = partial(service.has_room_to_protect, task)
             deployment.tasks.append(task)

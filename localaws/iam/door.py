@@ -36,15 +36,16 @@ def enter(guard: Guard, call: Call, environ: dict[str, Any]) -> tuple[Call, Erro
         who = guard.identities.of(call.caller, _token(environ))
     except InvalidTokenError:
         return call, denials.unidentified(call.service, signed=True)
+    call = replace(call, account=who.account or guard.account_id)
     if who.role:
         call = replace(call, caller=who.name)
     if not who.account and call.service != "s3":
         return call, denials.unidentified(call.service, signed=False)
     try:
-        guard.admit(who, _ask(guard, call, environ), environ.get("REMOTE_ADDR", ""))
+        guard.admit(who, _ask(call, environ), environ.get("REMOTE_ADDR", ""))
     except (DeniedError, UnknownOperationError) as denial:
         return call, denials.answer(call.service, denial)
-    return call, None
+    return call, guard.quotas.throttle(call.service, call.operation, call.params)
 
 
 def _token(environ: dict[str, Any]) -> str:
@@ -55,8 +56,8 @@ def _token(environ: dict[str, Any]) -> str:
     return dict(parse_qsl(query))["X-Amz-Security-Token"]
 
 
-def _ask(guard: Guard, call: Call, environ: dict[str, Any]) -> Ask:
-    ask = Ask(call.service, call.operation, call.params, guard.account_id, call.region or _GLOBAL)
+def _ask(call: Call, environ: dict[str, Any]) -> Ask:
+    ask = Ask(call.service, call.operation, call.params, call.account, call.region or _GLOBAL)
     if call.service != "s3":
         return ask
     query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))

@@ -1,4 +1,4 @@
-"""IAM's decision about one request in one account.
+"""IAM's decision about one request.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
@@ -43,14 +43,21 @@ class Decision:
 
 
 def decide(
-    request: Request, identity: Sequence[Policy], resource: Policy | None = None
+    request: Request,
+    identity: Sequence[Policy],
+    resource: Policy | None = None,
+    *,
+    same_account: bool = True,
 ) -> Decision:
-    """Decide about a request to a resource of the caller's own account.
+    """Decide about a request. Where the resource is another account's, both sides have to allow it.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic-cross-account.html
 
     Args:
         request: The request.
         identity: The policies of the caller's role.
         resource: The resource's own policy: of a bucket, or the trust policy of a role.
+        same_account: Whether the resource is in the caller's account.
     """
     trust = request.action == ASSUME_ROLE
     at_resource = Kind.TRUST if trust else Kind.RESOURCE
@@ -58,15 +65,18 @@ def decide(
         return Decision(False, denial)
     if resource and (denial := _first((resource,), request, allows=False)):
         return Decision(False, denial, at_resource)
-    if request.principal.is_root and not trust:
+    if request.principal.is_root and not trust and same_account:
         return Decision(True)
     named = list(resource.applying(request, allows=True)) if resource else []
     for statement in named:
         # Who is named without the account in between needs no policy of its own.
-        if statement.principals and not statement.principals.only_by_account(request.principal):
+        direct = statement.principals and not statement.principals.only_by_account(
+            request.principal
+        )
+        if direct and (same_account or request.principal.is_root):
             return Decision(True, statement, at_resource)
-    if trust and not named:
-        return Decision(False, None, Kind.TRUST)
+    if not named and (trust or not same_account):
+        return Decision(False, None, at_resource)
     allowed = _first(identity, request, allows=True)
     return Decision(allowed is not None, allowed)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
+from localaws.conditions import Conditions
 from localaws.iam import needs, store
 from localaws.iam.decisions import Decisions
 from localaws.iam.denials import DeniedError, UnknownOperationError
@@ -12,8 +14,10 @@ from localaws.iam.evaluate import ASSUME_ROLE, decide
 from localaws.iam.identities import Identities
 from localaws.iam.needs.ask import Ask, Need
 from localaws.iam.needs.ecs import TASKS
+from localaws.iam.past import Past
 from localaws.iam.policy import Request
 from localaws.iam.principals import Principal
+from localaws.quotas import Quotas
 
 _LOOPBACK = "127.0.0.1"
 #: Services whose resources may have policies that bind the account's root, too.
@@ -27,11 +31,20 @@ class Guard:
         account_id: The account.
         identities: Who is behind which credentials.
         decisions: Where each decision is recorded.
+        conditions: Say how much there is of what, and when it is in force.
     """
 
-    def __init__(self, account_id: str, identities: Identities, decisions: Decisions) -> None:
+    def __init__(
+        self,
+        account_id: str,
+        identities: Identities,
+        decisions: Decisions,
+        conditions: Conditions,
+    ) -> None:
         self.account_id = account_id
         self.identities = identities
+        self.past = Past(conditions)
+        self.quotas = Quotas(conditions)
         self._decisions = decisions
 
     def admit(self, who: Principal, ask: Ask, address: str = _LOOPBACK) -> None:
@@ -75,15 +88,17 @@ class Guard:
         Raises:
             DeniedError: One of them is not allowed.
         """
-        own = store.identity_policies(who.account, who.role) if who.role else []
+        own = store.identity_policies(self._role(who))
         shared = self._context(who, region, address)
         for need in wanted:
             given = {key.lower(): value for key, value in need.context.items()}
             request = Request(need.action, need.resource, who, {**shared, **given})
-            resource_policy = store.resource_policy(self.account_id, need)
-            if who.is_root and resource_policy is None and need.action != ASSUME_ROLE:
+            owner = store.owner(need, who.account or self.account_id)
+            resource_policy = store.resource_policy(self.past.roles(owner), owner, need)
+            same = owner == (who.account or owner)
+            if who.is_root and same and resource_policy is None and need.action != ASSUME_ROLE:
                 continue
-            decision = decide(request, own, resource_policy)
+            decision = decide(request, own, resource_policy, same_account=same)
             self._decisions.add(call, request, decision)
             if not decision.allowed:
                 raise DeniedError(who, need, decision)
@@ -105,6 +120,10 @@ class Guard:
         except DeniedError:
             return False
         return True
+
+    def _role(self, who: Principal) -> Any:
+        """Return moto's role of a session, as it is in force; None for anybody else."""
+        return store.role(self.past.roles(who.account), who.role) if who.role else None
 
     def _context(
         self, who: Principal, region: str, address: str
@@ -131,8 +150,8 @@ class Guard:
             "aws:principalarn": who.role or who.arn,
             "aws:principaltype": "AssumedRole" if who.role else "Account",
         }
-        if role := store.role(who.account, who.role) if who.role else None:
+        if role := self._role(who):
             context["aws:userid"] = f"{role.id}:{who.name}"
-            tags = store.role_tags(who.account, who.role)
+            tags = store.role_tags(role)
             context |= {f"aws:principaltag/{key}".lower(): value for key, value in tags.items()}
         return context

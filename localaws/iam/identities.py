@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.ht
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import threading
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _TEMPORARY: Final = "ASIA"
 #: A task's credentials are good for six hours, and renewed before.
 _SECONDS: Final = 6 * 3600
 _REGION: Final = "us-east-1"
+_ACCOUNT: Final = re.compile(r"\d{12}")
 
 
 class InvalidTokenError(Exception):
@@ -75,7 +77,7 @@ class Identities:
     task is told: so a task can't call itself root.
 
     Args:
-        account_id: The account.
+        account_id: The account. A key that is an account's number is the root's of that account.
 
     Attributes:
         root_token: The session token of the account's root.
@@ -84,14 +86,9 @@ class Identities:
     def __init__(self, account_id: str) -> None:
         self.root_token = secrets.token_urlsafe(32)
         self._account_id = account_id
-        self._root = Principal(f"arn:{PARTITION}:iam::{account_id}:root", account_id)
         self._by_key: dict[str, Session] = {}
         self._by_secret: dict[str, Session] = {}
         self._lock = threading.Lock()
-
-    @property
-    def _sts(self) -> Any:
-        return sts_backends[self._account_id][PARTITION]
 
     def open(self, role_arn: str, name: str) -> Session:
         """Return a new session of a role.
@@ -101,7 +98,8 @@ class Identities:
             name: The session's name: the task's id on ECS.
         """
         # moto's, so that GetCallerIdentity says whose they are.
-        assumed = self._sts.assume_role(_REGION, name, role_arn, "", _SECONDS, "")
+        sts = sts_backends[self._account_id][PARTITION]
+        assumed = sts.assume_role(_REGION, name, role_arn, "", _SECONDS, "")
         session = Session(
             principal=self.session(role_arn, name),
             secret=secrets.token_urlsafe(32),
@@ -129,8 +127,8 @@ class Identities:
         with self._lock:
             self._by_key.pop(session.access_key, None)
             self._by_secret.pop(session.secret, None)
-            known = self._sts.assumed_roles
-            known[:] = [one for one in known if one.access_key_id != session.access_key]
+            for known in _assumed():
+                known[:] = [one for one in known if one.access_key_id != session.access_key]
 
     def serve(self, path: str) -> dict[str, str] | None:
         """Return the credentials of a secret path, or None."""
@@ -143,9 +141,14 @@ class Identities:
         return secrets.compare_digest(token.encode(), self.root_token.encode())
 
     def session(self, role_arn: str, name: str) -> Principal:
-        """Return who a role's session is."""
-        arn = f"arn:{PARTITION}:sts::{self._account_id}:assumed-role/{role_arn.rsplit('/', 1)[-1]}"
-        return Principal(f"{arn}/{name}", self._account_id, role_arn)
+        """Return who a role's session is: in the account of the role."""
+        account = role_arn.split(":")[4] if role_arn.count(":") >= 5 else self._account_id
+        arn = f"arn:{PARTITION}:sts::{account}:assumed-role/{role_arn.rsplit('/', 1)[-1]}"
+        return Principal(f"{arn}/{name}", account, role_arn)
+
+    def _root(self, access_key: str) -> Principal:
+        account = access_key if _ACCOUNT.fullmatch(access_key) else self._account_id
+        return Principal(f"arn:{PARTITION}:iam::{account}:root", account)
 
     def of(self, access_key: str, token: str) -> Principal:
         """Return whose an access key is.
@@ -157,13 +160,18 @@ class Identities:
             return Principal()
         if not access_key.startswith(_TEMPORARY):
             if self.is_root_token(token):
-                return self._root
+                return self._root(access_key)
             raise InvalidTokenError
         with self._lock:
             session = self._by_key.get(access_key)
         if session is not None and secrets.compare_digest(session.token, token):
             return session.principal
-        role = self._sts.get_assumed_role_from_access_key(access_key)
-        if role is not None and role.session_token == token:
-            return self.session(role.role_arn, role.session_name)
+        for role in (one for known in _assumed() for one in known):
+            if role.access_key_id == access_key and role.session_token == token:
+                return self.session(role.role_arn, role.session_name)
         raise InvalidTokenError
+
+
+def _assumed() -> list[list[Any]]:
+    """Return the sessions that moto knows, of the roles of each account."""
+    return [sts_backends[account][PARTITION].assumed_roles for account in list(sts_backends)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 
 from localaws.iam import policy
@@ -18,15 +18,13 @@ from localaws.iam.policy import Policy
 _parse: Final = lru_cache(maxsize=1024)(policy.parse)
 
 
-def role(account_id: str, arn: str) -> Any:
+def role(roles: Sequence[Any], arn: str) -> Any:
     """Return moto's role, or None where there is none."""
-    backend: Any = iam_backends[account_id][PARTITION]
-    return next((one for one in list(backend.roles.values()) if one.arn == arn), None)
+    return next((one for one in roles if one.arn == arn), None)
 
 
-def identity_policies(account_id: str, role_arn: str) -> list[Policy]:
-    """Return a role's own policies and those attached to it."""
-    found = role(account_id, role_arn)
+def identity_policies(found: Any) -> list[Policy]:
+    """Return the own policies of a role, if there is one, and those attached to it."""
     if found is None:
         return []
     inline = [_parse(name, text) for name, text in list(found.policies.items())]
@@ -42,10 +40,34 @@ def _managed(managed: Any) -> Policy:
     return _parse(managed.name, text)
 
 
-def resource_policy(account_id: str, need: Need) -> Policy | None:
-    """Return the policy of what a need is about: a bucket's, or the trust policy of a role."""
+def owner(need: Need, account_id: str) -> str:
+    """Return the account of what a need is about, where it has a policy that is read.
+
+    Args:
+        need: The need.
+        account_id: The caller's, whose all else is.
+    """
     if need.action == ASSUME_ROLE:
-        found = role(account_id, need.resource)
+        return account_of(need.resource) or account_id
+    _, found = s3_backends.bucket_accounts.get(bucket_of(need.resource) or "", ("", account_id))
+    return str(found)
+
+
+def account_of(arn: str) -> str:
+    """Return the account in an ARN; empty where there is none."""
+    return arn.split(":")[4] if arn.count(":") >= 5 else ""
+
+
+def resource_policy(roles: Sequence[Any], account_id: str, need: Need) -> Policy | None:
+    """Return the policy of what a need is about: a bucket's, or the trust policy of a role.
+
+    Args:
+        roles: Of the account that has it.
+        account_id: That account.
+        need: The need.
+    """
+    if need.action == ASSUME_ROLE:
+        found = role(roles, need.resource)
         return _parse("trust", found.assume_role_policy_document) if found else None
     name = bucket_of(need.resource)
     buckets: Any = s3_backends[account_id][PARTITION].buckets if name else {}
@@ -55,9 +77,8 @@ def resource_policy(account_id: str, need: Need) -> Policy | None:
     return _parse(name, text.decode() if isinstance(text, bytes) else text)
 
 
-def role_tags(account_id: str, arn: str) -> dict[str, str]:
-    """Return a role's tags."""
-    found = role(account_id, arn)
+def role_tags(found: Any) -> dict[str, str]:
+    """Return the tags of a role."""
     # moto has a list of those given at the role's creation, and a dictionary of later ones.
     tags = found.tags if found else []
     entries = tags.values() if isinstance(tags, dict) else tags

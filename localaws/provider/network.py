@@ -1,7 +1,9 @@
 """EC2: virtual networks, subnets, gateways and addresses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
+
+from botocore.exceptions import ClientError
 
 from localaws.provider.aws import Aws
 from localaws.provider.resource import Handler, from_aws, tag_list, tag_map, to_aws
@@ -27,6 +29,28 @@ class Ec2Handler(Handler):
             "arn": aws.arn("ec2", f"{self.kind}/{resource_id}"),
             "tags": tag_map(found.get("Tags")),
         }
+
+    def delete_unused(self, aws: Aws, what: str, delete: Callable[[], object]) -> None:
+        """Delete, again while something depends on it, as the real provider does.
+
+        Tasks of deleted services leave their network interfaces a little later:
+        https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/ec2/vpc_security_group.go
+        (resourceSecurityGroupDelete).
+
+        Raises:
+            TimeoutError: Something still does.
+        """
+
+        def refusal() -> str | None:
+            try:
+                delete()
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "DependencyViolation":
+                    raise
+                return str(error)
+            return None
+
+        aws.wait(f"{what} is not in use", refusal, lambda refused: refused is None)
 
     def retag(self, aws: Aws, state: Props, removed: list[str], tags: Mapping[str, str]) -> None:
         """Change tags through EC2's own calls."""
@@ -97,7 +121,8 @@ class Vpc(Ec2Handler):
 
     def delete(self, aws: Aws, resource_id: str, state: Props) -> None:
         """DeleteVpc."""
-        aws.client("ec2").delete_vpc(VpcId=resource_id)
+        ec2 = aws.client("ec2")
+        self.delete_unused(aws, resource_id, lambda: ec2.delete_vpc(VpcId=resource_id))
 
 
 class Subnet(Ec2Handler):
@@ -130,7 +155,8 @@ class Subnet(Ec2Handler):
 
     def delete(self, aws: Aws, resource_id: str, state: Props) -> None:
         """DeleteSubnet."""
-        aws.client("ec2").delete_subnet(SubnetId=resource_id)
+        ec2 = aws.client("ec2")
+        self.delete_unused(aws, resource_id, lambda: ec2.delete_subnet(SubnetId=resource_id))
 
 
 class InternetGateway(Ec2Handler):

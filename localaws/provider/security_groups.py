@@ -52,7 +52,8 @@ class SecurityGroup(Ec2Handler):
 
     def delete(self, aws: Aws, resource_id: str, state: Props) -> None:
         """DeleteSecurityGroup."""
-        aws.client("ec2").delete_security_group(GroupId=resource_id)
+        ec2 = aws.client("ec2")
+        self.delete_unused(aws, resource_id, lambda: ec2.delete_security_group(GroupId=resource_id))
 
 
 def _allows_all(rule: dict[str, Any]) -> bool:

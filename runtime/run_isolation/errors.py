@@ -177,6 +177,9 @@ class Meaning:
     """What a person can do about it, as a sentence."""
     pause_seconds: float = 0.0
     """The most to wait before the first repetition; it doubles with each."""
+    settles: bool = False
+    """Whether it may be so only because a change has not reached all of AWS yet: then it is asked
+    again for some seconds, and never repeated after them."""
 
 
 class LaunchError(RunIsolationError):

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from pulumi import automation
 
-from localaws.account import LocalAccount
+from localaws.account import ACCOUNT_ID, LocalAccount
 from localaws.faults import Delay
 from tests.deployment.conftest import MakeStack, config
 from tests.deployment.stack import DeployedStack, kill
 from tests.deployment.stub import make_stub, stub
+from tests.localaws.roles import make_role
 
 pytestmark = pytest.mark.engine
 
@@ -142,7 +143,10 @@ def test_services_that_a_killed_up_left_are_replaced_unless_they_host_runs(
 def test_what_there_is_one_of_is_made_again(
     stack: DeployedStack, account: LocalAccount, write: Write
 ) -> None:
-    """Settings that Pulumi does not know, as after a kill; a service that it is told to replace."""
+    """Settings that Pulumi does not know, as after a kill; a service that it is told to replace.
+
+    Somebody uses the deployment, which is in the way of a `destroy` alone.
+    """
     write(stack, first="1", idle="1", busy="2")
     urns = [one["urn"] for one in stack.state()]
     [settings] = [urn for urn in urns if urn.endswith("TableItem::settings")]
@@ -150,8 +154,13 @@ def test_what_there_is_one_of_is_made_again(
     before = made_at(account, "first")
     stack.run("state", "delete", settings, "--yes", within=10)
 
+    iam, policy = account.client("iam"), f"arn:aws:iam::{ACCOUNT_ID}:policy/{CLUSTER}-launcher"
+    role = make_role(iam, f"{CLUSTER}-daemon").rpartition("/")[2]
+    iam.attach_role_policy(RoleName=role, PolicyArn=policy)
+
     changes = stack.up(replace=[service]).by_resource
 
+    iam.detach_role_policy(RoleName=role, PolicyArn=policy)
     assert changes["aws:dynamodb/tableItem:TableItem::settings"] == ["create"]
     assert made_at(account, "first") > before
     table = account.client("dynamodb").scan(TableName=f"{CLUSTER}-slots")["Items"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pulumi import automation
@@ -12,6 +14,7 @@ from localaws.faults import Error
 from tests.deployment.conftest import MakeStack, config, probe
 from tests.deployment.inventory import inventory
 from tests.deployment.served import code_version
+from tests.localaws.roles import make_role
 
 pytestmark = pytest.mark.engine
 
@@ -49,13 +52,28 @@ def test_two_stacks_live_side_by_side_and_destroy_leaves_nothing(
     blue, green = make_stack("blue"), make_stack("green")
     blue.write(config(tmp_path / "blue", locations={"probe": probe("1")}))
     green.write(config(tmp_path / "green", locations={"probe": probe("2")}))
-    blue.up()
+    outputs = blue.up().outputs
     green.up()
     assert (code_version(account, "blue"), code_version(account, "green")) == ("1", "2")
     assert blue.refresh().by_resource == {}
     of_green = inventory(account, "green")
     assert len(of_green) > 20
+    policy, task, interface = use(account, blue.name, outputs)
 
+    with pytest.raises(automation.CommandError) as refused:
+        blue.destroy()
+    said = str(refused.value)
+    assert "deployment blue is still in use, so it can't be destroyed." in said
+    assert f"Policy {policy} is attached to role blue-daemon: detach it." in said
+    assert f"is on network interfaces {interface} of the daemon: take it from" in said
+    assert f"Tasks of isolated runs are running: {task}. Let them end" in said
+    # Nothing was tried for minutes.
+    assert "DependencyViolation" not in said
+
+    iam, ec2, ecs = (account.client(name) for name in ("iam", "ec2", "ecs"))
+    iam.detach_role_policy(RoleName="blue-daemon", PolicyArn=policy)
+    ec2.delete_network_interface(NetworkInterfaceId=interface)
+    ecs.stop_task(cluster="run-isolation-blue", task=task)
     blue.destroy()
 
     assert blue.state() == []
@@ -65,6 +83,41 @@ def test_two_stacks_live_side_by_side_and_destroy_leaves_nothing(
     assert green.up().by_resource == {}
     green.destroy()
     assert inventory(account, "green") == set()
+
+
+def use(account: LocalAccount, name: str, outputs: dict[str, Any]) -> tuple[str, str, str]:
+    """Use the deployment as its owner does, who then forgets about it.
+
+    Returns:
+        A policy that is attached, a task that runs, a network interface in the group of clients.
+    """
+    role = f"{name}-daemon"
+    make_role(account.client("iam"), role)
+    policy = outputs["launcherPolicyArns"][0]
+    account.client("iam").attach_role_policy(RoleName=role, PolicyArn=policy)
+    network = json.loads(outputs["manifest"])["network"]
+    started = account.client("ecs").run_task(
+        cluster=outputs["cluster"],
+        taskDefinition=outputs["codeLocations"]["probe"]["isolatedTaskDefinition"],
+        launchType="FARGATE",
+        networkConfiguration={
+            "awsvpcConfiguration": {
+                "subnets": network["subnets"],
+                "securityGroups": network["security_groups"],
+            }
+        },
+        overrides={"containerOverrides": [{"name": "dagster", "command": ["sleep", "600"]}]},
+    )
+    interface = account.client("ec2").create_network_interface(
+        SubnetId=outputs["subnets"][0],
+        Groups=[outputs["clientSecurityGroup"]],
+        Description="of the daemon",
+    )
+    return (
+        policy,
+        started["tasks"][0]["taskArn"],
+        interface["NetworkInterface"]["NetworkInterfaceId"],
+    )
 
 
 def test_bad_config_fails_at_preview_with_all_errors_and_no_traceback(

@@ -143,7 +143,7 @@ def test_cloud_map_learns_later_than_ecs_that_a_task_is_healthy(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(local_account.conditions, "health_lag_seconds", 0.5)
+    monkeypatch.setattr(local_account.conditions, "health_lag_seconds", 3600)
     registry = cluster.registry(namespace, "web")
     register(local_account, registry, "127.64.0.1")("127.64.0.1", "UNHEALTHY")
     check = {"command": ["CMD-SHELL", f"test -e {tmp_path}/up"], "interval": 5, "startPeriod": 300}
@@ -155,6 +155,11 @@ def test_cloud_map_learns_later_than_ecs_that_a_task_is_healthy(
     task.wait_until(lambda one: one.ready, 10)
     # Both are unhealthy still, as far as Cloud Map knows.
     assert len(lookup(local_account, f"web.{namespace}")) == 2
+
+    monkeypatch.setattr(local_account.conditions, "health_lag_seconds", 0.01)
+    cluster.ecs.update_service(cluster=cluster.name, service="web", forceNewDeployment=True)
+    task.wait_for("STOPPED")
+    (task,) = cluster.service_tasks()
     eventually(lambda: lookup(local_account, f"web.{namespace}") == [(task.placement.address, 10)])
 
 

@@ -9,7 +9,6 @@ from typing import Final
 from tenacity import (
     RetryCallState,
     Retrying,
-    retry_if_exception,
     stop_before_delay,
     wait_random_exponential,
 )
@@ -17,6 +16,13 @@ from tenacity import (
 from run_isolation.errors import LaunchFailedError, Retry
 
 LONGEST_PAUSE_SECONDS: Final = 20
+
+SETTLING_SECONDS: Final = 15.0
+"""New policies, roles and revisions are in force some seconds after they are made: "changes ... may
+take time to be visible everywhere"
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency);
+"the Amazon ECS API follows an eventual consistency model"
+(https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html)."""
 
 
 @dataclass
@@ -51,6 +57,8 @@ def repeat(
 ) -> Outcome:
     """Launches, and repeats it as long as that may help and there is time.
 
+    What is refused because a change has not reached all of AWS yet is repeated for some seconds.
+
     A new attempt is stored as soon as it is known to be needed, so that whoever repeats the stored
     attempt later does not get the old failure again. Pauses have full jitter: launches that were
     turned away together don't come back together
@@ -79,7 +87,7 @@ def repeat(
             raise
 
     retrying = Retrying(
-        retry=retry_if_exception(_may_be_repeated),
+        retry=_may_help,
         stop=stop_before_delay(seconds),
         wait=_pause,
         sleep=sleep,
@@ -95,6 +103,15 @@ def repeat(
 
 def _may_be_repeated(error: BaseException) -> bool:
     return isinstance(error, LaunchFailedError) and error.retry is not Retry.NEVER
+
+
+def _may_help(state: RetryCallState) -> bool:
+    """Whether a repetition may; also where a change may not have reached all of AWS yet."""
+    error = state.outcome.exception() if state.outcome else None
+    if not isinstance(error, LaunchFailedError):
+        return False
+    settling = error.meaning.settles and state.idle_for < SETTLING_SECONDS
+    return settling or _may_be_repeated(error)
 
 
 def _pause(state: RetryCallState) -> float:

@@ -70,6 +70,15 @@ DENIED: Final = Meaning(
     "AWS refused the call.",
     Retry.NEVER,
     "Attach the policies of the stack's output launcherPolicyArns to the role that launches.",
+    pause_seconds=2,
+    settles=True,
+)
+UNSETTLED: Final = Meaning(
+    "ECS does not know the task definition, or may not use a role of it.",
+    Retry.NEVER,
+    "`pulumi up` makes both, and keeps them as long as their code location is there.",
+    pause_seconds=2,
+    settles=True,
 )
 MALFORMED: Final = Meaning(
     "The SDK refused the request, so nothing was sent.",
@@ -115,6 +124,12 @@ ERRORS: Final = (
     Row(UNKNOWN, starts=("ServerException", "Internal", "ServiceUnavailable", "RequestTimeout")),
     Row(CONFLICT, starts=("ConflictException",)),
     Row(DENIED, starts=("AccessDenied",)),
+    # https://repost.aws/knowledge-center/ecs-unable-to-assume-role
+    Row(
+        UNSETTLED,
+        starts=("ClientException",),
+        has=("TaskDefinition not found", "unable to assume the role"),
+    ),
 )
 """RunTask was answered with an error; the first row that matches counts. Beside them, any other
 HTTP status from 500 on is UNKNOWN."""

@@ -4,10 +4,11 @@ from collections.abc import Awaitable
 from typing import Any, cast
 
 import pulumi
+import pulumi_aws as aws
 import pytest
 from pulumi.runtime import mocks
 
-from infra.hooks import hooks
+from infra.hooks import hooks, in_the_way
 from infra.hooks.hooks import Hooks
 from infra.hooks.one_rollout import Rollout
 from run_isolation import NonIsolatedRuns, Slots
@@ -89,6 +90,36 @@ def test_both_families_of_a_location_are_deleted(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(hooks, "delete_revisions", lambda _, family: deleted.append(family))
     call(made().delete_revisions, old_outputs={"name": "/run-isolation/prod/gone"})
     assert deleted == ["run-isolation-prod-gone-standing", "run-isolation-prod-gone-isolated"]
+
+
+def test_a_service_that_pulumi_has_answered_for_is_deleted_by_a_destroy_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[str] = []
+    monkeypatch.setattr(in_the_way, "check", lambda clients, made: looks.append(made.name))
+    found: list[Hooks] = []
+    urns: list[str] = []
+    with event_loop():
+        mocks.set_mocks(Cloud(), project="run-isolation", stack="prod")
+
+        @pulumi.runtime.test  # type: ignore[untyped-decorator]
+        def program() -> pulumi.Output[None]:
+            hooks = Hooks.of(deployment())
+            service = aws.ecs.Service("sales")
+            hooks.has_answered(service)
+            found.append(hooks)
+            return service.urn.apply(urns.append)
+
+        program()
+
+        async def delete() -> None:
+            [hooks] = found
+            for urn in ("urn:gone", *urns, *urns):
+                args = pulumi.ResourceHookArgs(urn, "id", "n", "t")
+                await cast(Awaitable[None], hooks.refuse_while_in_use(args))
+                assert looks == ([] if urn == "urn:gone" else ["prod"])
+
+        asyncio.get_event_loop().run_until_complete(delete())
 
 
 def test_a_limit_is_in_force_once_the_settings_are_written(

@@ -98,5 +98,9 @@ class Service:
             NamespaceId=found["Operation"]["Targets"]["NAMESPACE"],
             DnsConfig={"RoutingPolicy": "MULTIVALUE", "DnsRecords": [{"Type": "A", "TTL": 10}]},
             HealthCheckCustomConfig={"FailureThreshold": 1},
+            Tags=[
+                {"Key": "run-isolation:deployment", "Value": "test"},
+                {"Key": "run-isolation:code-location", "Value": LOCATION},
+            ],
         )
         return str(created["Service"]["Arn"])

@@ -6,8 +6,21 @@ import pytest
 
 from run_isolation import LaunchFailedError, LaunchTagsError
 from run_isolation.errors import Meaning
-from run_isolation.isolated.retries import LONGEST_PAUSE_SECONDS, Outcome, repeat
-from run_isolation.isolated.run_task_answers import NO_CAPACITY, QUOTA, REFUSED, THROTTLED, UNKNOWN
+from run_isolation.isolated.retries import (
+    LONGEST_PAUSE_SECONDS,
+    SETTLING_SECONDS,
+    Outcome,
+    repeat,
+)
+from run_isolation.isolated.run_task_answers import (
+    DENIED,
+    NO_CAPACITY,
+    QUOTA,
+    REFUSED,
+    THROTTLED,
+    UNKNOWN,
+    UNSETTLED,
+)
 
 TASK = "arn:task"
 
@@ -51,6 +64,23 @@ def test_one_call_in_the_good_case() -> None:
 
     assert (outcome.task_arn, outcome.attempt, outcome.troubles) == (TASK, 1, [])
     assert ecs.log == [("launch", 1)]
+
+
+@pytest.mark.parametrize("refusal", [DENIED, UNSETTLED])
+def test_what_may_not_have_reached_all_of_aws_is_asked_again_for_some_seconds(
+    refusal: Meaning,
+) -> None:
+    ecs = Ecs([refusal, refusal, TASK])
+    assert (ecs.repeat().task_arn, ecs.events()) == (TASK, [("launch", 1)] * 3)
+
+    ecs = Ecs([refusal] * 1000)
+    with pytest.raises(LaunchFailedError):
+        ecs.repeat()
+    assert SETTLING_SECONDS <= sum(ecs.pauses()) < SETTLING_SECONDS + LONGEST_PAUSE_SECONDS
+
+    ecs = Ecs([refusal])
+    with pytest.raises(LaunchFailedError):
+        ecs.repeat(seconds=0)
 
 
 def test_the_same_attempt_after_a_throttle_or_no_answer() -> None:

@@ -20,6 +20,7 @@ from run_isolation.isolated.run_task_answers import (
     THROTTLED,
     UNKNOWN,
     UNSENT,
+    UNSETTLED,
     meaning_of_error,
     meaning_of_failures,
     meaning_of_silence,
@@ -65,6 +66,8 @@ def error(code: str, message: str = "", status: int = 400) -> botocore.ClientErr
         ("PlatformTaskDefinitionIncompatibilityException", "", 400, REFUSED),
         ("ClientException", "TaskDefinition is inactive", 400, REFUSED),
         ("BlockedException", "Your account was blocked", 400, REFUSED),
+        ("ClientException", "TaskDefinition not found.", 400, UNSETTLED),
+        ("ClientException", "ECS was unable to assume the role 'r' that", 400, UNSETTLED),
         ("SomethingNew", "Throttling", 400, REFUSED),
     ],
 )
@@ -133,7 +136,8 @@ def test_silence(silence: botocore.BotoCoreError, meaning: Meaning) -> None:
 def test_nothing_that_is_repeated_is_repeated_at_once() -> None:
     meanings = [each for each in vars(run_task_answers).values() if isinstance(each, Meaning)]
 
-    assert len(meanings) == 10
+    assert len(meanings) == 11
     for meaning in meanings:
-        assert (meaning.pause_seconds > 0) == (meaning.retry is not Retry.NEVER)
+        repeated = meaning.settles or meaning.retry is not Retry.NEVER
+        assert (meaning.pause_seconds > 0) == repeated
     assert all(row.starts and row.has for row in (*ERRORS, *FAILURES))

@@ -16,6 +16,7 @@ from run_isolation.dagster.launch.advertised_task_definition import (
     task_definition,
 )
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
+from run_isolation.isolated import retries
 from run_isolation.isolated.run_task import IsolatedLaunch, request, started_by
 from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import LOCATION, PARAMETER, Stack
@@ -220,7 +221,10 @@ def test_when_the_time_is_up_the_run_stays_starting_and_says_what_ecs_answered(
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
 
 
-def test_what_is_final_fails_the_run_at_once_and_says_why(launches: Launches, stack: Stack) -> None:
+def test_what_is_final_fails_the_run_and_says_why(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "SETTLING_SECONDS", 0)
     denied = "User: u is not authorized to perform: iam:PassRole on resource: arn:role"
     stack.account.fault(
         "error", operation="RunTask", code="AccessDeniedException", message=denied, times=ALWAYS

@@ -26,7 +26,8 @@ LOOK_SECONDS = 40
 
 
 @pytest.fixture
-def service(stack: Stack) -> Iterator[Service]:
+def service(stack: Stack, home: Path) -> Iterator[Service]:
+    # After `home`: a server that is slow to start makes the storage that `home` copies.
     service = Service(stack)
     service.create()
     yield service
