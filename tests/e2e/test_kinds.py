@@ -13,14 +13,13 @@ pytestmark = pytest.mark.e2e
 
 def test_isolated_is_the_default_and_gets_a_task_of_its_own(deployment: DagsterDeployment) -> None:
     deployment.up(ON)
-    before = deployment.isolated_tasks()
 
     run = deployment.launch(asked=False)
     place = run.wait_for_place()
     run.finish()
 
     assert (run.kind, run.reason) == ("isolated", "Isolated is the default.")
-    [arn] = deployment.isolated_tasks() - before
+    [arn] = deployment.tasks_of(run)
     assert place["task_arn"] == run.task == arn
     task = deployment.wait_for_stopped(arn)
     assert (task["cpu"], task["memory"]) == ("4096", "16384")

@@ -49,7 +49,6 @@ def quick_daemon(deployment: DagsterDeployment) -> Iterator[None]:
 def test_a_daemon_that_is_killed_in_its_launch_loses_no_run(
     deployment: DagsterDeployment, account: LocalAccount, fault: Fault, comes: bool
 ) -> None:
-    before = deployment.isolated_tasks()
     struck = account.faults.add(fault)
     if comes:
         # Its worker would note the task, too, but not before the daemon is back.
@@ -59,12 +58,12 @@ def test_a_daemon_that_is_killed_in_its_launch_loses_no_run(
     deployment.daemon.kill()
     account.faults.remove(struck.id)
     if comes:
-        eventually(lambda: deployment.isolated_tasks() - before, "RunTask is carried out")
+        eventually(lambda: deployment.tasks_of(run), "RunTask is carried out")
     assert run.task is None
 
     deployment.daemon.start()
     run.wait_for("SUCCESS", seconds=LAUNCH_SECONDS + 60)
-    [task] = deployment.isolated_tasks() - before
+    [task] = deployment.tasks_of(run)
     assert run.task == task
     if comes:
         assert any(f"Found ECS task {task}" in message for message in run.messages)
@@ -73,14 +72,13 @@ def test_a_daemon_that_is_killed_in_its_launch_loses_no_run(
 def test_a_task_that_dies_before_its_run_begins_is_followed_by_another_within_30_seconds(
     deployment: DagsterDeployment, account: LocalAccount
 ) -> None:
-    before = deployment.isolated_tasks()
     account.faults.add(DeadTask(reason=NO_INTERFACE))
     run = deployment.launch(asked=False, held=False)
-    eventually(lambda: deployment.isolated_tasks() - before, "the first task")
-    [first] = deployment.isolated_tasks() - before
+    eventually(lambda: deployment.tasks_of(run), "the first task")
+    [first] = deployment.tasks_of(run)
     deployment.wait_for_stopped(first)
     died = time.monotonic()
-    eventually(lambda: len(deployment.isolated_tasks() - before) == 2, "the second task")
+    eventually(lambda: len(deployment.tasks_of(run)) == 2, "the second task")
     assert time.monotonic() - died < 30
     run.wait_for("SUCCESS")
     assert any("Timeout waiting for network interface" in message for message in run.messages)

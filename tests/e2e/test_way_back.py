@@ -36,13 +36,12 @@ def switched_off(deployment: DagsterDeployment) -> Iterator[DagsterDeployment]:
 def test_every_run_is_isolated_by_dagsters_own_coordinator(switched_off: DagsterDeployment) -> None:
     deployment = switched_off
     deployment.account.calls.clear()
-    before = deployment.isolated_tasks()
 
     run = deployment.launch(asked=True)
     place = run.wait_for_place()
     run.finish()
 
-    [arn] = deployment.isolated_tasks() - before
+    [arn] = deployment.tasks_of(run)
     assert place["task_arn"] == run.task == arn
     assert run.queued
     # Nobody decided, nobody looked at the settings, nobody took a slot.
