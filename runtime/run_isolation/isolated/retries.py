@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,6 +18,8 @@ from tenacity import (
 from run_isolation.errors import LaunchFailedError, Retry
 
 LONGEST_PAUSE_SECONDS: Final = 20
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass
@@ -73,6 +76,7 @@ def repeat(
             outcome.task_arn = launch(outcome.attempt)
         except LaunchFailedError as error:
             outcome.troubles.append(error)
+            _log.debug("%s What may follow: %s.", error, error.retry)
             if error.retry is Retry.NEW_ATTEMPT:
                 outcome.attempt += 1
                 store(outcome.attempt)
