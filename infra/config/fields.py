@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
+from run_isolation import log_level
 from run_isolation.fargate import nearest_number
 
 _ACCOUNT: Final = r"[0-9]{12}"
@@ -154,7 +155,8 @@ def _env_name(name: str) -> str:
     shape = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
     if not shape.fullmatch(name):
         raise refused("letters, digits and _, not starting with a digit", _as_identifier(name))
-    if name in RESERVED_ENV or name.startswith(RESERVED_ENV_PREFIX):
+    ours = name.startswith(RESERVED_ENV_PREFIX) and name != log_level.VARIABLE
+    if ours or name in RESERVED_ENV:
         reserved = ", ".join((f"{RESERVED_ENV_PREFIX}*", *RESERVED_ENV))
         raise refused(f"any name but {reserved}, which every task gets from run-isolation")
     return name

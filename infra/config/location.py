@@ -22,6 +22,7 @@ from infra.config.fields import (
     nearest_text,
     refused,
 )
+from run_isolation import log_level
 from run_isolation.fargate import (
     CPUS,
     EPHEMERAL_STORAGE,
@@ -139,6 +140,19 @@ class CodeLocation(Part):
             allowed = "exactly one of module, pythonFile, package and autoloadDefsModule"
             raise refused(allowed, given[0] if given else "module", value=shown, of_parent=True)
         return value
+
+    @field_validator("env")
+    @classmethod
+    def _known_level(cls, env: dict[str, str]) -> dict[str, str]:
+        level = env.get(log_level.VARIABLE, log_level.LEVELS[0])
+        if level.lower() not in log_level.LEVELS:
+            levels = ", ".join(log_level.LEVELS)
+            raise refused(
+                f"{log_level.VARIABLE} with one of {levels}",
+                nearest_text(level, log_level.LEVELS),
+                value=f"{log_level.VARIABLE}={level}",
+            )
+        return env
 
     @field_validator("secrets")
     @classmethod

@@ -11,6 +11,8 @@ from pkgutil import iter_modules
 
 import click
 
+from run_isolation.log_level import use_level
+
 
 class _Subcommands(click.Group):
     """Subcommand ``code-server`` is ``command`` in the module ``code_server`` of this package."""
@@ -30,3 +32,7 @@ class _Subcommands(click.Group):
 @click.version_option(package_name="run-isolation")
 def main() -> None:
     """Isolated and non-isolated runs for open-source Dagster on AWS."""
+    try:
+        use_level()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error

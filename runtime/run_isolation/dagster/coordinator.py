@@ -6,7 +6,8 @@ hesitates either fails the run or goes past Dagster's queue.
 
 from __future__ import annotations
 
-from functools import cached_property
+import logging
+from functools import cached_property, partial
 from typing import Final
 
 from dagster import DagsterRun, DagsterRunStatus
@@ -37,6 +38,8 @@ from run_isolation.slots.item import Holder
 from run_isolation.slots.settings import NonIsolatedRuns
 from run_isolation.slots.slots import Acquired, Denied, Disabled
 
+_log: Final = logging.getLogger(__name__)
+
 _UNREAD_SETTINGS: Final = NonIsolatedRuns()
 _UNREAD_SIZE: Final = Size(cpu=0, memory=0)
 """A run that does not ask is isolated whatever these are, so its launch reads nothing from AWS."""
@@ -57,8 +60,11 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
         """Launches a non-isolated run at once, hands any other one to Dagster's queue."""
         run = context.dagster_run
         if switched_off() or run.status is not DagsterRunStatus.NOT_STARTED:
+            off = "run isolation is switched off" if switched_off() else f"it is {run.status.value}"
+            _log.debug("Run %s goes to Dagster's queue undecided: %s.", run.run_id, off)
             return super().submit_run(context)
         decision, expected_mib = self._decide(context)
+        _log.debug("Run %s is %s. %s", run.run_id, decision.kind, decision.reason)
         isolated = decision.kind is Kind.ISOLATED
         try:
             run_record.write(
@@ -124,7 +130,7 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
     def _acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
         """Takes a slot. A denial stands once none of its holders is over, or they stay too long."""
         asking = Retrying(
-            retry=retry_if_result(self._may_change),
+            retry=retry_if_result(partial(self._may_change, holder.run_id)),
             wait=wait_fixed(start_timers.ENDING_PAUSE_SECONDS),
             stop=stop_after_delay(start_timers.ENDING_SECONDS),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
@@ -132,11 +138,14 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
         answer: Acquired | Denied | Disabled = asking(self._deployment.slots.acquire, holder)
         return answer
 
-    def _may_change(self, answer: Acquired | Denied | Disabled) -> bool:
+    def _may_change(self, run_id: str, answer: Acquired | Denied | Disabled) -> bool:
         if not isinstance(answer, Denied):
             return False
         reconciler = make_reconciler(self._deployment, self._instance, self._logger)
-        return reconciler.make_room(answer.holders)
+        waits = reconciler.make_room(answer.holders)
+        then = "asks again: a holder is over" if waits else "is denied: no holder is over"
+        _log.debug("Run %s found all %d slots held, and %s.", run_id, answer.limit, then)
+        return waits
 
     def _release(self, run_id: str) -> None:
         try:

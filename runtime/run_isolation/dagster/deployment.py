@@ -29,7 +29,7 @@ FRESH_SECONDS: Final = 15
 """How long a manifest is taken for the newest. Reading it is one GetParameter, of which an account
 may make 40 a second (https://docs.aws.amazon.com/general/latest/gr/ssm.html)."""
 
-_log: Final = logging.getLogger("run_isolation.dagster")
+_log: Final = logging.getLogger(__name__)
 
 SWITCH: Final = "RUN_ISOLATION_DISABLED"
 """Environment variable: ``1`` makes every run isolated, by Dagster's own coordinator."""

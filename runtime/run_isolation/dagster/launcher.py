@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from dagster import DagsterRun
 from dagster._config.config_schema import UserConfigSchema
@@ -25,6 +26,8 @@ from run_isolation.dagster.launch.isolated_runs import IsolatedRuns
 from run_isolation.dagster.launch.non_isolated_runs import ServerRuns
 from run_isolation.dagster.launch.post_mortem import output
 from run_isolation.slots.decision import Kind
+
+_log: Final = logging.getLogger(__name__)
 
 
 class RunIsolationLauncher(RunLauncher, ConfigurableClass):
@@ -73,21 +76,25 @@ class RunIsolationLauncher(RunLauncher, ConfigurableClass):
         Raises:
             RunIsolationError: An isolated run could not be started; Dagster fails it and says why.
         """
-        if _is_non_isolated(context.dagster_run):
+        run = context.dagster_run
+        _log.debug("Run %s is launched, by what is on record: %s", run.run_id, run_record.read(run))
+        if _is_non_isolated(run):
             self._non_isolated.launch(self._instance, context)
         else:
-            IsolatedLauncher(self._deployment).launch(self._instance, context.dagster_run)
+            IsolatedLauncher(self._deployment).launch(self._instance, run)
 
     def terminate(self, run_id: str) -> bool:
         """Ends a run by the task and address on record; names may lead elsewhere by now."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
+            _log.debug("Run %s is not canceled: it is over.", run_id)
             return False
         self._instance.report_run_canceling(run)
         if is_over(self._instance, run_id):
             return False
         # Its task may have been noted at this very moment.
         run = self._instance.get_run_by_id(run_id) or run
+        _log.debug("Run %s is canceled, by what is on record: %s", run_id, run_record.read(run))
         if _is_non_isolated(run):
             return self._non_isolated.terminate(self._instance, run)
         return self._isolated.terminate(self._instance, run)

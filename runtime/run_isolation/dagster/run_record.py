@@ -33,7 +33,7 @@ _MEASURED: Final = (
 FIRST_ATTEMPT: Final = 1
 """A run is non-isolated in its first attempt or never: whatever follows is isolated."""
 
-_log: Final = logging.getLogger("run_isolation.dagster")
+_log: Final = logging.getLogger(__name__)
 _of_later_versions: Final[set[str]] = set()
 """Runs of which the log says it."""
 

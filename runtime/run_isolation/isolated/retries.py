@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,6 +24,8 @@ take time to be visible everywhere"
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency);
 "the Amazon ECS API follows an eventual consistency model"
 (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html)."""
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass
@@ -81,6 +84,7 @@ def repeat(
             outcome.task_arn = launch(outcome.attempt)
         except LaunchFailedError as error:
             outcome.troubles.append(error)
+            _log.debug("%s What may follow: %s.", error, error.retry)
             if error.retry is Retry.NEW_ATTEMPT:
                 outcome.attempt += 1
                 store(outcome.attempt)

@@ -20,13 +20,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.item import Holder
 from run_isolation.slots.slots import Slots
 from run_isolation.start_timers import ABANDONED_SECONDS
 from run_isolation.tasks import TaskState
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Runs(Protocol):
@@ -104,6 +106,14 @@ class Reconciler:
     def _given_up(self, waiting: Sequence[Holder]) -> dict[Holder, str]:
         now = self.clock()
         self._waiting_since = {holder: self._waiting_since.get(holder, now) for holder in waiting}
+        for holder, since in self._waiting_since.items():
+            _log.debug(
+                "Slot of run %s, attempt %d, has had no server for %.0f of %.0f seconds.",
+                holder.run_id,
+                holder.attempt,
+                now - since,
+                self.abandoned_seconds,
+            )
         abandoned = {
             holder: "its launch was given up halfway"
             for holder, since in self._waiting_since.items()
@@ -121,6 +131,13 @@ class Reconciler:
                 continue
             running = self.servers.current_runs(server)
             gone |= _disowned(server, theirs, running)
+            if running is None:
+                _log.debug(
+                    "Slots of runs %s: the server of task %s does not answer, ECS calls it %s.",
+                    ", ".join(holder.run_id for holder in theirs),
+                    arn,
+                    state.status if state else "unknown",
+                )
             # ECS forgets a task an hour after its end. One that hosted a run did exist.
             if running is None and state and state.missing:
                 why = f"its task {arn} is not known to ECS and does not answer"
@@ -133,6 +150,8 @@ class Reconciler:
             if self.slots.remove(holder):
                 self.logger.info("Slot of run %s removed: %s.", holder.run_id, why)
                 removed.append(Removed(holder, why))
+            else:
+                _log.debug("Slot of run %s stays: it has changed since it was read.", holder.run_id)
         return removed
 
 

@@ -26,6 +26,7 @@ server there is somebody to ask.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -58,6 +59,8 @@ _MAY_JOIN: Final = f"({_THERE_IS_ROOM} AND {_NOT_YET_A_HOLDER}) OR {_OLDER_ATTEM
 _IS_MINE: Final = "holders.#run.attempt = :attempt"
 _NOT_HOSTED: Final = "attribute_not_exists(holders.#run.hosted_by)"
 _HOSTED_BY: Final = "holders.#run.hosted_by = :server"
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,13 @@ class Slots:
                 release it before going another way. The reconciler does it if you can't.
         """
         refusal = self._put(holder)
-        if refusal is None:
-            return Acquired(holder)
-        if not is_complete(refusal):
+        if refusal is not None and not is_complete(refusal):
             refusal = self._put_by_the_settings(holder)
-        return Acquired(holder) if refusal is None else _answer(holder, refusal)
+        answer = Acquired(holder) if refusal is None else _answer(holder, refusal)
+        _log.debug(
+            "Run %s, attempt %d, asked for a slot: %s", holder.run_id, holder.attempt, answer
+        )
+        return answer
 
     def set_limit(self, limit: int) -> None:
         """Makes it the limit of every acquire that begins after this call has returned.
@@ -156,12 +161,13 @@ class Slots:
         Raises:
             TableError: Not known: start nothing.
         """
-        return self._change(
+        signed = self._change(
             "SET holders.#run.hosted_by = :server",
             f"{_IS_MINE} AND ({_NOT_HOSTED} OR {_HOSTED_BY})",
             run_id,
             {":attempt": {"N": str(attempt)}, ":server": {"S": server.to_server_id()}},
         )
+        return _told(run_id, f"signature of {server}", done=signed)
 
     def release(self, run_id: str, attempt: int) -> bool:
         """Gives the slot of this attempt back, if it is still this attempt's.
@@ -176,7 +182,8 @@ class Slots:
             TableError: The holder may still be there. The reconciler comes back to it.
         """
         values = {":attempt": {"N": str(attempt)}}
-        return self._change("REMOVE holders.#run", _IS_MINE, run_id, values)
+        removed = self._change("REMOVE holders.#run", _IS_MINE, run_id, values)
+        return _told(run_id, "release", done=removed)
 
     def remove(self, seen: Holder) -> bool:
         """Removes a holder if it is still as it was seen, above all hosted by no other server.
@@ -193,7 +200,8 @@ class Slots:
         else:
             unchanged = f"{_IS_MINE} AND {_HOSTED_BY}"
             values[":server"] = {"S": seen.hosted_by.to_server_id()}
-        return self._change("REMOVE holders.#run", unchanged, seen.run_id, values)
+        removed = self._change("REMOVE holders.#run", unchanged, seen.run_id, values)
+        return _told(seen.run_id, "removal", done=removed)
 
     def holders(self) -> tuple[Holder, ...]:
         """Who holds a slot now (a strongly consistent read), the longest first.
@@ -273,3 +281,10 @@ def _answer(holder: Holder, item: Mapping[str, Any]) -> Acquired | Denied | Disa
             return Acquired(other)
     limit = int(item[MAX_HOLDERS]["N"])
     return Denied(holders, limit) if limit else Disabled()
+
+
+def _told(run_id: str, what: str, *, done: bool) -> bool:
+    """Whether a change of the run's entry was made."""
+    why = "done" if done else "not done, as the entry is gone or has changed"
+    _log.debug("Run %s: %s of its slot is %s.", run_id, what, why)
+    return done

@@ -16,6 +16,8 @@ from run_isolation.slots.slots import Slots
 _REMEMBERED_STARTS: Final = 1000
 """How many runs a server tells apart from new ones. A caller repeats itself for minutes at most."""
 
+_log: Final = logging.getLogger(__name__)
+
 Answer = TypeVar("Answer")
 
 
@@ -71,6 +73,7 @@ class Hosting(Generic[Answer]):
             first = (run_id, attempt) not in self._answers
             # Not remembered as an answer: a server that drains may serve again.
             if first and (why := self._why_draining()) is not None:
+                _log.debug("Run %s, attempt %d, is sent elsewhere: %s", run_id, attempt, why)
                 raise DrainingError(why)
             answer = self._answers.setdefault((run_id, attempt), Future())
             if len(self._answers) > _REMEMBERED_STARTS:
@@ -78,10 +81,14 @@ class Hosting(Generic[Answer]):
         if first:
             try:
                 refusal = why_not() or self._why_not(run_id, attempt)
+                what = "is started" if refusal is None else f"is refused: {refusal}"
+                _log.debug("Run %s, attempt %d, %s", run_id, attempt, what)
                 answer.set_result(start() if refusal is None else refuse(refusal))
             except BaseException as error:
                 answer.set_exception(error)
                 raise
+        else:
+            _log.debug("Run %s, attempt %d, was asked for before.", run_id, attempt)
         return answer.result()
 
     def starting(self) -> frozenset[str]:
@@ -92,6 +99,7 @@ class Hosting(Generic[Answer]):
     def ended(self, run_id: str) -> None:
         """Gives the slot back, in the background: the run's process is over, however it ended."""
         attempt = self._attempts.pop(run_id, None)
+        _log.debug("Run %s, attempt %s, is over here.", run_id, attempt)
         if attempt is not None:
             self._releases.submit(self._release, run_id, attempt)
 

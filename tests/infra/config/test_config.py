@@ -119,6 +119,13 @@ BAD: list[Case] = [
         None,
     ),
     (
+        location(env={"RUN_ISOLATION_LOG_LEVEL": "debugg"}),
+        f"{SALES}.env",
+        "RUN_ISOLATION_LOG_LEVEL=debugg",
+        "one of debug, info, warning, error",
+        "debug",
+    ),
+    (
         location(env={"AWS_REGION": "x"}),
         f"{SALES}.env.AWS_REGION",
         "AWS_REGION",
@@ -346,3 +353,12 @@ def test_defaults_are_those_of_the_documentation() -> None:
 def test_other_namespaces_are_not_ours() -> None:
     config = {**CONFIG, "aws:profile": "x", "other:key": "y"}
     assert isinstance(parse(texts(config), deployment="prod", account=ACCOUNT), Config)
+
+
+def test_the_level_of_the_log_is_the_one_variable_of_ours_that_env_may_set() -> None:
+    config = parse(
+        texts(location(env={"RUN_ISOLATION_LOG_LEVEL": "debug"})),
+        deployment="prod",
+        account=ACCOUNT,
+    )
+    assert config.code_locations["sales"].env == {"RUN_ISOLATION_LOG_LEVEL": "debug"}

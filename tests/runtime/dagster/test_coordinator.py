@@ -76,10 +76,14 @@ def test_an_automated_run_that_a_person_executes_again_is_by_hand(
     launches.ended(run)
 
 
-def test_a_launch_by_nobody_known_is_isolated(launches: Launches) -> None:
+def test_a_launch_by_nobody_known_is_isolated(
+    launches: Launches, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="run_isolation")
     run = launches.submit(launches.create(tags=NON_ISOLATED), source=None)
     assert run.status is DagsterRunStatus.QUEUED
     assert "unknown" in run.tags[tag_names.REASON]
+    assert f"Run {run.run_id} is isolated. {run.tags[tag_names.REASON]}" in caplog.messages
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from run_isolation.dagster.ends import forked_copies, own_keeper
 from run_isolation.dagster.ends.what_was_left import Leavings
 from run_isolation.dagster.patching import SeamError
 
-_log: Final = logging.getLogger("run_isolation.ends")
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass

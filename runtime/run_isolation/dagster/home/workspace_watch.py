@@ -17,7 +17,7 @@ CHECK_SECONDS: Final = 15
 """Between two looks: a GetParameter each, which costs nothing up to 40 a second
 (https://docs.aws.amazon.com/general/latest/gr/ssm.html)."""
 
-_log: Final = logging.getLogger("run_isolation.workspace")
+_log: Final = logging.getLogger(__name__)
 
 
 class WorkspaceWatch:

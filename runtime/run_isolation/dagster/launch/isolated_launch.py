@@ -35,7 +35,7 @@ a call that is under way may take longer (``aws.DEADLINES``)."""
 QUICK_SECONDS: Final = 10
 """In so short a time nobody else goes on with the run (``waiting_runs.LAUNCH_SECONDS``)."""
 
-_log: Final = logging.getLogger("run_isolation.dagster")
+_log: Final = logging.getLogger(__name__)
 
 
 class _UnwantedError(Exception):
@@ -121,7 +121,10 @@ class IsolatedLauncher:
             LaunchError: The run can't be launched; repeating it won't help.
         """
         attempt = Attempt.of_launch(run_record.read(run))
-        return attempt is None or self._make(instance, run, attempt)
+        if attempt is None:
+            _log.debug("Run %s has a task already, so its launch makes none.", run.run_id)
+            return True
+        return self._make(instance, run, attempt)
 
     def resume(self, instance: DagsterInstance, run: DagsterRun) -> bool:
         """Starts another task for a run that has begun, as the next attempt.
@@ -175,6 +178,7 @@ class IsolatedLauncher:
 
     def _make(self, instance: DagsterInstance, run: DagsterRun, attempt: Attempt) -> bool:
         """Makes an attempt, and those that follow from it. Returns whether there is a task."""
+        _log.debug("Run %s: a launch makes %s.", run.run_id, attempt)
         began = time.monotonic()
         location = run.remote_job_origin.location_name if run.remote_job_origin else ""
         making = _Making(self._deployment, instance, run, location, task_definition(run))
@@ -188,6 +192,7 @@ class IsolatedLauncher:
                 attempt.number, making.launch, making.store_next, seconds=seconds, sleep=self._sleep
             )
         except _UnwantedError:
+            _log.debug("Run %s: nobody wants its launch to go on.", run.run_id)
             return False
         if outcome.task_arn is None:
             self._tell_troubles(instance, run, attempt, outcome)
@@ -226,12 +231,14 @@ class IsolatedLauncher:
             self._stop(task_arn, over)
             return
         if run_record.read(run).attempt != outcome.attempt:
+            _log.debug("Run %s: task %s is not noted: it has gone further.", run_id, task_arn)
             # This process stood still, and another one has gone further. Noted on the run, a task
             # that is dead by now would be replaced beside a live one; the sweep stops a live one.
             return
         if not _noted(instance, run, task_arn):
             self._stop(task_arn, over)
             return
+        _log.debug("Run %s, attempt %d, has task %s.", run_id, outcome.attempt, task_arn)
         before = f" Before that: {outcome.told()}" if outcome.troubles else ""
         instance.report_engine_event(
             f"Started ECS task {task_arn} of {making.task_definition}, attempt {outcome.attempt}."

@@ -29,7 +29,7 @@ from run_isolation.server_identity import ServerIdentity
 from run_isolation.standing.why_gone import why_gone
 from run_isolation.tasks import TaskState, describe
 
-_logger: Final = logging.getLogger("run_isolation.dagster")
+_log: Final = logging.getLogger(__name__)
 
 
 class ServerRuns:
@@ -84,7 +84,7 @@ class ServerRuns:
             instance.report_run_canceled(run, message=gone)
         # Not a release: a start may be on its way, which only the server can tell.
         with suppress(TableError):
-            make_reconciler(self._deployment, instance, _logger).reconcile()
+            make_reconciler(self._deployment, instance, _log).reconcile()
         return True
 
     def health(self, run: DagsterRun) -> CheckRunHealthResult:

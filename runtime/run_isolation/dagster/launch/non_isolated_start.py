@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
@@ -25,6 +26,8 @@ from run_isolation.slots.decision import Kind
 from run_isolation.standing.why_gone import why_gone
 from run_isolation.tasks import describe
 
+_log: Final = logging.getLogger(__name__)
+
 MOST_SERVERS: Final = 3
 """How many servers a launch asks. Each but the last was draining when it was asked."""
 
@@ -46,6 +49,7 @@ class NonIsolatedStart:
         self._deployment = deployment
         self._instance = instance
         self._run = run
+        self._id = run.run_id
         self._attempt = run_record.read(run).attempt
 
     def at_one_of(self, servers: Iterator[ServerIdentity]) -> None:
@@ -67,7 +71,8 @@ class NonIsolatedStart:
                 try:
                     self._until_known(server)
                     return
-                except ServerDrainingError:
+                except ServerDrainingError as error:
+                    _log.debug("Run %s: server %d of %d: %s", self._id, ask, MOST_SERVERS, error)
                     if ask == MOST_SERVERS:
                         raise
         except (RefusedError, ServerDrainingError) as refusal:
@@ -124,12 +129,14 @@ class NonIsolatedStart:
         except (ServerSilentError, ServerReplacedError) as error:
             return self._look_after(server, error)
         if result.success:
+            _log.debug("Run %s is started by %s.", self._id, server)
             return True
         error_info = result.serializable_error_info
         raise RefusedError(result.message or (error_info.message if error_info else "no reason"))
 
     def _look_after(self, server: ServerIdentity, error: Exception) -> bool:
         """After a lost answer: has the run begun, or can it no longer begin there?"""
+        _log.debug("Run %s: no answer from %s: %s", self._id, server, error)
         if not self._is_ours(self._instance.get_run_by_id(self._run.run_id)):
             return True
         if isinstance(error, ServerReplacedError):
@@ -149,6 +156,8 @@ class NonIsolatedStart:
         now = self._instance.get_run_by_id(self._run.run_id)
         if self._is_ours(now):
             return True
+        status = "deleted" if now is None else now.status.value
+        _log.debug("Run %s is not to be started any more: it is %s.", self._id, status)
         self._canceled(now, "Canceled before its process was started.")
         self._release()
         return False
@@ -162,6 +171,7 @@ class NonIsolatedStart:
 
     def _send_back(self, why: str) -> None:
         reason = f"The standing container of its code location did not take it. {why}"
+        _log.debug("Run %s is not started. %s", self._id, reason)
         now = self._instance.get_run_by_id(self._run.run_id)
         if now is not None and self._is_ours(now):
             # Its first task is the first attempt, as of any run: what was before had none.

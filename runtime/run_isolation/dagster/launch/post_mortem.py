@@ -14,7 +14,7 @@ from run_isolation.isolated.stop_reasons import advice
 from run_isolation.task_logs import LogStream
 from run_isolation.tasks import TaskState
 
-_logger: Final = logging.getLogger("run_isolation.dagster")
+_log: Final = logging.getLogger(__name__)
 
 
 def verdict(run: DagsterRun, task: TaskState) -> str:
@@ -59,7 +59,7 @@ def _last_lines(deployment: Deployment, stream: LogStream) -> str:
     try:
         lines = stream.tail(deployment.logs)
     except (BotoCoreError, ClientError) as error:
-        _logger.warning("%s of %s could not be read: %s", stream.name, stream.group, error)
+        _log.warning("%s of %s could not be read: %s", stream.name, stream.group, error)
         return f"Its last lines could not be read: {error}\n"
     if not lines:
         return "It has written nothing.\n"

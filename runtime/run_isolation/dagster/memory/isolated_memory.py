@@ -17,7 +17,7 @@ from run_isolation.dagster.memory.usage import Meter, Usage, start_latency
 MEASURE_SECONDS: Final = 0.5
 """Between two measurements; more where they would take too long."""
 
-_log: Final = logging.getLogger("run_isolation.worker")
+_log: Final = logging.getLogger(__name__)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ within 3 seconds."""
 PATIENCE_SECONDS: Final = 2.0
 """How long a page waits for the table. A slow table must not make Dagster's page slow."""
 
-_log: Final = logging.getLogger("run_isolation.toggle")
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

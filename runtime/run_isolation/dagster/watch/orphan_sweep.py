@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from dagster import DagsterInstance, DagsterRun, RunRecord, RunsFilter
 from dagster._daemon.daemon import DaemonIterator
@@ -20,6 +21,8 @@ from run_isolation.isolated.claims import claimed_by
 from run_isolation.isolated.orphans import IsolatedTask, StoredRun, Surplus, surplus, unknown
 from run_isolation.slots.decision import Kind
 from run_isolation.tasks import describe, live_tasks, stop
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass
@@ -82,7 +85,9 @@ class OrphanSweep:
             self._adopt(task, record.dagster_run)
 
     def _stop(self, task: IsolatedTask, verdict: Surplus) -> None:
-        if self._patience.waited((task.arn, verdict)) < verdict.patience:
+        waited = self._patience.waited((task.arn, verdict))
+        _log.debug("Run %s %s, for %.0f s: task %s", task.run_id, verdict.why, waited, task.arn)
+        if waited < verdict.patience:
             return
         if verdict.superseded and self._has_claimed(task):
             return

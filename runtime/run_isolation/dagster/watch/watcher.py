@@ -31,6 +31,8 @@ from run_isolation.isolated.waiting_runs import Step
 from run_isolation.slots.decision import Kind
 from run_isolation.tasks import TaskState, describe
 
+_log: Final = logging.getLogger(__name__)
+
 LAUNCHING_SECONDS: Final = 20
 """After so long a pass launches no more tasks: each may take its time where AWS has trouble, and
 dead tasks are to be seen within 30 seconds. The next pass goes on."""
@@ -116,6 +118,7 @@ class Watcher:
             return
         now = self._unchanged(run)
         if now is not None:
+            self._tell(run, str(step), waited, task.status if task else "without a task")
             self._remedies.take(step, now, task)
             self._patience.begin_again(seen)
 
@@ -137,7 +140,13 @@ class Watcher:
             return
         now = self._unchanged(run)
         if now is not None:
+            self._tell(run, "go on with the start", waited, "without a server in its slot")
             self.non_isolated.go_on(self.instance, now)
+
+    def _tell(self, run: DagsterRun, step: str, waited: float, how: str) -> None:
+        _log.debug(
+            "Run %s, %s, %s for %.0f s: %s.", run.run_id, run.status.value, how, waited, step
+        )
 
     def _unchanged(self, run: DagsterRun) -> DagsterRun | None:
         """The run as it is now, unless it has gone on since it was judged."""
@@ -147,6 +156,7 @@ class Watcher:
             or now.status is not run.status
             or run_record.read(now) != run_record.read(run)
         ):
+            _log.debug("Run %s has gone on since it was read: nothing is done.", run.run_id)
             return None
         return now
 

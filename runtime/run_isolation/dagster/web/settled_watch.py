@@ -19,7 +19,7 @@ from dagster._grpc.server_watcher import create_grpc_watch_thread
 SETTLED_SECONDS: Final = 15.0
 """After the last change of server. While both answer there is a change every other second."""
 
-_log: Final = logging.getLogger("run_isolation.workspace")
+_log: Final = logging.getLogger(__name__)
 
 
 class Settled:

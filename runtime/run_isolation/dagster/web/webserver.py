@@ -33,7 +33,7 @@ from run_isolation.dagster.web.one_server_client import OneServerClient, load_fr
 from run_isolation.dagster.web.patient_launch import patient
 from run_isolation.dagster.web.settled_watch import create_watch_thread
 
-_log: Final = logging.getLogger("run_isolation.toggle")
+_log: Final = logging.getLogger(__name__)
 
 
 class RunIsolationWebserver(DagsterWebserver[WorkspaceProcessContext, WorkspaceRequestContext]):

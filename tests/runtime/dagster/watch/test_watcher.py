@@ -67,8 +67,9 @@ def test_a_task_that_ecs_lost_is_followed_by_another(
 
 
 def test_tasks_that_are_lost_again_and_again_fail_the_run(
-    watched: Watched, launches: Launches, stack: Stack
+    watched: Watched, launches: Launches, stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("DEBUG", logger="run_isolation")
     stack.account.fault("dead_task", reason=ENI, times=None)
     run = launches.dequeue(launches.create())
     for _ in range(MOST_TASKS):
@@ -78,6 +79,11 @@ def test_tasks_that_are_lost_again_and_again_fail_the_run(
     assert "the last of 3 tasks" in launches.failure(run)
     assert ENI.rstrip(".") in launches.failure(run)
     assert len(stack.tasks_of(run.run_id)) == MOST_TASKS
+    steps = [text for text in caplog.messages if text.startswith(f"Run {run.run_id}, STARTING")]
+    assert [text.rpartition(": ")[2] for text in steps] == [
+        *["launch another task."] * (MOST_TASKS - 1),
+        "fail the run.",
+    ]
 
 
 @pytest.mark.parametrize("hide_containers", [False, True])
