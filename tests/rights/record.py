@@ -28,8 +28,9 @@ _KINDS: Final = f"(?:{'|'.join(_ACTORS)})"
 #: Of the keys that every request has, those that trust policies ask for.
 _OF_TRUST: Final = ("aws:sourcearn", "aws:sourceaccount")
 _LEFT_OUT: Final = re.compile(
-    r"aws:(?!source(arn|account)$)|ecs:resourcetag/|dynamodb:(attributes|returnvalues|select)$"
+    r"aws:(?!source(arn|account)$|resourcetag/run-isolation:)|ecs:resourcetag/|dynamodb:(attributes|returnvalues|select)$"
 )
+_LOCATION_TAG: Final = "aws:resourcetag/run-isolation:code-location"
 #: What the parts of a name that differ from run to run are called, in this order.
 _PLACEHOLDERS: Final = (
     (r"arn:aws:secretsmanager:\S+", "{database}"),
@@ -42,6 +43,7 @@ _PLACEHOLDERS: Final = (
     (r"(service/run-isolation-\{stack\}/)[\w-]+", r"\1{location}"),
     (r"(?<=-isolated):\d+$", ":{revision}"),
     (r"^claim#.+", "claim#{id}"),
+    (r"(?<=:service/)srv-\w+", "{id}"),
 )
 
 
@@ -87,7 +89,7 @@ def decision(ruling: Ruling, stack: str) -> Decision | None:
     if actor is None:
         return None
     context = tuple(
-        (key, tuple(_general(value, stack) for value in as_values(values)))
+        (key, tuple(_value(key, value, stack) for value in as_values(values)))
         for key, values in sorted(ruling.context.items())
         if key in _OF_TRUST or not _LEFT_OUT.match(key)
     )
@@ -125,6 +127,10 @@ def _actor(ruling: Ruling, stack: str) -> str | None:
     kind = ruling.role.rpartition("-")[2]
     known = kind in (*_ACTORS, LAUNCHER)
     return kind if f"run-isolation-{stack}-" in ruling.role and known else None
+
+
+def _value(key: str, value: str, stack: str) -> str:
+    return "{location}" if key == _LOCATION_TAG else _general(value, stack)
 
 
 def _general(text: str, stack: str) -> str:

@@ -19,7 +19,7 @@ def ruling(stack: str, **changed: Any) -> Ruling:
     task = f"arn:aws:ecs:{HERE}:task/run-isolation-{stack}/{uuid4().hex}"
     asked = {
         "call": "ecs:DescribeTasks",
-        "caller": f"arn:aws:sts::000000000000:assumed-role/x/{uuid4().hex}",
+        "caller": "arn:aws:sts::000000000000:assumed-role/x/{uuid4().hex}",
         "role": f"arn:aws:iam::000000000000:role/run-isolation-{stack}-probe-standing",
         "action": "ecs:DescribeTasks",
         "resource": task,
@@ -62,12 +62,12 @@ def test_ids_stacks_and_tags_make_no_difference(tmp_path: Path) -> None:
         ),
         (
             f"arn:aws:logs:{HERE}:log-group:/run-isolation/one/probe:log-stream:isolated/dagster/"
-            f"{uuid4().hex}",
+            "ddf64f2dac644195bebe85d6160cb67c",
             "arn:aws:logs:{region}:{account}:log-group:/run-isolation/{stack}/{location}:log-stream:"
             "isolated/dagster/{id}",
         ),
         (
-            f"arn:aws:s3:::run-isolation-one-compute-logs-000000000000/one/storage/{uuid4()}/a.err",
+            "arn:aws:s3:::run-isolation-one-compute-logs-000000000000/one/storage/8cc90dd9-d577-42ac-a49d-7ed54e64c4e6/a.err",
             "arn:aws:s3:::run-isolation-{stack}-compute-logs-{account}/{key}",
         ),
         (f"arn:aws:secretsmanager:{HERE}:secret:database-aBcDeF", "{database}"),
