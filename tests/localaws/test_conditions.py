@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from localaws.account import LocalAccount
 from localaws.conditions import Conditions
 from localaws.quotas import NO_VCPUS
+from localaws.server import ROOT_HEADER
 from tests.localaws.conftest import Cluster, eventually
 from tests.localaws.roles import make_role
 
@@ -37,6 +38,7 @@ def patch(account: LocalAccount, **fields: object) -> Any:
         f"{account.endpoint_url}/_localaws/conditions",
         method="PATCH",
         data=json.dumps(fields).encode(),
+        headers={ROOT_HEADER: account.environment()["AWS_SESSION_TOKEN"]},
     )
     with urllib.request.urlopen(request, timeout=5) as response:
         return json.load(response)

@@ -88,7 +88,9 @@ def test_a_container_that_starts_may_be_looked_at_more_often(
 
 
 def test_a_check_runs_inside_the_container(cluster: Cluster) -> None:
-    check = {"command": ["CMD", "sh", "-c", "env > $HOME/seen; test $MINE = yes"], "interval": 1}
+    # Whoever waits for the file finds all of it.
+    command = "env > $HOME/writing; mv $HOME/writing $HOME/seen; test $MINE = yes"
+    check = {"command": ["CMD", "sh", "-c", command], "interval": 1}
     environment = [{"name": "MINE", "value": "yes"}]
     script = "until test -e $HOME/seen; do sleep 0.05; done; cat $HOME/seen; sleep 60"
     task = cluster.run(script, healthCheck=check, environment=environment)
