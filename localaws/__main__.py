@@ -32,9 +32,19 @@ from localaws.provider.server import serve
     multiple=True,
     help="A directory that tasks find at the same path and may write to, such as SQLite's.",
 )
+@click.option(
+    "--together",
+    is_flag=True,
+    help="Tasks are mere processes of this environment, even where they could be kept apart.",
+)
 @click.option("--port", default=0, show_default=True, help="Of the endpoint; 0 takes a free one.")
 def main(
-    state_dir: Path, image_root: Path, python: Path | None, mount: tuple[Path, ...], port: int
+    state_dir: Path,
+    image_root: Path,
+    python: Path | None,
+    mount: tuple[Path, ...],
+    together: bool,
+    port: int,
 ) -> None:
     """Run a local AWS account until SIGTERM or Ctrl-C, then stop its tasks.
 
@@ -46,7 +56,7 @@ def main(
         signal.signal(number, lambda signum, frame: ended.set())
     ready = state_dir / "ready.json"
     ready.unlink(missing_ok=True)
-    account = LocalAccount(image_root, state_dir, port, python=python)
+    account = LocalAccount(image_root, state_dir, port, python=python, apart=not together)
     for directory in mount:
         account.mount(directory)
     try:

@@ -137,6 +137,8 @@ class LocalAccount:
         self._scratch = self._state_dir / "tasks"
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(parents=True)
+        # The account's keys, and files of tasks, are nobody else's on this machine.
+        self._state_dir.chmod(0o700)
         self._sandbox = (
             sandboxes(self._scratch / "trial", self._remark) if self._apart else NoSandbox
         )

@@ -59,6 +59,7 @@ def _install_project(environment: Path) -> None:
     wanted = _digest(_files(), "")
     if installed.exists() and installed.read_text() == wanted:
         return
+    installed.unlink(missing_ok=True)
     wheels = environment / "wheels"
     shutil.rmtree(wheels, ignore_errors=True)
     # By this checkout's pip, which has hatchling; nothing is downloaded.

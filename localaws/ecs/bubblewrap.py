@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ from localaws.ecs.supervisor import INFO_FD
 _SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc")
 #: As images/code-location/Dockerfile makes the user.
 _HOMES: Final = Path("/home")
+_START: Final = "/run/start"
 _TRIAL_SECONDS: Final = 20.0
 _NAMESPACES: Final = ("--unshare-pid", "--unshare-ipc", "--unshare-uts")
 #: To become the task's user, who has none.
@@ -68,15 +70,20 @@ class Bubblewrap:
                 return places[place] / inside.relative_to(place)
         return None
 
-    def start(self, argv: Sequence[str], cwd: str) -> Start:
-        """Return the command that makes the sandbox and runs `argv` as its task's user in it."""
+    def start(self, argv: Sequence[str], cwd: str, environment: Mapping[str, str]) -> Start:
+        """Return the command that makes the sandbox and runs `argv` as its task's user in it.
+
+        The environment is the command's alone: variables such as LD_PRELOAD must not reach what
+        runs as root before it.
+        """
+        self._write_start(environment)
         command = [*self._owned_mounts(), _program("bwrap"), "--die-with-parent"]
         command += ["--info-fd", str(INFO_FD), "--hostname", self._hostname, *_NAMESPACES]
         command += [word for capability in _CAPABILITIES for word in ("--cap-add", capability)]
         if not self._files.init:
             command += ["--as-pid-1"]
         command += [*self._mounts(), "--chdir", cwd, "--", *self._as_user(argv)]
-        return Start(command, Path("/"), self._info, self._files.init)
+        return Start(command, Path("/"), {}, self._info, self._files.init)
 
     def enter(self, argv: Sequence[str], cwd: str) -> Start:
         """Return the command that runs `argv` in the sandbox that `start` made."""
@@ -84,8 +91,8 @@ class Bubblewrap:
             inside = ["--target", str(first_process(self._info)), f"--wdns={cwd}"]
             inside += ["--mount", "--pid", "--ipc", "--uts"]
             command = [_program("nsenter"), *inside, "--", *self._as_user(argv)]
-            return Start(command, Path("/"))
-        return Start(["false"], Path("/"))  # there is no sandbox yet
+            return Start(command, Path("/"), {})
+        return Start([_program("false")], Path("/"), {})  # there is no sandbox yet
 
     @property
     def _hostname(self) -> str:
@@ -106,7 +113,16 @@ class Bubblewrap:
     def _as_user(self, argv: Sequence[str]) -> list[str]:
         user = str(self._files.user)
         own = ["--reuid", user, "--regid", user, "--clear-groups", "--no-new-privs"]
-        return [_program("setpriv"), *own, "--inh-caps=-all", "--bounding-set=-all", *argv]
+        own += ["--inh-caps=-all", "--bounding-set=-all"]
+        return [_program("setpriv"), *own, "/bin/sh", _START, *argv]
+
+    def _write_start(self, environment: Mapping[str, str]) -> None:
+        """Write the script that gives the command its environment, which no command line tells."""
+        pairs = " ".join(shlex.quote(f"{name}={value}") for name, value in environment.items())
+        script = self._files.own / "start"
+        script.touch(0o600)
+        script.write_text(f'exec /usr/bin/env -i {pairs} "$@"\n')
+        os.chown(script, self._files.user, self._files.user)
 
     def _write_etc(self) -> dict[str, Path]:
         """Write this container's users and names; where it finds each."""
@@ -140,6 +156,7 @@ class Bubblewrap:
                 yield from ("--symlink", os.readlink(path), path)
             else:
                 yield from (*_ancestors(path), "--ro-bind", str(source), path)
+        yield from ("--ro-bind", str(self._files.own / "start"), _START)
         for path, source in self._written.items():
             if os.path.exists(path):
                 yield from ("--ro-bind", str(source), path)
@@ -224,8 +241,8 @@ def _tried(state: Path) -> str | None:
     files = ContainerFiles(image, state / "own", address, kernel_user(address), mounts)
     said: list[bytes] = []
     sandbox = Bubblewrap(files)
-    start = sandbox.start(["touch", str(shared / "file")], "/")
-    process = ContainerProcess(start, env=sandbox.environment, on_output=said.append)
+    start = sandbox.start(["touch", str(shared / "file")], "/", sandbox.environment)
+    process = ContainerProcess(start, on_output=said.append)
     code = process.wait(_TRIAL_SECONDS)
     process.kill()
     process.wait()

@@ -5,22 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from localaws.ecs import supervisor
-from localaws.ecs.sandbox import Start
+from localaws.ecs.sandbox import Start, first_process
 
 
 class ContainerProcess:
     """One container's command under its supervisor (see `localaws.ecs.supervisor`).
 
     Args:
-        start: How its command is started; the program is found on PATH of `env`.
-        env: The whole environment of the command; nothing is inherited.
+        start: How its command is started; the program is found on the environment's PATH.
         cgroups: `cgroup.procs` files that the command joins before it runs.
         on_output: Called with each piece of standard output and error, in order.
         on_exit: Called once with the exit code, after the last output.
@@ -30,7 +30,6 @@ class ContainerProcess:
         self,
         start: Start,
         *,
-        env: Mapping[str, str],
         cgroups: Sequence[Path] = (),
         on_output: Callable[[bytes], None] = lambda chunk: None,
         on_exit: Callable[[int], None] = lambda code: None,
@@ -49,7 +48,7 @@ class ContainerProcess:
         self._code: int | None = None
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", supervisor.__file__, json.dumps(spec)],
-            env=dict(env),
+            env=dict(start.environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -57,6 +56,9 @@ class ContainerProcess:
             bufsize=0,
         )
         threading.Thread(target=self._watch, name=f"container-{self.pid}", daemon=True).start()
+        if start.info is not None:
+            ended = (start.info,)
+            threading.Thread(target=self._end_sandbox, args=ended, daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -88,6 +90,15 @@ class ContainerProcess:
         with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended already
             stdin.write(order)
 
+    def _end_sandbox(self, info: Path) -> None:
+        """Kill what a supervisor that was killed has left.
+
+        `bwrap --die-with-parent` does not reach a command that has changed its user.
+        """
+        if self._process.wait() < 0:
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(first_process(info), signal.SIGKILL)
+
     def _watch(self) -> None:
         stdout = self._process.stdout
         if stdout is None:
@@ -95,7 +106,9 @@ class ContainerProcess:
         with stdout:
             while chunk := stdout.read(65536):
                 self._on_output(chunk)
-        self._code = self._process.wait()
+        code = self._process.wait()
+        # A supervisor that is killed has no exit code of Docker's.
+        self._code = code if code >= 0 else 128 - code
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:

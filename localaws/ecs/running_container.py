@@ -89,7 +89,7 @@ class RunningContainer:
         spec = self.container.spec
         self.container.created_at = self.container.started_at = utcnow()
         self.container.last_status = "RUNNING"
-        start = self._sandbox.start(self._argv, self._cwd)
+        start = self._sandbox.start(self._argv, self._cwd, self._environment)
         self._process = self._spawn(start, self._log.write, self._finish)
         if spec.health_check is not None:
             threading.Thread(
@@ -133,7 +133,6 @@ class RunningContainer:
     ) -> ContainerProcess:
         return ContainerProcess(
             start,
-            env=self._environment,
             cgroups=self._group.procs if self._group else (),
             on_output=on_output,
             on_exit=on_exit,

@@ -22,6 +22,7 @@ class Start:
     Attributes:
         argv: The command, with what keeps it apart before it.
         cwd: A directory of this machine.
+        environment: All that the supervisor and its command start with.
         info: Gets the id of the sandbox's first process, as `bwrap --info-fd` writes it; None
             without a sandbox.
         init: Whether that process is an init, and the command its child.
@@ -29,6 +30,7 @@ class Start:
 
     argv: Sequence[str]
     cwd: Path
+    environment: Mapping[str, str]
     info: Path | None = None
     init: bool = False
 
@@ -66,8 +68,14 @@ class Sandbox(Protocol):
     def find(self, path: str) -> Path | None:
         """Return where an absolute path of the container is on this machine; None: nowhere."""
 
-    def start(self, argv: Sequence[str], cwd: str) -> Start:
-        """Return how the container's command is started, in a directory of the container."""
+    def start(self, argv: Sequence[str], cwd: str, environment: Mapping[str, str]) -> Start:
+        """Return how the container's command is started.
+
+        Args:
+            argv: The command.
+            cwd: A directory of the container.
+            environment: All of the command's, and of those that `enter` starts.
+        """
 
     def enter(self, argv: Sequence[str], cwd: str) -> Start:
         """Return how one more command is started beside it."""
@@ -80,6 +88,7 @@ class NoSandbox:
         self._image = files.image
         self._home = files.own / "home"
         self._home.mkdir(parents=True)
+        self._given: Mapping[str, str] = {}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -94,11 +103,14 @@ class NoSandbox:
         """Return the path itself, below the image's working directory that of the image."""
         return Path(self._moved(path))
 
-    def start(self, argv: Sequence[str], cwd: str) -> Start:
+    def start(self, argv: Sequence[str], cwd: str, environment: Mapping[str, str]) -> Start:
         """Return the command as it is."""
-        return Start(argv, Path(self._moved(cwd)))
+        self._given = environment
+        return self.enter(argv, cwd)
 
-    enter = start
+    def enter(self, argv: Sequence[str], cwd: str) -> Start:
+        """Return the command as it is."""
+        return Start(argv, Path(self._moved(cwd)), self._given)
 
     def _moved(self, path: str) -> str:
         inside = Path(os.path.normpath(path))

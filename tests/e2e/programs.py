@@ -41,18 +41,15 @@ class Program:
         """Start it."""
         assert self._process is None, f"{self.name} runs already"
         output = self.log.open("ab", buffering=0)
-        start = Start(self.command, self.directory)
-        environment = dict(self.environment)
+        start = Start(self.command, self.directory, self.environment)
         if self.sandbox is not None:
-            start = self.sandbox.start(self.command, str(self.directory))
-            environment = self.sandbox.environment | environment
+            environment = self.sandbox.environment | dict(self.environment)
+            start = self.sandbox.start(self.command, str(self.directory), environment)
 
         def keep(said: bytes) -> None:
             output.write(said)
 
-        self._process = ContainerProcess(
-            start, env=environment, on_output=keep, on_exit=lambda code: output.close()
-        )
+        self._process = ContainerProcess(start, on_output=keep, on_exit=lambda code: output.close())
 
     @property
     def pid(self) -> int:

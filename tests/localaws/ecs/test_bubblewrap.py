@@ -16,7 +16,7 @@ import pytest
 from localaws.ecs.bubblewrap import Bubblewrap, sandboxes
 from localaws.ecs.images import Image, ImageConfig
 from localaws.ecs.process import ContainerProcess
-from localaws.ecs.sandbox import ContainerFiles, NoSandbox, Start
+from localaws.ecs.sandbox import ContainerFiles, NoSandbox
 from tests.localaws.conftest import eventually
 
 
@@ -35,18 +35,17 @@ class Box:
             **more,
         )
         self.sandbox = Bubblewrap(self.files)
+        self.more: dict[str, str] = {}
         self.said: list[bytes] = []
 
     def start(self, script: str) -> ContainerProcess:
-        start = self.sandbox.start(["sh", "-c", script], "/app")
-        return self._run(start)
+        environment = self.sandbox.environment | self.more
+        start = self.sandbox.start(["sh", "-c", script], "/app", environment)
+        return ContainerProcess(start, on_output=self.said.append)
 
     def enter(self, script: str) -> ContainerProcess:
-        return self._run(self.sandbox.enter(["sh", "-c", script], "/app"))
-
-    def _run(self, start: Start) -> ContainerProcess:
-        environment = self.sandbox.environment
-        return ContainerProcess(start, env=environment, on_output=self.said.append)
+        start = self.sandbox.enter(["sh", "-c", script], "/app")
+        return ContainerProcess(start, on_output=self.said.append)
 
     def output(self, script: str) -> list[str]:
         process = self.start(script)
@@ -126,6 +125,44 @@ def test_another_tasks_user_could_do_nothing_to_it_even_where_it_saw_it(tmp_path
     assert done.stdout.split() == ["denied"] * 4, done.stderr
     process.kill()
     process.wait(20)
+
+
+def test_its_environment_reaches_nothing_that_runs_as_root(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    # The dynamic linker complains of it in each program that is told of it.
+    box.more = {"LD_PRELOAD": "/nowhere.so", "MY_NAME": "a 'quoted' $value", "EMPTY": ""}
+    process = box.start("unset LD_PRELOAD; env; cat /proc/1/cmdline; exec sleep 60")
+    eventually(lambda: "EMPTY=" in box.text)
+    complaints = [line.split(":")[0] for line in box.text.splitlines() if "nowhere.so" in line]
+    assert complaints == ["ERROR"], "the command's own shell"
+    assert "MY_NAME=a 'quoted' $value" in box.text.splitlines()
+    supervisor = psutil.Process(process.pid)
+    outside = [supervisor, *supervisor.children(recursive=True)]
+    for one in outside:
+        if one.uids().real == 0:
+            # Python's own (PEP 538).
+            assert one.environ().keys() <= {"LC_CTYPE"}, one.cmdline()
+        assert "quoted" not in " ".join(one.cmdline()).replace("sh -c", ""), one.cmdline()
+    process.kill()
+    process.wait(20)
+
+
+def ended(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_nothing_of_it_outlives_its_supervisor(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    process = box.start("echo up; sleep 60")
+    eventually(lambda: "up" in box.text)
+    inside = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait(20) == 128 + signal.SIGKILL
+    # Nobody may collect them here; they have ended all the same.
+    eventually(lambda: all(ended(one) for one in inside))
 
 
 def test_it_has_no_capability(tmp_path: Path) -> None:

@@ -20,8 +20,7 @@ ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
 def start(script: str, output: list[bytes] | None = None) -> ContainerProcess:
     return ContainerProcess(
-        Start(["sh", "-c", script], Path("/")),
-        env=ENVIRONMENT,
+        Start(["sh", "-c", script], Path("/"), ENVIRONMENT),
         on_output=(output if output is not None else []).append,
     )
 
@@ -36,7 +35,7 @@ def test_exit_codes_are_dockers(script: str, code: int) -> None:
 def test_a_program_that_cannot_be_executed_says_so() -> None:
     output: list[bytes] = []
     process = ContainerProcess(
-        Start(["no-such-program"], Path("/")), env=ENVIRONMENT, on_output=output.append
+        Start(["no-such-program"], Path("/"), ENVIRONMENT), on_output=output.append
     )
     assert process.wait(10) == 126
     assert b"cannot start 'no-such-program'" in b"".join(output)
@@ -46,8 +45,7 @@ def test_output_of_both_streams_comes_in_order_and_before_the_end() -> None:
     output: list[bytes] = []
     ended: list[int] = []
     process = ContainerProcess(
-        Start(["sh", "-c", "echo 1; echo 2 >&2; echo 3"], Path("/")),
-        env=ENVIRONMENT,
+        Start(["sh", "-c", "echo 1; echo 2 >&2; echo 3"], Path("/"), ENVIRONMENT),
         on_output=output.append,
         on_exit=lambda code: ended.append(len(b"".join(output))),
     )
@@ -135,7 +133,7 @@ def show(chunk):
 def run():
     # Started by a thread that ends: its end must not take the container along.
     script = "trap '' TERM; echo $$; setsid sleep 60 & echo $!; sleep 60"
-    ContainerProcess(Start(["sh", "-c", script], Path("/")), env={"PATH": sys.argv[1]},
+    ContainerProcess(Start(["sh", "-c", script], Path("/"), {"PATH": sys.argv[1]}),
                      on_output=show)
 thread = Thread(target=run); thread.start(); thread.join()
 # Inherits all descriptors, and so the container's control pipe, which stays open.

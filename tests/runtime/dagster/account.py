@@ -62,7 +62,7 @@ class Account:
     def running(cls, directory: Path, images: Path) -> Iterator[Self]:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "localaws"),
+                *(sys.executable, "-m", "localaws", "--together"),
                 *("--state-dir", str(directory), "--image-root", str(images)),
             ],
             stdout=subprocess.DEVNULL,

@@ -56,5 +56,6 @@ def _at(data: ConfigurableClassData, own: Path) -> ConfigurableClassData:
 
 def _usable(directory: Path) -> bool:
     """Whether this process may write there, or make it."""
-    there = next(one for one in (directory, *directory.parents) if one.exists())
-    return there.is_dir() and os.access(there, os.W_OK)
+    # Not Path.exists, which raises where this user may not look.
+    there = next(one for one in (directory, *directory.parents) if os.path.exists(one))
+    return os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)
