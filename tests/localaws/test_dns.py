@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from localaws.account import LocalAccount
-from tests.localaws.conftest import Cluster, eventually, lookup
+from tests.localaws.conftest import Cluster, lookup
+from tests.waiting import eventually
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from localaws.ecs.process import ContainerProcess
-from tests.localaws.conftest import eventually
+from tests.waiting import eventually
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 

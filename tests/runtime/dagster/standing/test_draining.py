@@ -17,9 +17,10 @@ from run_isolation import Acquired, Holder, NonIsolatedRuns
 from run_isolation.dagster import run_record
 from run_isolation.dagster.standing.client import ServerDrainingError, StandingServer
 from run_isolation.server_identity import ServerIdentity
-from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, PORT, Stack, eventually
+from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, PORT, Stack
 from tests.runtime.dagster.launches import Launches
 from tests.runtime.dagster.service import Service
+from tests.waiting import eventually
 
 LOOK_SECONDS = 40
 """Until a server that hosts runs has noticed a redeploy; it looks every 10 seconds."""
@@ -88,7 +89,7 @@ def test_runs_last_through_a_redeploy_and_new_ones_go_to_the_new_task(
         assert service.protects(old)
 
         new = service.redeploy()
-        eventually(lambda: not service.answers_at(old), LOOK_SECONDS)
+        eventually(lambda: not service.answers_at(old), seconds=LOOK_SECONDS)
         assert stack.describe(old)["lastStatus"] == "RUNNING"
         assert service.protects(old)
 
