@@ -33,7 +33,7 @@ lint: $(INSTALLED)  ## style, imports, docstrings
 	$(TIER) lint -- sh -c '$(BIN)/ruff check . && $(BIN)/ruff format --check .'
 
 types: $(INSTALLED)  ## strict type checking
-	$(TIER) types -- $(BIN)/mypy
+	$(TIER) types -- $(BIN)/mypy --num-workers 2
 
 page: $(INSTALLED)  ## types and unit tests of the script in Dagster's page, where Node.js is found
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE_MODULES) && $(TIER) page -- sh -c 'npm run --silent types && npm test --silent'; \
@@ -61,7 +61,7 @@ browser: $(INSTALLED)  ## tests of Dagster's page alone, in Chromium where it is
 screenshots: $(INSTALLED)  ## take the pictures of docs/toggle.md again
 	RUN_ISOLATION_SCREENSHOTS=docs/images $(PYTEST) -m browser tests/browser/test_looks.py
 
-torture: $(INSTALLED)  ## torment slots and launches, and count what must not happen (make torture NAMES=launches SEED=7)
+torture: $(INSTALLED)  ## torment slots and launches, and count what must not happen (make torture NAMES="slots machine" SEED=7)
 	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(NAMES)
 
 oracle: $(INSTALLED) $(NODE_MODULES)  ## hold the local account's IAM against another evaluator in 10,000 random cases (make oracle SEED=7)

@@ -19,7 +19,7 @@ LIMITS = "CPU and memory limits of tasks are off on this machine: no control gro
 @pytest.mark.parametrize(
     ("options", "reason", "code", "says"),
     [
-        (["-n", "1"], BROWSER, 1, "not allowed in CI"),
+        (["-p", "xdist", "-n", "1"], BROWSER, 1, "not allowed in CI"),
         ([], LIMITS, 0, "a kernel, or a container, that allows it"),
     ],
 )
@@ -31,7 +31,11 @@ def test_in_ci_only_the_kernel_is_an_excuse(
     run = subprocess.run(
         [*command, *options, str(tmp_path)],
         cwd=tmp_path,
-        env={**os.environ, "RUN_ISOLATION_SKIPS": "kernel"},
+        env={
+            **os.environ,
+            "RUN_ISOLATION_SKIPS": "kernel",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
         capture_output=True,
         text=True,
         check=False,
