@@ -4,12 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NODE_MODULES := node_modules/.installed
-# Each run ends with where its time went.
+# Each run ends with where its time went, and each tier with what it took.
 PYTEST := $(BIN)/python -m pytest --durations=10 --durations-min=5
+TIER = $(BIN)/python -m tests.tiers run
+COSTS := $(CURDIR)/.local/costs
 ENGINE := (engine or e2e or browser) and not rival
 
 .PHONY: help up down env test check lint types page unit engine browser screenshots torture oracle \
-  rights bench format lock clean
+  rights costs bench format lock clean
 
 help:  ## what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -28,26 +30,31 @@ test: check engine  ## everything CI runs
 check: lint types page unit  ## what needs no engine and no deployment, for work
 
 lint: $(INSTALLED)  ## style, imports, docstrings
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(TIER) lint -- sh -c '$(BIN)/ruff check . && $(BIN)/ruff format --check .'
 
 types: $(INSTALLED)  ## strict type checking
-	$(BIN)/mypy
+	$(TIER) types -- $(BIN)/mypy --num-workers 2
 
-page:  ## types and unit tests of the script in Dagster's page, where Node.js is found
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE_MODULES) && npm run --silent types && npm test --silent; \
-	else echo "make page: no npm on PATH, so the types and unit tests of the page's script are skipped"; fi
+page: $(INSTALLED)  ## types and unit tests of the script in Dagster's page, where Node.js is found
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE_MODULES) && $(TIER) page -- sh -c 'npm run --silent types && npm test --silent'; \
+	else echo "make page: the types and unit tests of the page's script are skipped: no npm on PATH (apt-get install npm)"; fi
 
 unit: $(INSTALLED)  ## tests that need neither the engine nor a running deployment
-	$(PYTEST) -n 2 --dist loadfile -m "not (engine or e2e or browser or account)"
-	$(PYTEST) -n 2 --dist loadfile -m "account and not (engine or e2e or browser)"
+	$(TIER) unit -- $(PYTEST) -n 2 --dist loadfile -m "not (engine or e2e or browser or account)"
+	$(TIER) account -- $(PYTEST) -n 2 --dist loadfile -m "account and not (engine or e2e or browser)"
 
 engine: $(INSTALLED)  ## tests that drive the real Pulumi engine, Dagster's processes and its page
 	@# Before any test's time limit: a first build takes minutes.
 	$(BIN)/python -m tools.pulumi_cli
+	$(BIN)/python -m tools.environments
 	@# Part by part: a deployment that waits for others' tests to end takes their CPU.
-	$(PYTEST) -m "$(ENGINE)" -n 2 --dist loadgroup tests/browser tests/e2e
-	$(PYTEST) -m "$(ENGINE)" -n 2 --dist loadgroup --ignore tests/browser --ignore tests/e2e
+	$(TIER) live -- $(PYTEST) -m "$(ENGINE)" -n 2 --dist loadgroup tests/browser tests/e2e
+	$(TIER) engine -- $(PYTEST) -m "$(ENGINE)" -n 2 --dist loadgroup --ignore tests/browser --ignore tests/e2e
+
+costs: $(INSTALLED)  ## everything CI runs, and what each tier took into the table in CONTRIBUTING.md
+	rm -rf $(COSTS)
+	RUN_ISOLATION_COSTS=$(COSTS) $(MAKE) --no-print-directory test
+	RUN_ISOLATION_COSTS=$(COSTS) $(BIN)/python -m tests.tiers table
 
 browser: $(INSTALLED)  ## tests of Dagster's page alone, in Chromium where it is found
 	$(PYTEST) -m browser
@@ -55,11 +62,12 @@ browser: $(INSTALLED)  ## tests of Dagster's page alone, in Chromium where it is
 screenshots: $(INSTALLED)  ## take the pictures of docs/toggle.md again
 	RUN_ISOLATION_SCREENSHOTS=docs/images $(PYTEST) -m browser tests/browser/test_looks.py
 
-torture: $(INSTALLED)  ## torment slots and launches, and count what must not happen (make torture NAMES=launches SEED=7)
+torture: $(INSTALLED)  ## torment slots and launches, and count what must not happen (make torture NAMES="slots machine" SEED=7)
 	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(NAMES)
 
 rights: $(INSTALLED)  ## record what the end-to-end tests ask IAM for; writes the table of rights in docs/operations.md
 	$(BIN)/python -m tools.pulumi_cli
+	$(BIN)/python -m tools.environments
 	rm -rf .local/rights
 	RIGHTS_REPORT=$(CURDIR)/.local/rights $(PYTEST) -m e2e -n 2 --dist loadgroup tests/e2e
 	RIGHTS_REPORT=$(CURDIR)/.local/rights $(PYTEST) -m "e2e and not rival" -n 2 --dist loadgroup tests/faults

@@ -2,19 +2,26 @@
 
 CPU is what makes a test run long on two cores. A file pays for all processes that are started for
 it; what several files share, such as a deployment, is paid by the one that needs it first, and what
-still runs by the one that runs meanwhile.
+still runs by the one that runs meanwhile. What a whole tier takes is measured by `tests/tiers.py`.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import psutil
 import pytest
 
+DIRECTORY: Final = "RUN_ISOLATION_COSTS"
+"""Environment variable: where the figures are written, as JSON; nowhere without it."""
+TIER: Final = "RUN_ISOLATION_TIER"
+"""Environment variable: whose they are."""
 SHOWN: Final = 15
 """How many files are shown."""
 WORTH_SECONDS: Final = 1.0
@@ -88,7 +95,8 @@ class Costs:
             self._add(file, Cost(*cost))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Shows the dearest files."""
+        """Shows the dearest files; writes down all that were."""
+        self._write(terminalreporter)
         dear = {file: cost for file, cost in self.files.items() if cost.wall >= WORTH_SECONDS}
         if not dear:
             return
@@ -97,6 +105,16 @@ class Costs:
             terminalreporter.write_line(f"{dear[file].wall:7.1f} {dear[file].cpu:7.1f}  {file}")
         wall, cpu = (sum(costs) for costs in zip(*self.files.values(), strict=True))
         terminalreporter.write_line(f"{wall:7.1f} {cpu:7.1f}  all {len(self.files)} files")
+
+    def _write(self, terminalreporter: pytest.TerminalReporter) -> None:
+        directory, tier = os.environ.get(DIRECTORY), os.environ.get(TIER)
+        # Tests that start pytest themselves are none of a tier.
+        if not directory or not tier or os.environ.get("PYTEST_CURRENT_TEST"):
+            return
+        counts = {name: len(terminalreporter.stats.get(name, ())) for name in ("passed", "skipped")}
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        file = Path(directory) / f"{tier}.tests.json"
+        file.write_text(json.dumps({**counts, "files": self.files}, indent=1))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -20,7 +21,9 @@ DEAR = """
 CHEAP = "def test_nothing():\n    pass\n"
 
 
-@pytest.mark.parametrize("options", [[], ["-n", "1"]], ids=["alone", "with a worker"])
+@pytest.mark.parametrize(
+    "options", [[], ["-p", "xdist", "-n", "1"]], ids=["alone", "with a worker"]
+)
 def test_a_file_pays_for_the_processes_that_it_starts(tmp_path: Path, options: list[str]) -> None:
     (tmp_path / "test_dear.py").write_text(textwrap.dedent(DEAR))
     (tmp_path / "test_cheap.py").write_text(CHEAP)
@@ -28,6 +31,7 @@ def test_a_file_pays_for_the_processes_that_it_starts(tmp_path: Path, options: l
     run = subprocess.run(
         [*command, *options, str(tmp_path)],
         cwd=tmp_path,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=True,

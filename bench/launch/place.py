@@ -19,9 +19,9 @@ import sqlalchemy
 
 from run_isolation.dagster.deployment import MANIFEST
 from tests.e2e.storage import postgres_programs, server
-from tests.e2e.waiting import eventually
 from tests.runtime.dagster.account import CALLER, LOCATION, PARAMETER, Account, Stack
 from tests.runtime.dagster.conftest import PROBE, serve
+from tests.waiting import eventually
 
 METADATA: Final = "ECS_CONTAINER_METADATA_URI_V4"
 FOREVER_SECONDS: Final = 24 * 3600

@@ -19,7 +19,7 @@ from run_isolation.dagster.warm import template
 from tests.code_server.container import Limits
 from tests.code_server.runs import Runs, new_home, runs_of
 from tests.code_server.servers import DAGSTER, WARM, CodeServer, Kind, serving
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 LOCATION: Final = Path(__file__).parent / "location"
 TARGET: Final = ("-m", "standing")

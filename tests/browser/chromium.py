@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from tests.waiting import PATIENCE_SECONDS
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
     "--disable-gpu",
@@ -19,8 +21,8 @@ OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE_MILLISECONDS = 60_000
-"""For whatever the page waits for. A busy machine takes its time."""
+PATIENCE_MILLISECONDS = int(1000 * PATIENCE_SECONDS)
+"""For whatever the page waits for."""
 
 
 def find_chromium() -> str | None:

@@ -16,7 +16,7 @@ from tests.e2e import storage
 from tests.e2e.dagster_deployment import ON, DagsterDeployment, deployed
 from tests.e2e.page import Page
 from tests.e2e.programs import BIN, Program
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 from tools.ports import free_port
 
 __all__ = ["account", "cli", "make_stack", "provider_port"]

@@ -9,7 +9,7 @@ from tests.browser.person import Person, expect
 from tests.browser.test_launchpad import DEFAULT, FREE, assert_isolated, assert_not_isolated
 from tests.e2e.dagster_deployment import PROBE, DagsterDeployment
 from tests.e2e.runs import Run
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.browser
 

@@ -20,7 +20,7 @@ import psutil
 
 from localaws.ecs.cgroups import CPU_UNITS, Cgroups, Group, detect
 from tests.code_server.memory import memory_mib
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 MARK: Final = "RUN_ISOLATION_TEST_CONTAINER"
 

@@ -26,7 +26,7 @@ from dagster._grpc.types import (
 from dagster._serdes import deserialize_value
 
 from tests.code_server.servers import ADDRESS, CodeServer
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 ENDED_SECONDS = 180.0
 

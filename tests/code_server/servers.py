@@ -19,8 +19,8 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from run_isolation.dagster.standing.listeners import SERVICE
 from tests.code_server.container import Container, Limits, container
-from tests.e2e.waiting import eventually
 from tests.runtime.task_endpoint import endpoint
+from tests.waiting import eventually
 from tools.ports import free_port
 
 BIN: Final = Path(sys.prefix) / "bin"

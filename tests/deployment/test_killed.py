@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from tests.deployment.conftest import MakeStack, config
 from tests.deployment.stack import DeployedStack, kill
 from tests.deployment.stub import make_stub, stub
 from tests.localaws.roles import make_role
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 
@@ -66,12 +66,7 @@ def killed_while_it_creates(
 
 def until(find: Callable[[], Any]) -> Any:
     """What is found when the calls that were delayed have been carried out."""
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        if found := find():
-            return found
-        time.sleep(0.2)
-    raise TimeoutError("AWS has not carried out what it was asked for")
+    return eventually(find, "AWS has carried out what it was asked for")
 
 
 def made_at(account: LocalAccount, service: str) -> datetime:

@@ -35,7 +35,7 @@ from tests.e2e.page import Page
 from tests.e2e.programs import BIN, Program
 from tests.e2e.runs import NON_ISOLATED, Run, Work
 from tests.e2e.storage import Storage
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 from tools.environments import ensure_environment
 from tools.ports import free_port
 

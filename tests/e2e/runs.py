@@ -14,7 +14,7 @@ import psutil
 
 from run_isolation import tag_names
 from tests.e2e.page import Page, PageError
-from tests.e2e.waiting import PATIENCE_SECONDS, eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 NON_ISOLATED = {tag_names.ISOLATION: tag_names.DISABLED}
 """Asks for a run without a task of its own."""

@@ -17,7 +17,7 @@ import sqlalchemy
 
 from localaws.account import LocalAccount
 from run_isolation.dagster.home.dagster_yaml import DATABASE_URL
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 from tools.ports import free_port
 
 DEBIAN = Path("/usr/lib/postgresql")

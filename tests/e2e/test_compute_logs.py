@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.dagster_deployment import ON, DagsterDeployment
 from tests.e2e.runs import Run
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 

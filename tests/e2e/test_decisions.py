@@ -11,7 +11,7 @@ import pytest
 from run_isolation import tag_names
 from tests.e2e.dagster_deployment import ON, PROBE, DagsterDeployment
 from tests.e2e.runs import NON_ISOLATED, Run
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 

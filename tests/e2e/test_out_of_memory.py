@@ -9,7 +9,7 @@ from run_isolation import tag_names
 from run_isolation.dagster.memory.reexecution import again_id
 from tests.e2e.dagster_deployment import ON, PROBE, STANDING, DagsterDeployment
 from tests.e2e.runs import NON_ISOLATED
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 

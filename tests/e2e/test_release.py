@@ -6,7 +6,7 @@ import pytest
 
 from tests.deployment.conftest import probe
 from tests.e2e.dagster_deployment import LOCATIONS, ON, PROBE, STANDING, DagsterDeployment
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.dagster_deployment import ON, PROBE, DagsterDeployment
 from tests.e2e.page import PageError
 from tests.e2e.runs import NON_ISOLATED, Run, code_server, process_of
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 

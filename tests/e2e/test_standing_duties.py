@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from tests.e2e.dagster_deployment import ON, PROBE, DagsterDeployment
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 

@@ -11,7 +11,7 @@ from localaws.account import LocalAccount
 from localaws.faults import DeadTask, Delay, Fault, LostRequest, SlowTask
 from run_isolation.isolated.waiting_runs import LAUNCH_SECONDS
 from tests.e2e.dagster_deployment import DagsterDeployment
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 

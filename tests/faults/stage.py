@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from dagster import DagsterEventType, DagsterRun
 
-from tests.e2e.waiting import eventually
 from tests.faults.contenders import START_TIMEOUT_SECONDS, Contender
 from tests.runtime.dagster.account import Account, Stack
 from tests.runtime.dagster.launches import Launches
+from tests.waiting import eventually
 
 PATIENCE_SECONDS: Final = START_TIMEOUT_SECONDS + 35
 """How long a run may take to end: what Dagster's start timeout ends, ends before."""

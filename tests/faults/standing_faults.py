@@ -15,12 +15,12 @@ import psutil
 from dagster import DagsterRun
 
 from run_isolation.dagster.standing.client import ServerSilentError, StandingServer
-from tests.e2e.waiting import eventually
 from tests.faults.contenders import launches_at
 from tests.faults.stage import Seen, Stage, within
 from tests.runtime.dagster.account import LOCATION, PORT
 from tests.runtime.dagster.conftest import serve, wait_until_served
 from tests.runtime.dagster.launches import NON_ISOLATED
+from tests.waiting import eventually
 
 DOWN_SECONDS: Final = 10
 STOPPED_SECONDS: Final = 15

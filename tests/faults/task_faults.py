@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from dagster import DagsterRun
 
-from tests.e2e.waiting import eventually
 from tests.faults.stage import Seen, Stage, within
 from tests.runtime.dagster.account import LOCATION
+from tests.waiting import eventually
 
 SECOND_SECONDS: Final = 10
 SHORT_TIMEOUT_SECONDS: Final = 20

@@ -14,7 +14,7 @@ from tests.code_server.container import SMALL
 from tests.code_server.health import watched
 from tests.code_server.runs import Runs, new_home, runs_of
 from tests.code_server.servers import Kind, serving
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 LOCATIONS = Path(__file__).parent / "locations"
 IMPATIENT = Kind("ours", (sys.executable, "-m", "tests.hostile.impatient"), ours=True)

@@ -10,8 +10,8 @@ from dagster import DagsterEventType, DagsterRunStatus
 
 from tests.code_server.container import SMALL
 from tests.code_server.health import watched
-from tests.e2e.waiting import eventually
 from tests.hostile.conftest import Victim
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

@@ -2,29 +2,20 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dnslib import RCODE, DNSRecord
-from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from localaws.account import LocalAccount
 from localaws.ecs.task import Task
 from tests.localaws.roles import free_role
+from tests.waiting import eventually
 
 LOG_GROUP = "/test"
-
-
-def eventually(condition: Callable[[], bool], timeout: float = 10.0) -> None:
-    """Poll, where there is no event to wait for."""
-    retry(
-        retry=retry_if_result(lambda result: not result),
-        stop=stop_after_delay(timeout),
-        wait=wait_fixed(0.02),
-    )(condition)()
 
 
 @dataclass

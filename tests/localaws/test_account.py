@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from localaws.account import ACCOUNT_ID, LocalAccount
-from tests.localaws.conftest import eventually
+from tests.waiting import eventually
 
 # An account in a process of its own, with one task that ignores SIGTERM and leaves its session.
 PROGRAM = """

@@ -18,8 +18,9 @@ from localaws.account import LocalAccount
 from localaws.conditions import Conditions
 from localaws.quotas import NO_VCPUS
 from localaws.server import ROOT_HEADER
-from tests.localaws.conftest import Cluster, eventually
+from tests.localaws.conftest import Cluster
 from tests.localaws.roles import make_role
+from tests.waiting import eventually
 
 LONG = 3600.0
 SELDOM = 0.001

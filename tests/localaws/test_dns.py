@@ -10,7 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localaws.account import LocalAccount
-from tests.localaws.conftest import Cluster, eventually, lookup
+from tests.localaws.conftest import Cluster, lookup
+from tests.waiting import eventually
 
 
 @pytest.fixture

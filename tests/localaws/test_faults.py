@@ -25,7 +25,8 @@ from localaws.faults import (
     RunTaskFailures,
     SlowTask,
 )
-from tests.localaws.conftest import Cluster, eventually
+from tests.localaws.conftest import Cluster
+from tests.waiting import eventually
 
 ONCE = Config(retries={"total_max_attempts": 1})
 FOREVER = "sleep 60"

@@ -10,8 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localaws.account import LocalAccount
-from tests.localaws.conftest import Cluster, eventually
+from tests.localaws.conftest import Cluster
 from tests.localaws.roles import free_role
+from tests.waiting import eventually
 
 NOTHING = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}

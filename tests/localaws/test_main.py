@@ -17,7 +17,7 @@ import boto3
 import psutil
 import pytest
 
-from tests.localaws.conftest import eventually
+from tests.waiting import eventually
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str,
     ready = tmp_path / "state/ready.json"
     with subprocess.Popen(argv) as process:
         try:
-            eventually(ready.exists, timeout=30)
+            eventually(ready.exists)
             yield process, json.loads(ready.read_text())
         finally:
             process.kill()

@@ -9,9 +9,9 @@ from dagster._core.workspace.load_target import GrpcServerTarget
 
 from tests.code_server.runs import Runs
 from tests.code_server.servers import ADDRESS
-from tests.e2e.waiting import eventually
 from tests.parity.calls import CALLS
 from tests.parity.conftest import Pair
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

@@ -17,8 +17,8 @@ from dagster._grpc.types import CancelExecutionRequest
 
 from tests.code_server.runs import Runs, new_home, runs_of
 from tests.code_server.servers import SPAWNING, WARM, serving
-from tests.e2e.waiting import eventually
 from tests.parity.conftest import PROBE
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -28,9 +28,10 @@ _KINDS: Final = f"(?:{'|'.join(_ACTORS)})"
 #: Of the keys that every request has, those that trust policies ask for.
 _OF_TRUST: Final = ("aws:sourcearn", "aws:sourceaccount")
 _LEFT_OUT: Final = re.compile(
-    r"aws:(?!source(arn|account)$|resourcetag/run-isolation:)|ecs:resourcetag/|dynamodb:(attributes|returnvalues|select)$"
+    r"aws:(?!source(arn|account)$)|ecs:resourcetag/|dynamodb:(attributes|returnvalues|select)$"
 )
-_LOCATION_TAG: Final = "aws:resourcetag/run-isolation:code-location"
+_TAGS: Final = "aws:resourcetag/run-isolation:"
+_LOCATION_TAG: Final = f"{_TAGS}code-location"
 #: What the parts of a name that differ from run to run are called, in this order.
 _PLACEHOLDERS: Final = (
     (r"arn:aws:secretsmanager:\S+", "{database}"),
@@ -91,7 +92,7 @@ def decision(ruling: Ruling, stack: str) -> Decision | None:
     context = tuple(
         (key, tuple(_value(key, value, stack) for value in as_values(values)))
         for key, values in sorted(ruling.context.items())
-        if key in _OF_TRUST or not _LEFT_OUT.match(key)
+        if key in _OF_TRUST or not _left_out(key, ruling.action)
     )
     resource = _general(ruling.resource, stack)
     by = sid(ruling.by.rpartition(":")[2])
@@ -127,6 +128,13 @@ def _actor(ruling: Ruling, stack: str) -> str | None:
     kind = ruling.role.rpartition("-")[2]
     known = kind in (*_ACTORS, LAUNCHER)
     return kind if f"run-isolation-{stack}-" in ruling.role and known else None
+
+
+def _left_out(key: str, action: str) -> bool:
+    # Cloud Map makes ids of its own: its services are told by their tags alone.
+    if action.startswith("servicediscovery:") and key.startswith(_TAGS):
+        return False
+    return _LEFT_OUT.match(key) is not None
 
 
 def _value(key: str, value: str, stack: str) -> str:

@@ -17,7 +17,7 @@ from tools.dynamodb_local import DynamoDBLocal, UnavailableError
 
 @pytest.fixture(scope="session")
 def dynamodb() -> Iterator[DynamoDBLocal]:
-    local = DynamoDBLocal()
+    local = DynamoDBLocal(short_lived=True)
     try:
         local.start()
     except UnavailableError as error:

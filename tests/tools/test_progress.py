@@ -8,7 +8,7 @@ import re
 import pytest
 from rich.console import Console
 
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 from tools import progress
 from tools.progress import working
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from tests.torture.launches.command import launches
+from tests.torture.machine import machine
 from tests.torture.slots.command import slots
 from tests.torture.surroundings import tell
 
@@ -27,13 +28,14 @@ def main(context: click.Context, seed: int | None) -> None:
 
 main.add_command(slots)
 main.add_command(launches)
+main.add_command(machine)
 
 
 @main.result_callback()
 @click.pass_context
 def _end(context: click.Context, /, held: Sequence[bool], **_: object) -> None:
     """After the named ones; does all of them where none is named."""
-    held = held or [context.invoke(slots), context.invoke(launches)]
+    held = held or [context.invoke(command) for command in (slots, launches, machine)]
     sys.exit(0 if all(held) else 1)
 
 

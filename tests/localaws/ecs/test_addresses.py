@@ -15,7 +15,8 @@ from localaws.account import LocalAccount
 from localaws.conditions import Conditions
 from localaws.ecs import addresses
 from localaws.ecs.addresses import NETWORK, Addresses, AddressesExhaustedError
-from tests.localaws.conftest import Cluster, eventually
+from tests.localaws.conftest import Cluster
+from tests.waiting import eventually
 
 
 def test_addresses_differ_and_can_be_bound() -> None:

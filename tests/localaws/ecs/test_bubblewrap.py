@@ -17,7 +17,7 @@ from localaws.ecs.bubblewrap import Bubblewrap, sandboxes
 from localaws.ecs.images import Image, ImageConfig
 from localaws.ecs.process import ContainerProcess
 from localaws.ecs.sandbox import ContainerFiles, NoSandbox
-from tests.localaws.conftest import eventually
+from tests.waiting import eventually
 
 
 class Box:

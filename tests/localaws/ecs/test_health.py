@@ -11,7 +11,8 @@ from localaws.ecs import health
 from localaws.ecs.definition import HealthCheck
 from localaws.ecs.process import ContainerProcess
 from localaws.ecs.states import Health
-from tests.localaws.conftest import Cluster, eventually
+from tests.localaws.conftest import Cluster
+from tests.waiting import eventually
 
 H, U = Health.HEALTHY, Health.UNHEALTHY
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from localaws.account import LocalAccount
-from tests.localaws.conftest import Cluster, eventually
+from tests.localaws.conftest import Cluster
+from tests.waiting import eventually
 
 
 def shown(account: LocalAccount, interface: str) -> list[dict[str, Any]]:

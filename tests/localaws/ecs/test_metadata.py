@@ -9,7 +9,8 @@ import urllib.request
 import pytest
 
 from localaws.account import LocalAccount
-from tests.localaws.conftest import Cluster, eventually
+from tests.localaws.conftest import Cluster
+from tests.waiting import eventually
 
 ASK = """
 import os, urllib.request

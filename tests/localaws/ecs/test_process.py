@@ -13,7 +13,7 @@ import pytest
 
 from localaws.ecs.process import ContainerProcess
 from localaws.ecs.sandbox import Start
-from tests.localaws.conftest import eventually
+from tests.waiting import eventually
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 

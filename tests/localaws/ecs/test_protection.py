@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.localaws.conftest import Cluster, eventually
+from tests.localaws.conftest import Cluster
+from tests.waiting import eventually
 
 # Protects itself from inside, as the standing server does, and then waits.
 PROTECT = """

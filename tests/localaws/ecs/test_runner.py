@@ -13,7 +13,8 @@ import pytest
 from localaws.account import LocalAccount
 from localaws.ecs.cgroups import detect
 from localaws.faults import SlowTask
-from tests.localaws.conftest import LOG_GROUP, Cluster, eventually
+from tests.localaws.conftest import LOG_GROUP, Cluster
+from tests.waiting import eventually
 
 
 def limits_work() -> bool:

@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 
 from localaws.account import LocalAccount
 from localaws.faults import DeadTask, SlowTask
-from tests.localaws.conftest import Cluster, eventually, lookup
+from tests.localaws.conftest import Cluster, lookup
+from tests.waiting import eventually
 
 # Ends at once on SIGTERM.
 FOREVER = "exec sleep 60"

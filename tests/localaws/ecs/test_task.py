@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 from localaws.account import LocalAccount
 from localaws.ecs.states import Status
 from localaws.ecs.task import Task
-from tests.localaws.conftest import Cluster, eventually
+from tests.localaws.conftest import Cluster
+from tests.waiting import eventually
 
 FOREVER = "trap 'exit 0' TERM; while :; do sleep 0.05; done"
 

@@ -13,8 +13,9 @@ from botocore.exceptions import ClientError
 
 from localaws.account import ACCOUNT_ID, LocalAccount
 from localaws.ecs.task import Task
-from tests.localaws.conftest import LOG_GROUP, Cluster, eventually
+from tests.localaws.conftest import LOG_GROUP, Cluster
 from tests.localaws.roles import EVERYTHING, TASKS, document, make_role, trust
+from tests.waiting import eventually
 
 PREFIX = f"us-east-1:{ACCOUNT_ID}"
 DENIED = "AccessDeniedException"

@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from dagster._core.test_utils import instance_for_test
 from dagster._grpc.client import DagsterGrpcClient
 
 from tests.runtime.task_endpoint import endpoint
+from tests.waiting import PATIENCE_SECONDS, eventually
 from tools.ports import free_port
 
 Server = subprocess.Popen[str]
@@ -27,7 +27,6 @@ Server = subprocess.Popen[str]
 COMMAND = [str(Path(sys.executable).with_name("run-isolation")), "code-server"]
 REVISION = "arn:aws:ecs:us-east-1:123456789012:task-definition/run-isolation-test-sales-isolated:7"
 CONTEXT = {"run_isolation": {"task_definition": REVISION}}
-PATIENCE_SECONDS = 60
 ADDRESS = "127.0.0.2"
 """One of this machine's own addresses that is not the default one."""
 
@@ -73,16 +72,17 @@ def serving(directory: Path, code: str, *options: str) -> Iterator[tuple[Server,
 def connect(server: Server, address: str, port: int) -> DagsterGrpcClient:
     """A client of the server, once it answers."""
     client = DagsterGrpcClient(host=address, port=port)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
+
+    def answers() -> bool:
         try:
             client.ping("")
         except DagsterUserCodeUnreachableError:
             assert server.poll() is None, server.communicate()[0]
-            assert time.monotonic() < deadline, "the server is not ready"
-            time.sleep(0.1)
-        else:
-            return client
+            return False
+        return True
+
+    eventually(answers, "the server is ready")
+    return client
 
 
 def test_serves_the_location_at_the_task_s_own_address(

@@ -9,21 +9,22 @@ import json
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import boto3
-from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from localaws.iam.decisions import Ruling
 from run_isolation import Instance, Location, Manifest, Network, NonIsolatedRuns, Size, Slots
 from run_isolation.table import HASH_KEY
 from tests.runtime.dagster.roles import LAUNCHER, make_roles
 from tests.runtime.tables import configure
+from tests.waiting import PATIENCE_SECONDS, eventually
+from tests.warm_tasks import warm_tasks
 
 PARAMETER = "/run-isolation/test/manifest"
 TABLE = "run-isolation-test-slots"
@@ -37,29 +38,29 @@ ACCOUNT_ID = "000000000000"
 HEALTH_CHECK = Path(__file__).parents[3] / "infra" / "health_check.py"
 STANDING = Size(cpu=1024, memory=2048)
 
-T = TypeVar("T")
-
-
-def eventually(find: Callable[[], T | None], timeout: float = 60.0) -> T:
-    """What ``find`` finds, asked again until it does; for what no event tells."""
-    found = retry(
-        retry=retry_if_result(lambda result: not result),
-        stop=stop_after_delay(timeout),
-        wait=wait_fixed(0.05),
-    )(find)()
-    assert found
-    return found
-
 
 @dataclass(frozen=True, eq=False)
 class Account:
-    """The account's endpoint, and what processes need in their environment to use it."""
+    """The account's endpoint, and what processes need in their environment to use it.
+
+    Attributes:
+        environment: What they need.
+        path: PATH of containers; empty where it is the account's own.
+    """
 
     environment: dict[str, str]
+    path: str = ""
 
     @classmethod
     @contextmanager
-    def running(cls, directory: Path, images: Path) -> Iterator[Self]:
+    def running(cls, directory: Path, images: Path, *, warm: bool = False) -> Iterator[Self]:
+        """Until the block ends.
+
+        Args:
+            directory: For the account's files.
+            images: Where images are.
+            warm: Whether workers are forked (`tests.warm_tasks`).
+        """
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "localaws", "--together"),
@@ -70,11 +71,15 @@ class Account:
         ready = directory / "ready.json"
         try:
             eventually(lambda: ready.exists() or process.poll() is not None)
-            yield cls(json.loads(ready.read_text())["environment"])
+            environment = json.loads(ready.read_text())["environment"]
+            with ExitStack() as exits:
+                place = directory / "warm"
+                path = exits.enter_context(warm_tasks(place, environment)) if warm else ""
+                yield cls(environment, path)
         finally:
             process.terminate()
             # It waits for the ends of its tasks, which takes long on a machine that is busy.
-            process.wait(timeout=60)
+            process.wait(timeout=PATIENCE_SECONDS)
 
     @cache  # noqa: B019  # lives as long as the tests
     def client(self, service: str) -> Any:
@@ -263,6 +268,9 @@ class Stack:
             "awslogs-region": "us-east-1",
             "awslogs-stream-prefix": kind,
         }
+        environment = {"DAGSTER_CURRENT_IMAGE": LOCATION, "RUN_ISOLATION_MANIFEST": PARAMETER}
+        if self.account.path:
+            environment["PATH"] = self.account.path
         registered = self.ecs.register_task_definition(
             family=f"run-isolation-test-{LOCATION}-{kind}",
             requiresCompatibilities=["FARGATE"],
@@ -280,8 +288,7 @@ class Stack:
                     "stopTimeout": 5,
                     "logConfiguration": {"logDriver": "awslogs", "options": logs},
                     "environment": [
-                        {"name": "DAGSTER_CURRENT_IMAGE", "value": LOCATION},
-                        {"name": "RUN_ISOLATION_MANIFEST", "value": PARAMETER},
+                        {"name": name, "value": value} for name, value in environment.items()
                     ],
                     **container,
                 }

@@ -17,16 +17,9 @@ from run_isolation import NonIsolatedRuns
 from run_isolation.dagster.deployment import MANIFEST
 from run_isolation.dagster.home.files import write_home
 from run_isolation.table import HASH_KEY, SLOTS_KEY
-from tests.runtime.dagster.account import (
-    LOCATION,
-    PARAMETER,
-    PORT,
-    TABLE,
-    Account,
-    Stack,
-    eventually,
-)
+from tests.runtime.dagster.account import LOCATION, PARAMETER, PORT, TABLE, Account, Stack
 from tests.runtime.dagster.launches import Launches
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 PROBE = Path(__file__).parents[2] / "locations" / "probe"
 
@@ -35,7 +28,8 @@ PROBE = Path(__file__).parents[2] / "locations" / "probe"
 def session_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     images = tmp_path_factory.mktemp("images")
     shutil.copytree(PROBE, images / LOCATION)
-    with Account.running(tmp_path_factory.mktemp("account"), images) as account:
+    directory = tmp_path_factory.mktemp("account")
+    with Account.running(directory, images, warm=True) as account:
         stack = Stack(account, tmp_path_factory.mktemp("sqlite"))
         stack.up()
         yield stack
@@ -135,6 +129,6 @@ def wait_until_served(stack: Stack, task_arn: str) -> None:
     eventually(lambda: stack.describe(task_arn)["lastStatus"] in ("RUNNING", "STOPPED"))
     with grpc.insecure_channel(f"{stack.address(task_arn)}:{PORT}") as channel:
         try:
-            grpc.channel_ready_future(channel).result(timeout=40)
+            grpc.channel_ready_future(channel).result(timeout=PATIENCE_SECONDS)
         except grpc.FutureTimeoutError:
             pytest.fail(stack.output("standing", task_arn))

@@ -12,7 +12,8 @@ from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRe
 from starlette.requests import Request
 
 from run_isolation import tag_names
-from tests.runtime.dagster.account import LOCATION, eventually
+from tests.runtime.dagster.account import LOCATION
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 NON_ISOLATED = {tag_names.ISOLATION: tag_names.DISABLED}
 WEB_REQUEST = Request({"type": "http", "method": "POST", "path": "/graphql", "headers": []})
@@ -82,9 +83,9 @@ class Launches:
         assert stored is not None
         return stored
 
-    def ended(self, run: DagsterRun, timeout: float = 60) -> DagsterRun:
+    def ended(self, run: DagsterRun, seconds: float = PATIENCE_SECONDS) -> DagsterRun:
         """The run, once it has ended."""
-        eventually(lambda: self.read(run).is_finished, timeout)
+        eventually(lambda: self.read(run).is_finished, f"the end of {run.run_id}", seconds)
         return self.read(run)
 
     def events(self, run: DagsterRun) -> list[str]:

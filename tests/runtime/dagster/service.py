@@ -6,7 +6,8 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-from tests.runtime.dagster.account import LOCATION, PORT, Stack, eventually
+from tests.runtime.dagster.account import LOCATION, PORT, Stack
+from tests.waiting import eventually
 
 NAMESPACE = "test.run-isolation.internal"
 

@@ -16,8 +16,9 @@ from run_isolation.dagster import run_record
 from run_isolation.dagster.patching import SeamError, replaced
 from run_isolation.slots.decision import Kind
 from run_isolation.task_metadata import ENDPOINT_VARIABLE
-from tests.runtime.dagster.account import LOCATION, PORT, Stack, eventually
+from tests.runtime.dagster.account import LOCATION, PORT, Stack
 from tests.runtime.dagster.launches import NON_ISOLATED, Launches
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from run_isolation.dagster import run_record
 from run_isolation.dagster.daemon import ReconcilerDaemon, WatcherDaemon, generate_daemons
 from run_isolation.dagster.deployment import SWITCH
 from run_isolation.slots.decision import Kind
-from tests.runtime.dagster.account import LOCATION, Stack, eventually
+from tests.runtime.dagster.account import LOCATION, Stack
 from tests.runtime.dagster.launches import Launches
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize(("switch", "ours"), [("0", True), ("1", False)])

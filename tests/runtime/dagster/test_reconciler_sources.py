@@ -19,8 +19,9 @@ from run_isolation.dagster.reconciler_sources import make_reconciler
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.decision import Kind
 from run_isolation.start_timers import ABANDONED_SECONDS
-from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, Stack, eventually
+from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, Stack
 from tests.runtime.dagster.launches import Launches
+from tests.waiting import eventually
 
 NOBODY = "127.0.0.1:9"
 UNKNOWN = "arn:aws:ecs:us-east-1:000000000000:task/x/y"

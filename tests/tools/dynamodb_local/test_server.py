@@ -28,7 +28,7 @@ def listens(port: int) -> bool:
 def test_what_it_acknowledged_is_there_after_a_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with DynamoDBLocal(tmp_path) as local:
+    with DynamoDBLocal(tmp_path, short_lived=True) as local:
         for name, value in local.environment.items():
             monkeypatch.setenv(name, value)
         client = aws.dynamodb()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import tenacity
 
+from tests.waiting import PATIENCE_SECONDS
 from tools.local.code_server import NotServingError, Served, ask, check_health
 
 pytestmark = pytest.mark.e2e
@@ -54,7 +55,7 @@ def test_lists_what_it_serves_once_it_is_healthy(port: int) -> None:
         check_health("127.0.0.1", port)
     tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(NotServingError),
-        stop=tenacity.stop_after_delay(60),
+        stop=tenacity.stop_after_delay(PATIENCE_SECONDS),
         wait=tenacity.wait_fixed(0.2),
     )(check_health, "127.0.0.1", port)
     assert ask("trial", "127.0.0.1", port) == Served(

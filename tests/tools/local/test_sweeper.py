@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 from tools.local.files import CHECKOUT
 
 CHILD = "import time; open('{0}', 'w').close(); time.sleep(60)"

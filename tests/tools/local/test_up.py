@@ -18,7 +18,7 @@ import requests
 import yaml
 
 from run_isolation.slots.decision import Kind
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 from tools.local.dagster_processes import DAEMON, WEBSERVER
 from tools.local.errors import ExitCode
 from tools.local.files import CHECKOUT, LocalFiles

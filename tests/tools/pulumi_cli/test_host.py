@@ -15,7 +15,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 from tools.pulumi_cli import PulumiCli, build
 
 pytestmark = pytest.mark.engine

@@ -31,6 +31,7 @@ from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch import advertised_task_definition
 from run_isolation.isolated import run_task
+from tests import read_once
 from tests.faults.killed_launcher import steps_of_a_launch
 from tests.runtime.dagster.launches import NON_ISOLATED, WEB_REQUEST
 from tests.torture.launches import pace
@@ -136,10 +137,12 @@ def _fork(act: Act, run_id: str, blow: Blow) -> int:
 
 def _warm_up() -> None:
     """Has all imported that a child needs, for this takes long. Leaves no connection open."""
+    read_once.share()
     with DagsterInstance.get() as instance:
         instance.get_runs(limit=1)
         instance.run_launcher, instance.run_coordinator  # noqa: B018
-    aws.ecs()
+    for client in (aws.dynamodb, aws.ecs, aws.ssm):
+        client()
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,7 +28,6 @@ from tests.torture.launches import bodies
 from tests.torture.launches.ledger import Ledger
 from tests.torture.launches.troubles import START_TIMEOUT_SECONDS, Launch, Place
 
-CHECKOUT: Final = Path(__file__).parents[3]
 SLOTS: Final = 2
 CANCEL_TIMEOUT_SECONDS: Final = 20
 _MOST_PER_CALL: Final = 100
@@ -153,7 +151,7 @@ def world(directory: Path, *, claims: bool) -> Iterator[World]:
     shutil.copytree(PROBE, images / LOCATION)
     (directory / "bodies").mkdir()
     with ExitStack() as exits:
-        account = exits.enter_context(Account.running(directory / "account", images))
+        account = exits.enter_context(Account.running(directory / "account", images, warm=True))
         names = {
             "AWS_ACCESS_KEY_ID": CALLER,
             MANIFEST: PARAMETER,
@@ -194,10 +192,9 @@ def _stub_definition(stack: Stack, directory: Path, *, claims: bool) -> str:
         "taskDefinition"
     ]
     [container] = definition["containerDefinitions"]
-    container["command"] = [sys.executable, "-m", "tests.torture.launches.stub"]
+    container["command"] = ["torture-stub"]
     container["environment"] += [
         {"name": bodies.DIRECTORY, "value": str(directory)},
-        {"name": "PYTHONPATH", "value": str(CHECKOUT)},
         *([] if claims else [{"name": bodies.NO_CLAIM, "value": "1"}]),
     ]
     registered = stack.ecs.register_task_definition(

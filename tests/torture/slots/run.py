@@ -19,6 +19,8 @@ from tools.dynamodb_local import DynamoDBLocal
 from tools.ports import free_port
 
 QUIET_SECONDS: Final = 90
+SHORT_ACQUIRES: Final = 1_000
+"""A torture of so many is over before a faster database pays."""
 
 
 def torture(plan: Plan, parts: Parts, directory: Path, progress: Callable[[int], object]) -> Report:
@@ -37,7 +39,7 @@ def torture(plan: Plan, parts: Parts, directory: Path, progress: Callable[[int],
     place.create(plan.launchers)
     data = directory / "dynamodb"
     data.mkdir()
-    with DynamoDBLocal(data) as database:
+    with DynamoDBLocal(data, short_lived=plan.acquires <= SHORT_ACQUIRES) as database:
         clients = _clients(database)
         create_table(clients.direct, TABLE)
         enabled = NonIsolatedRuns(enabled=True, max_concurrent_non_isolated_runs=plan.limit)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 from tests.torture.slots.seats import Board, Seats
+from tests.waiting import eventually
 
 CHECKOUT = Path(__file__).parents[3]
 SLOW_SITTER = """
@@ -39,10 +39,7 @@ def test_a_seat_never_shows_the_name_of_the_one_before(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
     )
     try:
-        deadline = time.monotonic() + 60
-        while not (alive := seats.alive()) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert alive == {"new": sitter.pid}
+        assert eventually(seats.alive) == {"new": sitter.pid}
     finally:
         sitter.communicate()
     assert list(seats.alive()) == []

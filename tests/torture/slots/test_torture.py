@@ -28,7 +28,9 @@ def torture(*options: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_slots_stand_it() -> None:
-    code, report = torture("--acquires", "400", "--most-seconds", "25", "--pause", "0.5")
+    # Sixteen launchers contend for four slots as 64 do for 16, and take a fraction of the CPU.
+    options = ["--acquires", "100", "--launchers", "16", "--servers", "3", "--limit", "4"]
+    code, report = torture(*options, "--most-seconds", "25", "--pause", "0.4")
     assert code == 0, json.dumps(report)
     assert report["acquires"] > 50, json.dumps(report)
     assert report["violence"], json.dumps(report)
@@ -37,6 +39,8 @@ def test_slots_stand_it() -> None:
 @pytest.mark.parametrize("twin", ["no count", "storage is believed"])
 def test_a_twin_without_its_guard_does_not(twin: str) -> None:
     options = ["--twin", twin, "--pause", "0.2", "--limit", "3", "--run-seconds", "0.5"]
+    # It ends long before, by what must not happen.
+    options += ["--acquires", "1000"]
     # On a busy machine little happens in twelve seconds.
     for seconds in ("12", "30", "60"):
         code, report = torture(*options, "--most-seconds", seconds)

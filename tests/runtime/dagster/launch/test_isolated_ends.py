@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any, Final
 
 from dagster import DagsterEventType, DagsterRun, DagsterRunStatus
 
+from run_isolation import tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.worker import Exit
-from tests.runtime.dagster.account import Stack, eventually
+from tests.runtime.dagster.account import Stack
 from tests.runtime.dagster.launches import Launches
+from tests.waiting import eventually
+from tests.warm_tasks import command
 
 MOST_SECONDS: Final = 25.0
 """From a run's end to its task's: 5 for exit handlers, 5 for the event, and a busy machine."""
@@ -26,6 +30,12 @@ LEFT: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "failed": ({"leave": ["exit_handler"], "fail": True}, "in `left_handler` ("),
 }
 """Config of the op, and what the run says of it."""
+COLD: Final = {
+    tag_names.ECS_CONTAINER_OVERRIDES: json.dumps(
+        {"environment": [{"name": command.COLD, "value": "1"}]}
+    )
+}
+"""These runs' own processes are what is looked at: none is a fork."""
 
 
 def said(launches: Launches, run: DagsterRun) -> list[str]:
@@ -40,6 +50,7 @@ def test_their_tasks_end_soon_after_them(launches: Launches, stack: Stack, tmp_p
         name: launches.dequeue(
             launches.create(
                 "steps_job" if name == "step" else "work_job",
+                tags=COLD,
                 config={**config, "append_to": str(ledger)},
             )
         )
@@ -57,7 +68,7 @@ def test_their_tasks_end_soon_after_them(launches: Launches, stack: Stack, tmp_p
             return bool(stack.describe(task_arn)["lastStatus"] == "STOPPED")
 
         began = time.monotonic()
-        eventually(stopped, MOST_SECONDS)
+        eventually(stopped, seconds=MOST_SECONDS)
         assert time.monotonic() - began < MOST_SECONDS
         exit_code = stack.describe(task_arn)["containers"][0]["exitCode"]
         assert exit_code == (Exit.RUN_FAILED if failed else Exit.DONE), name

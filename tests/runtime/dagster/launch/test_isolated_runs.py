@@ -17,8 +17,9 @@ from run_isolation.dagster.worker import Exit
 from run_isolation.isolated import waiting_runs
 from run_isolation.isolated.run_task import IsolatedLaunch, request
 from run_isolation.slots.decision import Kind
-from tests.runtime.dagster.account import LOCATION, Stack, eventually
+from tests.runtime.dagster.account import LOCATION, Stack
 from tests.runtime.dagster.launches import Launches
+from tests.waiting import eventually
 
 NO_TASK = "arn:aws:ecs:us-east-1:000000000000:task/run-isolation-test/none"
 

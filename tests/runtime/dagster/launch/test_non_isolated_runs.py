@@ -24,9 +24,10 @@ from run_isolation.dagster import run_record
 from run_isolation.dagster.standing.client import ServerSilentError, StandingServer
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.decision import Kind
-from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, PORT, Stack, eventually
+from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, PORT, Stack
 from tests.runtime.dagster.conftest import serve
 from tests.runtime.dagster.launches import NON_ISOLATED, Launches
+from tests.waiting import eventually
 
 NOBODY = "127.0.0.1:9"
 

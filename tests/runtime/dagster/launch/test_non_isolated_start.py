@@ -15,8 +15,9 @@ from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch.non_isolated_runs import ServerRuns
 from run_isolation.dagster.standing.client import ServerSilentError, StandingServer
 from run_isolation.slots.decision import Kind
-from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, Stack, eventually
+from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, Stack
 from tests.runtime.dagster.launches import Launches
+from tests.waiting import eventually
 
 NOBODY = "127.0.0.1:9"
 

@@ -14,9 +14,10 @@ from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch import isolated_launch
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
-from tests.runtime.dagster.account import Stack, eventually
+from tests.runtime.dagster.account import Stack
 from tests.runtime.dagster.launches import Launches
 from tests.runtime.dagster.watched import Watched
+from tests.waiting import eventually
 
 Meanwhile = Callable[[Launches, DagsterRun], None]
 

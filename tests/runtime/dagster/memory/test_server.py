@@ -12,9 +12,10 @@ from localaws.ecs.cgroups import limits_or_none
 from run_isolation import Acquired, Holder, tag_names
 from run_isolation.dagster.standing.client import StandingServer
 from run_isolation.server_identity import ServerIdentity
-from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, Stack, eventually
+from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, Stack
 from tests.runtime.dagster.conftest import wait_until_served
 from tests.runtime.dagster.launches import Launches
+from tests.waiting import eventually
 
 SMALL_MIB = 600
 """Room for the server and a trivial run."""

@@ -17,8 +17,8 @@ from run_isolation import tag_names
 from run_isolation.dagster.memory.run_endings import Ended
 from run_isolation.dagster.memory.standing_memory import StandingMemory
 from run_isolation.standing.container_memory import MIB
-from tests.runtime.dagster.account import eventually
 from tests.runtime.dagster.memory.takers import Container, taker
+from tests.waiting import eventually
 
 KILLED = -signal.SIGKILL
 KERNEL = "The kernel ended a process of this run for want of memory"

@@ -16,8 +16,9 @@ from dagster._grpc.types import StartRunResult
 from run_isolation import Acquired, Holder
 from run_isolation.dagster.standing.client import ServerReplacedError, StandingServer
 from run_isolation.server_identity import ServerIdentity
-from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, PORT, Stack, eventually
+from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, PORT, Stack
 from tests.runtime.dagster.launches import Launches
+from tests.waiting import eventually
 
 
 @pytest.fixture

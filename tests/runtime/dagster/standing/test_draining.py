@@ -17,9 +17,10 @@ from run_isolation import Acquired, Holder, NonIsolatedRuns
 from run_isolation.dagster import run_record
 from run_isolation.dagster.standing.client import ServerDrainingError, StandingServer
 from run_isolation.server_identity import ServerIdentity
-from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, PORT, Stack, eventually
+from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, PORT, Stack
 from tests.runtime.dagster.launches import Launches
 from tests.runtime.dagster.service import Service
+from tests.waiting import eventually
 
 LOOK_SECONDS = 40
 """Until a server that hosts runs has noticed a redeploy; it looks every 10 seconds."""
@@ -92,10 +93,12 @@ def test_runs_last_through_a_redeploy_and_new_ones_go_to_the_new_task(
         # ECS knows that the new task is healthy, Cloud Map does not: the name leads to the old one.
         stack.account.change(health_lag_seconds=3600)
         new = service.redeploy()
-        eventually(lambda: "GetInstancesHealthStatus" in service.calls_of(old), LOOK_SECONDS)
+        eventually(
+            lambda: "GetInstancesHealthStatus" in service.calls_of(old), seconds=LOOK_SECONDS
+        )
         assert service.answers_at(old)
         service.name_leads_to(new)
-        eventually(lambda: not service.answers_at(old), LOOK_SECONDS)
+        eventually(lambda: not service.answers_at(old), seconds=LOOK_SECONDS)
         assert stack.describe(old)["lastStatus"] == "RUNNING"
         assert service.protects(old)
 

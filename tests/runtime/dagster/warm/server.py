@@ -31,7 +31,7 @@ from dagster._serdes import deserialize_value
 
 from run_isolation.dagster.warm import template
 from tests.locations.warm.warm_probe import defs
-from tests.runtime.dagster.account import eventually
+from tests.waiting import eventually
 from tools.ports import free_port
 
 LOCATION = Path(__file__).parents[3] / "locations" / "warm"

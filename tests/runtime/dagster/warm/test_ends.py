@@ -8,8 +8,8 @@ import psutil
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 
-from tests.runtime.dagster.account import eventually
 from tests.runtime.dagster.warm.server import LOCATION, CodeServer, report
+from tests.waiting import eventually
 
 SLEEPS_IN_A_THREAD = """
 import threading

@@ -10,8 +10,8 @@ from typing import Any
 import psutil
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 
-from tests.runtime.dagster.account import eventually
 from tests.runtime.dagster.warm.server import CodeServer, report
+from tests.waiting import eventually
 
 SPAWN: dict[str, Any] = {"config": {"multiprocess": {"start_method": {"spawn": {}}}}}
 

@@ -13,9 +13,10 @@ from run_isolation.isolated.orphans import ENDING_SECONDS
 from run_isolation.isolated.run_task import IsolatedLaunch
 from run_isolation.isolated.waiting_runs import LAUNCH_SECONDS
 from run_isolation.slots.decision import Kind
-from tests.runtime.dagster.account import LOCATION, Stack, eventually
+from tests.runtime.dagster.account import LOCATION, Stack
 from tests.runtime.dagster.launches import Launches
 from tests.runtime.dagster.watched import Watched
+from tests.waiting import eventually
 
 
 @pytest.fixture

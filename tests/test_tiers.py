@@ -1,0 +1,74 @@
+"""What each tier takes, and the table that is made of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.tiers import TIERS, write_table
+
+BURN = "import time\nwhile time.process_time() < 1: pass"
+ORPHAN = f"""
+import os, sys
+reader, writer = os.pipe()
+os.set_inheritable(writer, True)
+if os.fork() == 0:
+    if os.fork() == 0:
+        os.execv(sys.executable, [sys.executable, "-c", {BURN!r}])
+    os._exit(0)
+os.wait()
+os.close(writer)
+os.read(reader, 1)
+"""
+"""Burns CPU in a process whose parent is gone."""
+PAGE = "before\n<!-- costs -->\nold\n<!-- /costs -->\nafter\n"
+
+
+def test_a_tier_pays_for_whoever_is_left_alone(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.tiers", "run", "unit", "--"]
+    run = subprocess.run(
+        [*command, sys.executable, "-c", ORPHAN],
+        env={**os.environ, "RUN_ISOLATION_COSTS": str(tmp_path / "costs")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    took = json.loads((tmp_path / "costs" / "unit.json").read_text())
+    assert took["cpu"] >= 1.0
+    assert took["wall"] >= 1.0
+    assert f"{took['cpu']:.0f} CPU seconds" in run.stdout
+
+
+def test_the_exit_code_is_the_commands() -> None:
+    command = [sys.executable, "-m", "tests.tiers", "run", "unit", "--", "sh", "-c", "exit 7"]
+    assert subprocess.run(command, check=False).returncode == 7
+
+
+def test_the_table_is_made_of_what_was_measured(tmp_path: Path) -> None:
+    for name in TIERS:
+        (tmp_path / f"{name}.json").write_text(json.dumps({"wall": 90, "cpu": 120}))
+    (tmp_path / "unit.tests.json").write_text(json.dumps({"passed": 12, "skipped": 1}))
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    write_table(tmp_path, page)
+    write_table(tmp_path, page)
+    text = page.read_text()
+    assert "| unit, infra mocks, wire | 12 | 1 | 1.5 | 2.0 |" in text
+    assert f"| **all** | 12 | 1 | {len(TIERS) * 1.5:.1f} | {len(TIERS) * 2.0:.1f} |" in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+
+
+def test_a_tier_that_was_not_measured_is_named(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    with pytest.raises(click.ClickException, match=r"nothing of lint, .*make costs"):
+        write_table(tmp_path, page)
+    assert page.read_text() == PAGE
