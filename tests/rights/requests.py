@@ -249,12 +249,22 @@ def _refused_trust() -> Iterator[Asked]:
             yield _no(actor, "sts:AssumeRole", f"{_ROLE}-{kind}", context)
 
 
+def _refused_names() -> Iterator[Asked]:
+    """Health of the names of others, whose services' ids Cloud Map has made."""
+    service = "arn:aws:servicediscovery:{region}:{account}:service/{id}"
+    for stack, location in (("{stack}", "{other}"), ("test", "{location}")):
+        tags = {"deployment": stack, "code-location": location}
+        context = {f"aws:resourcetag/run-isolation:{key}": value for key, value in tags.items()}
+        yield _no("standing", "servicediscovery:GetInstancesHealthStatus", service, context)
+
+
 REFUSED: Final = (
     *_refused_launches(),
     *_refused_items(),
     *_refused_tasks(),
     *_refused_secrets(),
     *_refused_logs(),
+    *_refused_names(),
     *_refused_trust(),
 )
 """What nobody may have."""
