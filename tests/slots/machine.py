@@ -17,7 +17,7 @@ from types_boto3_dynamodb import DynamoDBClient
 from run_isolation import Acquired, Denied, Holder, NonIsolatedRuns, Slots
 from run_isolation.errors import SupersededError, TableUnreachableError
 from run_isolation.server_identity import ServerIdentity
-from run_isolation.start_timers import ABANDONED_SECONDS
+from run_isolation.start_run_timers import ABANDONED_SECONDS
 from tests.runtime.tables import UP_STEPS, create_table, up
 from tests.slots.deployment import Deployment, Server, Status
 from tests.slots.parts import Parts

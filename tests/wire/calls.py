@@ -30,7 +30,7 @@ from dagster._grpc.types import StartRunResult
 from dagster._serdes import serialize_value
 
 from run_isolation import tag_names
-from run_isolation.dagster.home.files import write_home
+from run_isolation.dagster.home.merge import write_home
 from run_isolation.dagster.standing.client import StandingServer
 from tests.runtime.manifests import MANIFEST
 from tests.wire.values import LOCATION, RUN, SERVER

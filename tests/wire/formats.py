@@ -18,7 +18,7 @@ from infra import containers, manifest
 from infra.deployment import Kind as TaskKind
 from run_isolation import IsolatedLaunch, Manifest, NonIsolatedRuns
 from run_isolation.dagster import daemon, deployment
-from run_isolation.dagster.home import dagster_yaml, files
+from run_isolation.dagster.home import dagster_yaml, merge
 from run_isolation.dagster.worker import Exit
 from run_isolation.isolated.run_task import request
 from run_isolation.task_logs import LogStream
@@ -48,7 +48,7 @@ def _manifest() -> Any:
 
 def _home(config: Mapping[str, Any], name: str, account: str = program.ACCOUNT) -> Any:
     with tempfile.TemporaryDirectory() as directory:
-        files.write_home(Path(directory), rendered(config, account))
+        merge.write_home(Path(directory), rendered(config, account))
         return yaml.safe_load(Path(directory, name).read_text())
 
 
@@ -116,7 +116,7 @@ def _names() -> Any:
             "manifest": deployment.MANIFEST,
             "database": dagster_yaml.DATABASE_URL,
             "way back": deployment.SWITCH,
-            "resolver": files.RESOLVER,
+            "resolver": merge.RESOLVER,
         },
         "daemons": [
             each.daemon_type()

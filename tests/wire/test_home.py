@@ -16,7 +16,7 @@ from dagster._serdes import deserialize_value
 
 from run_isolation.dagster.coordinator import RunIsolationCoordinator
 from run_isolation.dagster.home.dagster_yaml import DATABASE_URL
-from run_isolation.dagster.home.files import write_home, write_workspace
+from run_isolation.dagster.home.merge import write_home, write_workspace
 from run_isolation.dagster.launcher import RunIsolationLauncher
 from tests.wire.formats import NO_BUCKET, rendered
 from tests.wire.recorded import each, newest, parsed

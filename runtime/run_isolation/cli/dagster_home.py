@@ -27,7 +27,7 @@ def command(directory: Path, force: bool) -> None:
     file are lost.
     """
     from run_isolation.dagster.deployment import load_manifest
-    from run_isolation.dagster.home.files import RESOLVER, HomeConflictError, write_home
+    from run_isolation.dagster.home.merge import RESOLVER, HomeConflictError, write_home
     from run_isolation.errors import ManifestError
 
     try:

@@ -15,7 +15,7 @@ from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from run_isolation import start_timers, tag_names
+from run_isolation import start_run_timers, tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment, switched_off
 from run_isolation.dagster.launched_by import launched_by
@@ -131,8 +131,8 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
         """Takes a slot. A denial stands once none of its holders is over, or they stay too long."""
         asking = Retrying(
             retry=retry_if_result(partial(self._may_change, holder.run_id)),
-            wait=wait_fixed(start_timers.ENDING_PAUSE_SECONDS),
-            stop=stop_after_delay(start_timers.ENDING_SECONDS),
+            wait=wait_fixed(start_run_timers.ENDING_PAUSE_SECONDS),
+            stop=stop_after_delay(start_run_timers.ENDING_SECONDS),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         answer: Acquired | Denied | Disabled = asking(self._deployment.slots.acquire, holder)

@@ -25,7 +25,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_rand
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.process_end import ProcessEnd, looked_after
-from run_isolation.dagster.home.files import write_task_home
+from run_isolation.dagster.home.merge import write_task_home
 from run_isolation.dagster.memory.isolated_memory import measured
 from run_isolation.errors import ClaimLostError, TableError
 from run_isolation.isolated.claims import claim

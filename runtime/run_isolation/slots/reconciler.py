@@ -25,7 +25,7 @@ from typing import Final, Protocol
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.item import Holder
 from run_isolation.slots.slots import Slots
-from run_isolation.start_timers import ABANDONED_SECONDS
+from run_isolation.start_run_timers import ABANDONED_SECONDS
 from run_isolation.tasks import TaskState
 
 _log: Final = logging.getLogger(__name__)

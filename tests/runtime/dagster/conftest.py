@@ -15,7 +15,7 @@ from dagster._core.workspace.load_target import GrpcServerTarget
 
 from run_isolation import NonIsolatedRuns
 from run_isolation.dagster.deployment import MANIFEST
-from run_isolation.dagster.home.files import write_home
+from run_isolation.dagster.home.merge import write_home
 from run_isolation.table import HASH_KEY, SLOTS_KEY
 from tests.runtime.dagster.account import LOCATION, PARAMETER, PORT, TABLE, Account, Stack
 from tests.runtime.dagster.launches import Launches

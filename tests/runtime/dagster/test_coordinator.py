@@ -10,7 +10,7 @@ import yaml
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.storage import tags as dagster_tags
 
-from run_isolation import Holder, NonIsolatedRuns, aws, start_timers, tag_names
+from run_isolation import Holder, NonIsolatedRuns, aws, start_run_timers, tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import SWITCH
 from run_isolation.dagster.launched_by import by_hand
@@ -209,7 +209,7 @@ def test_a_process_that_outlives_its_run_keeps_its_slot(
     ended = hosted_at(launches, stack, server)
     always = frozenset({ended.run_id})
     monkeypatch.setattr(StandingServers, "current_runs", lambda self, asked: always)
-    monkeypatch.setattr(start_timers, "ENDING_SECONDS", 0.5)
+    monkeypatch.setattr(start_run_timers, "ENDING_SECONDS", 0.5)
     run = launches.launch()
     assert run_record.read(run).kind is Kind.ISOLATED
     assert ended.run_id in run.tags[tag_names.REASON]

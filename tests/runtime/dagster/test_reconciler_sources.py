@@ -18,7 +18,7 @@ from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.reconciler_sources import make_reconciler
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.decision import Kind
-from run_isolation.start_timers import ABANDONED_SECONDS
+from run_isolation.start_run_timers import ABANDONED_SECONDS
 from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, Stack
 from tests.runtime.dagster.launches import Launches
 from tests.waiting import eventually

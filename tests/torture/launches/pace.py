@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from run_isolation import start_timers
+from run_isolation import start_run_timers
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
 from run_isolation.isolated import orphans, waiting_runs
 
@@ -25,7 +25,7 @@ def hurry() -> None:
     waiting_runs.LAUNCH_SECONDS = 6  # type: ignore[misc]
     waiting_runs.MISSING_SECONDS = 8  # type: ignore[misc]
     orphans.ENDING_SECONDS = 8  # type: ignore[misc]
-    start_timers.LOST_LAUNCHER_SECONDS = 20  # type: ignore[misc]
+    start_run_timers.LOST_LAUNCHER_SECONDS = 20  # type: ignore[misc]
     defaults = IsolatedLauncher.__init__.__kwdefaults__
     assert defaults
     defaults["seconds"] = LAUNCHER_SECONDS

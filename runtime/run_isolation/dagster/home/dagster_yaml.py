@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from run_isolation.manifest import Manifest
-from run_isolation.start_timers import START_TIMEOUT_SECONDS
+from run_isolation.start_run_timers import START_TIMEOUT_SECONDS
 
 DATABASE_URL: Final = "RUN_ISOLATION_DATABASE_URL"
 """Environment variable with the Postgres URL; in a task ECS fills it from Secrets Manager."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from run_isolation.dagster.deployment import load_manifest, switched_off
-from run_isolation.dagster.home.files import RESOLVER, HomeConflictError, write_workspace
+from run_isolation.dagster.home.merge import RESOLVER, HomeConflictError, write_workspace
 from run_isolation.errors import ManifestError
 
 CHECK_SECONDS: Final = 15

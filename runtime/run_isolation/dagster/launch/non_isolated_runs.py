@@ -12,7 +12,7 @@ from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, Worke
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
 
-from run_isolation import start_timers
+from run_isolation import start_run_timers
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.stored_end import is_over
@@ -165,7 +165,7 @@ def _named_server(location: GrpcServerCodeLocation) -> ServerIdentity:
     if isinstance(origin, GrpcServerCodeLocationOrigin):
         client = origin.create_client()
     try:
-        server_id = client.get_server_id(timeout=start_timers.ASK_SECONDS)
+        server_id = client.get_server_id(timeout=start_run_timers.ASK_SECONDS)
     except DagsterError as error:
         raise RefusedError(str(error)) from error
     identity = ServerIdentity.from_server_id(server_id)

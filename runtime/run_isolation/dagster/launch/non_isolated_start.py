@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dagster import DagsterEvent, DagsterInstance, DagsterRun, DagsterRunStatus
 from tenacity import Retrying, retry_if_not_result, stop_after_delay, wait_random_exponential
 
-from run_isolation import start_timers
+from run_isolation import start_run_timers
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.standing.client import (
@@ -107,14 +107,14 @@ class NonIsolatedStart:
         asking = Retrying(
             retry=retry_if_not_result(bool),
             wait=wait_random_exponential(multiplier=0.5, max=10),
-            stop=stop_after_delay(start_timers.RESOLVE_SECONDS),
+            stop=stop_after_delay(start_run_timers.RESOLVE_SECONDS),
             retry_error_callback=lambda _: False,
         )
         if not asking(self._is_settled, server):
             self._instance.report_engine_event(
                 f"The server of task {server.task_arn} at {server.address} has not answered "
-                f"for {start_timers.RESOLVE_SECONDS} seconds. Whether it started the run is not "
-                "known, so the run is started nowhere else.",
+                f"for {start_run_timers.RESOLVE_SECONDS} seconds. Whether it started the run is "
+                "not known, so the run is started nowhere else.",
                 self._run,
             )
 

@@ -20,7 +20,7 @@ from dagster._grpc.types import (
 )
 from dagster._serdes import deserialize_value, serialize_value
 
-from run_isolation import start_timers, tag_names
+from run_isolation import start_run_timers, tag_names
 from run_isolation.dagster import channels
 from run_isolation.errors import RunIsolationError
 from run_isolation.server_identity import ATTEMPT_KEY, EXPECTED_KEY, SERVER_KEY, ServerIdentity
@@ -72,7 +72,7 @@ class StandingServer:
             metadata.append((EXPECTED_KEY, expected))
         with self._calling() as stub:
             reply = stub.StartRun(
-                request, timeout=start_timers.START_RUN_SECONDS, metadata=metadata
+                request, timeout=start_run_timers.START_RUN_SECONDS, metadata=metadata
             )
         return deserialize_value(reply.serialized_start_run_result, StartRunResult)
 
@@ -88,7 +88,7 @@ class StandingServer:
             )
         )
         with self._calling() as stub:
-            reply = stub.CancelExecution(request, timeout=start_timers.ASK_SECONDS)
+            reply = stub.CancelExecution(request, timeout=start_run_timers.ASK_SECONDS)
         result = deserialize_value(reply.serialized_cancel_execution_result, CancelExecutionResult)
         return bool(result.success)
 
@@ -99,7 +99,7 @@ class StandingServer:
             ServerSilentError: Nobody.
         """
         with self._calling() as stub:
-            reply = stub.GetServerId(dagster_api_pb2.Empty(), timeout=start_timers.ASK_SECONDS)
+            reply = stub.GetServerId(dagster_api_pb2.Empty(), timeout=start_run_timers.ASK_SECONDS)
         return ServerIdentity.from_server_id(reply.server_id)
 
     def current_runs(self, task_arn: str) -> frozenset[str]:
@@ -111,12 +111,14 @@ class StandingServer:
         """
         with self._calling() as stub:
             server_id = stub.GetServerId(
-                dagster_api_pb2.Empty(), timeout=start_timers.ASK_SECONDS
+                dagster_api_pb2.Empty(), timeout=start_run_timers.ASK_SECONDS
             ).server_id
             identity = ServerIdentity.from_server_id(server_id)
             if identity is None or identity.task_arn != task_arn:
                 raise ServerReplacedError(f"{self._address} is now {server_id}.")
-            reply = stub.GetCurrentRuns(dagster_api_pb2.Empty(), timeout=start_timers.ASK_SECONDS)
+            reply = stub.GetCurrentRuns(
+                dagster_api_pb2.Empty(), timeout=start_run_timers.ASK_SECONDS
+            )
         result = deserialize_value(reply.serialized_current_runs, GetCurrentRunsResult)
         return frozenset(result.current_runs)
 

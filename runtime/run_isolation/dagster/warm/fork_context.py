@@ -19,7 +19,7 @@ from typing import Any, Final
 from run_isolation.dagster.ends import own_keeper
 from run_isolation.dagster.warm import channel
 from run_isolation.dagster.warm.primitives import EventFd, one_way_queue
-from run_isolation.start_timers import FORK_SECONDS
+from run_isolation.start_run_timers import FORK_SECONDS
 
 _LOST: Final = 255
 """Exit code of a process whose keeper is gone, as in multiprocessing's forkserver."""

@@ -20,7 +20,7 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._daemon.daemon import DaemonIterator
 from dagster._daemon.utils import DaemonErrorCapture
 
-from run_isolation import start_timers, tag_names
+from run_isolation import start_run_timers, tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.run_record import RunTags
@@ -132,7 +132,7 @@ class Watcher:
         """A launcher that dies before its server has the run leaves a slot without a server."""
         if run.status is not DagsterRunStatus.STARTING:
             return
-        if waited < start_timers.LOST_LAUNCHER_SECONDS:
+        if waited < start_run_timers.LOST_LAUNCHER_SECONDS:
             return
         holders = {holder.run_id: holder for holder in self.deployment.slots.holders()}
         holder = holders.get(run.run_id)

@@ -12,7 +12,7 @@ import grpc
 from dagster._api.list_repositories import sync_list_repositories_grpc
 from dagster._grpc.client import DagsterGrpcClient
 
-from run_isolation import start_timers
+from run_isolation import start_run_timers
 from run_isolation.dagster.standing.client import is_there
 from run_isolation.server_identity import ServerIdentity
 
@@ -33,7 +33,9 @@ class OneServerClient(DagsterGrpcClient):
         Where that is no standing server of ours, or can't be reached there, each call goes by the
         name, as in Dagster's client.
         """
-        server = ServerIdentity.from_server_id(self.get_server_id(timeout=start_timers.ASK_SECONDS))
+        server = ServerIdentity.from_server_id(
+            self.get_server_id(timeout=start_run_timers.ASK_SECONDS)
+        )
         if server is not None and is_there(server):
             self._server_address = server.address
 

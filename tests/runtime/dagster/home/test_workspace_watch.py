@@ -11,7 +11,7 @@ import yaml
 from run_isolation import ManifestError
 from run_isolation.dagster.deployment import SWITCH
 from run_isolation.dagster.home import workspace_watch
-from run_isolation.dagster.home.files import write_home
+from run_isolation.dagster.home.merge import write_home
 from run_isolation.dagster.home.workspace_watch import WorkspaceWatch
 from tests.runtime.manifests import MANIFEST
 

@@ -19,7 +19,7 @@ from dagster._grpc.__generated__ import dagster_api_pb2
 from dagster._grpc.__generated__.dagster_api_pb2_grpc import DagsterApiStub
 from dagster._grpc.client import DagsterGrpcClient
 
-from run_isolation import Acquired, Holder, start_timers, tag_names
+from run_isolation import Acquired, Holder, start_run_timers, tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.standing.client import ServerSilentError, StandingServer
 from run_isolation.server_identity import ServerIdentity
@@ -142,7 +142,7 @@ def test_a_server_that_never_answers_leaves_the_run_where_it_is(
         raise ServerSilentError("silence")
 
     monkeypatch.setattr(StandingServer, "start_run", silent)
-    monkeypatch.setattr(start_timers, "RESOLVE_SECONDS", 0)
+    monkeypatch.setattr(start_run_timers, "RESOLVE_SECONDS", 0)
     run = launches.launch()
     assert run.status is DagsterRunStatus.STARTING
     assert "started nowhere else" in launches.events(run)[-1]

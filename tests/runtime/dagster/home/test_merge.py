@@ -24,7 +24,7 @@ from run_isolation.dagster.home.dagster_yaml import (
     LAUNCHER,
     instance_config,
 )
-from run_isolation.dagster.home.files import (
+from run_isolation.dagster.home.merge import (
     RESOLVER,
     HomeConflictError,
     write_home,

@@ -1,6 +1,6 @@
 """Who waits for somebody else in a start waits until that one has given up."""
 
-from run_isolation import start_timers as timers
+from run_isolation import start_run_timers as timers
 
 
 def test_each_waits_longer_than_whom_it_waits_for() -> None:
