@@ -262,8 +262,11 @@ import boto3, json, os, urllib.request as http
 from botocore.exceptions import ClientError
 uri = os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
 own = json.load(http.urlopen(uri))["Token"]
-base = os.environ["AWS_ENDPOINT_URL"] + "/_localaws/"
-for path in ("faults", "calls", "decisions", "sessions"):
+base = os.environ["AWS_ENDPOINT_URL"]
+own_paths = ("faults", "calls", "decisions", "sessions")
+# moto's: they tell all of the account, and empty it.
+of_moto = ("/moto-api/data.json", "/moto-api/reset", "/moto-api/")
+for path in (*(f"/_localaws/{one}" for one in own_paths), *of_moto):
     for method, data in (("GET", None), ("DELETE", None), ("POST", b"{}")):
         for headers in ({}, {"X-Amz-Security-Token": own}):
             try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +62,25 @@ def test_what_the_caller_alone_has_becomes_the_containers_own(own: Path, sent: S
 def test_what_is_here_too_stays(own: Path, sent: Sent, tmp_path: Path) -> None:
     ref = sent(tmp_path / "made-later")
     assert of_this_container(ref) == ref
+
+
+AS_SOMEBODY_ELSE = """
+import sys
+from pathlib import Path
+from run_isolation.dagster.home.own_directories import _usable
+import os
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+print(_usable(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_a_home_that_this_user_may_not_look_into_is_not_here(tmp_path: Path) -> None:
+    closed = tmp_path / "root"
+    closed.mkdir(mode=0o700)
+    argv = [sys.executable, "-c", AS_SOMEBODY_ELSE, str(closed / "dagster_home" / "storage")]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr
 
 
 def test_a_process_that_no_server_of_ours_has_started_keeps_the_callers(
