@@ -178,8 +178,8 @@ class Meaning:
     pause_seconds: float = 0.0
     """The most to wait before the first repetition; it doubles with each."""
     settles: bool = False
-    """Whether it may be so only because a change has not reached all of AWS yet: then it is asked
-    again for some seconds, and never repeated after them."""
+    """Whether it may be so only because a change has not reached all of AWS yet: then a launcher
+    asks again for some seconds, the watcher once more, and nobody after that."""
 
 
 class LaunchError(RunIsolationError):

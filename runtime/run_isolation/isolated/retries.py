@@ -91,7 +91,7 @@ def repeat(
             raise
 
     retrying = Retrying(
-        retry=_may_help,
+        retry=_MayHelp(),
         stop=stop_before_delay(seconds),
         wait=_pause,
         sleep=sleep,
@@ -109,13 +109,20 @@ def _may_be_repeated(error: BaseException) -> bool:
     return isinstance(error, LaunchFailedError) and error.retry is not Retry.NEVER
 
 
-def _may_help(state: RetryCallState) -> bool:
+@dataclass
+class _MayHelp:
     """Whether a repetition may; also where a change may not have reached all of AWS yet."""
-    error = state.outcome.exception() if state.outcome else None
-    if not isinstance(error, LaunchFailedError):
-        return False
-    settling = error.meaning.settles and state.idle_for < SETTLING_SECONDS
-    return settling or _may_be_repeated(error)
+
+    refused_at: float | None = None
+    """When AWS said so first: seconds of pauses before it."""
+
+    def __call__(self, state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        if not isinstance(error, LaunchFailedError) or not error.meaning.settles:
+            return error is not None and _may_be_repeated(error)
+        if self.refused_at is None:
+            self.refused_at = state.idle_for
+        return state.idle_for - self.refused_at < SETTLING_SECONDS
 
 
 def _pause(state: RetryCallState) -> float:

@@ -1,13 +1,22 @@
-"""Who asks a task that is gone, whose address swallows packets, hears of it soon."""
+"""Who asks a task that is gone, whose address swallows packets, hears of it soon.
+
+A server that is slow has the time that it had.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 
 import grpc
 import pytest
 from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._grpc.__generated__ import dagster_api_pb2
 from dagster._grpc.client import DagsterGrpcClient
 
 from localaws.conditions import Conditions
@@ -20,6 +29,22 @@ from run_isolation.dagster.web.patient_launch import is_unanswered
 
 PORT = 4000
 
+# Answers each call with what GetServerId does: `server_id` is "other".
+SERVER = """
+import grpc
+from concurrent.futures import ThreadPoolExecutor
+
+class Any(grpc.GenericRpcHandler):
+    def service(self, call):
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: b"\\n\\x05other")
+
+server = grpc.server(ThreadPoolExecutor(1), handlers=[Any()])
+port = server.add_insecure_port("127.0.0.1:0")
+server.start()
+print(port, flush=True)
+server.wait_for_termination()
+"""
+
 
 @pytest.fixture
 def gone() -> Iterator[str]:
@@ -29,6 +54,22 @@ def gone() -> Iterator[str]:
     addresses.give_back(address, [PORT])
     yield address
     addresses.close()
+
+
+@pytest.fixture
+def stopped() -> Iterator[int]:
+    """The port of a server whose kernel takes connections, and which gets no CPU for a while."""
+    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        server.send_signal(signal.SIGSTOP)
+        goes_on = threading.Timer(
+            3 * channels.CONNECT_SECONDS, server.send_signal, [signal.SIGCONT]
+        )
+        goes_on.start()
+        yield port
+        goes_on.join()
+        server.kill()
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +101,19 @@ def test_a_client_that_stayed_with_it_goes_by_the_name_again(gone: str) -> None:
                 client.get_server_id(timeout=10)
             assert isinstance(failed.value.__cause__, grpc.RpcError)
             assert told in failed.value.__cause__.details()
+
+
+def test_a_server_that_is_slow_is_waited_for(stopped: int) -> None:
+    assert StandingServer(f"127.0.0.1:{stopped}").identity() is None
+
+
+def test_a_server_that_is_slow_is_waited_for_by_dagsters_client(stopped: int) -> None:
+    with connecting_soon():
+        assert DagsterGrpcClient(port=stopped).get_server_id(timeout=10) == "other"
+
+
+def test_a_server_that_is_slow_is_waited_for_by_dagsters_async_client(stopped: int) -> None:
+    client = DagsterGrpcClient(port=stopped)
+    with connecting_soon():
+        asked = client._gen_query("GetServerId", dagster_api_pb2.Empty, timeout=10)
+        assert asyncio.run(asked).server_id == "other"

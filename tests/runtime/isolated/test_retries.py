@@ -83,6 +83,12 @@ def test_what_may_not_have_reached_all_of_aws_is_asked_again_for_some_seconds(
         ecs.repeat(seconds=0)
 
 
+def test_a_refusal_has_its_seconds_from_the_first_one_on() -> None:
+    """However long throttles have kept it before: these come to some two minutes."""
+    ecs = Ecs([THROTTLED] * 16 + [DENIED, TASK])
+    assert ecs.repeat().task_arn == TASK
+
+
 def test_the_same_attempt_after_a_throttle_or_no_answer() -> None:
     ecs = Ecs([THROTTLED, UNKNOWN, TASK])
 

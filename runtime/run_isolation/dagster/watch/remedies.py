@@ -13,7 +13,7 @@ from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.stored_end import is_over
 from run_isolation.dagster.launch.advertised_task_definition import RunNotLaunchableError
 from run_isolation.dagster.launch.post_mortem import output, verdict
-from run_isolation.errors import LaunchError, Retry
+from run_isolation.errors import LaunchError, LaunchFailedError, Retry
 from run_isolation.isolated.claims import Claim, claimed_by
 from run_isolation.isolated.run_task import started_by
 from run_isolation.isolated.waiting_runs import MOST_TASKS, Step
@@ -21,6 +21,9 @@ from run_isolation.tasks import TaskState, live_tasks, stop
 
 _LOST: Final = "Lost before the run began:"
 """How the events begin by which lost tasks are counted."""
+
+_REFUSED: Final = "Refused in attempt"
+"""How the events begin that tell of a refusal which may pass."""
 
 
 class IsolatedLaunches(Protocol):
@@ -102,8 +105,29 @@ class Remedies:
         except (LaunchError, RunNotLaunchableError) as error:
             if isinstance(error, LaunchError) and error.retry is not Retry.NEVER:
                 raise
+            if isinstance(error, LaunchFailedError) and self._may_settle(run, error):
+                return
             why = " ".join(part for part in (said, str(error)) if part)
             self.instance.report_run_failed(run, f"The run can't have a task of its own. {why}")
+
+    def _may_settle(self, run: DagsterRun, error: LaunchFailedError) -> bool:
+        """Whether it may pass, and is the first such answer to this attempt. An event says so.
+
+        The next look at the run is ``waiting_runs.LAUNCH_SECONDS`` later, so the second answer
+        stands: nothing takes as long to be in force (``retries.SETTLING_SECONDS``).
+        """
+        if not error.meaning.settles:
+            return False
+        first = f"{_REFUSED} {error.attempt}, so far."
+        events = self.instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT)
+        if any(event.message.startswith(first) for event in events):
+            return False
+        self.instance.report_engine_event(
+            f"{first} {error} The daemon asks again once: a change of IAM or ECS may not be in "
+            "force yet.",
+            run,
+        )
+        return True
 
     def _adopted_winner(self, run: DagsterRun, task: TaskState) -> bool:
         """Whether another task than the one on record has claimed the run, and is noted now.

@@ -36,7 +36,11 @@ def patient(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def is_unanswered(error: BaseException) -> bool:
-    """Whether no server was reached. One that is slow has been."""
+    """Whether no server was reached.
+
+    One that is slow has been, as its kernel answers for it; unless it does not greet within gRPC's
+    20 seconds, which are more than there is patience for.
+    """
     cause = error.__cause__
     return (
         isinstance(error, DagsterUserCodeUnreachableError)

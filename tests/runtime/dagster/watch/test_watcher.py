@@ -206,19 +206,45 @@ def test_a_run_of_a_later_version_is_left_alone_and_spoken_of_once(
     assert len([text for text in caplog.messages if later.run_id in text]) == 1
 
 
-def test_what_can_not_be_launched_fails_and_says_why(
-    watched: Watched, launches: Launches, stack: Stack
+@pytest.mark.parametrize(
+    ("refusals", "end"), [(1, DagsterRunStatus.SUCCESS), (None, DagsterRunStatus.FAILURE)]
+)
+def test_a_refusal_that_may_pass_fails_a_run_the_second_time(
+    watched: Watched,
+    launches: Launches,
+    stack: Stack,
+    refusals: int | None,
+    end: DagsterRunStatus,
 ) -> None:
-    run = launches.starting(launches.create())
+    run = waiting_for(launches, "")
+    denied = "User x is not authorized to perform: ecs:RunTask on resource: y"
     stack.account.fault(
         "error",
         operation="RunTask",
         code="AccessDeniedException",
-        message="User x is not authorized to perform: ecs:RunTask on resource: y",
+        message=denied,
+        times=refusals,
+    )
+    assert watched.watch() == watched.watch(LAUNCH_SECONDS) == []
+    assert launches.read(run).status is DagsterRunStatus.STARTING
+    [event] = [text for text in launches.events(run) if "Allow ecs:RunTask on y" in text]
+    assert "asks again" in event
+    assert watched.watch(LAUNCH_SECONDS) == []
+    assert launches.ended(run).status is end
+    if end is DagsterRunStatus.FAILURE:
+        assert "Allow ecs:RunTask on y" in launches.failure(run)
+
+
+def test_what_can_not_be_launched_fails_at_once_and_says_why(
+    watched: Watched, launches: Launches, stack: Stack
+) -> None:
+    run = launches.starting(launches.create())
+    stack.account.fault(
+        "error", operation="RunTask", code="InvalidParameterException", message="No such size."
     )
     assert watched.watch() == watched.watch(LAUNCH_SECONDS) == []
     assert launches.read(run).status is DagsterRunStatus.FAILURE
-    assert "Allow ecs:RunTask on y" in launches.failure(run)
+    assert "No such size." in launches.failure(run)
 
 
 def test_a_resumed_run_whose_launcher_died_goes_on(
