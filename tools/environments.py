@@ -42,6 +42,8 @@ def ensure_environment(image: str, directory: Path = DIRECTORY) -> Path:
     requirements = CHECKOUT / "images" / image / "requirements.txt"
     environment = directory / image
     directory.mkdir(parents=True, exist_ok=True)
+    # Scripts in it name its interpreter.
+    environment = environment.resolve()
     with FileLock(directory / f"{image}.lock"):
         made = environment / "requirements.sha256"
         wanted = _digest([requirements], sys.version)

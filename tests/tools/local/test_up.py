@@ -19,6 +19,7 @@ import yaml
 
 from run_isolation.slots.decision import Kind
 from tests.waiting import eventually
+from tools import environments
 from tools.local.dagster_processes import DAEMON, WEBSERVER
 from tools.local.errors import ExitCode
 from tools.local.files import CHECKOUT, LocalFiles
@@ -27,7 +28,8 @@ from tools.local.report import Report
 
 pytestmark = [pytest.mark.engine, pytest.mark.e2e, pytest.mark.timeout(600)]
 
-PARTS = ("examples", "infra", "localaws", "runtime", "stacks", "tools")
+PARTS = ("examples", "images", "infra", "localaws", "runtime", "stacks", "tools")
+FILES = ("Pulumi.yaml", "README.md", "pyproject.toml")
 
 
 @pytest.fixture
@@ -35,8 +37,12 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
     checkout = tmp_path / "it's my checkout"
     for part in PARTS:
         shutil.copytree(CHECKOUT / part, checkout / part)
-    shutil.copy(CHECKOUT / "Pulumi.yaml", checkout)
+    for file in FILES:
+        shutil.copy(CHECKOUT / file, checkout)
     (checkout / ".venv").symlink_to(sys.prefix)
+    # The same sources have the same environments.
+    (checkout / ".local").mkdir()
+    (checkout / ".local" / "environments").symlink_to(environments.DIRECTORY)
     yield checkout
     in_copy(checkout, [sys.executable, "-m", "tools.local", "down"])
 
