@@ -23,10 +23,11 @@ def main() -> None:
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    # Before anybody is told that it is there.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(3))
     print(os.getpid(), child.pid, flush=True)
     if what == "leave":
         return
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(3))
     signal.pause()
 
 

@@ -24,7 +24,7 @@ from tests.runtime.dagster.launches import Launches
 from tests.waiting import eventually
 
 NOBODY = "127.0.0.1:9"
-UNKNOWN = "arn:aws:ecs:us-east-1:000000000000:task/x/y"
+UNKNOWN = "arn:aws:ecs:us-east-1:000000000000:task/run-isolation-test/y"
 
 
 @dataclass

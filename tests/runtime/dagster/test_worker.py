@@ -15,11 +15,19 @@ from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.worker import Exit, Worker
 from run_isolation.slots.decision import Kind
-from tests.runtime.dagster.account import TABLE, Stack
+from tests.runtime.dagster.account import CALLER, TABLE, Stack
 from tests.runtime.dagster.conftest import PROBE
 from tests.runtime.dagster.launches import Launches
 
 MINE, OTHER = "arn:aws:ecs:us-east-1:1:task/c/mine", "arn:aws:ecs:us-east-1:1:task/c/other"
+
+
+@pytest.fixture(autouse=True)
+def as_an_isolated_task(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker here has the rights of its task, not those of a launcher."""
+    session = stack.account.session(stack.roles[Kind.ISOLATED], CALLER)
+    for name, value in session.items():
+        monkeypatch.setenv(name, value)
 
 
 def work(run_id: str, attempt: int = 1) -> tuple[Exit, str]:
