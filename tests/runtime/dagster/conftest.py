@@ -45,7 +45,7 @@ def standing_task(session_stack: Stack) -> str:
 @pytest.fixture
 def stack(
     session_stack: Stack, environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Stack:
+) -> Iterator[Stack]:
     """The deployment with its own database, room for one non-isolated run, no holders or faults."""
     session_stack.sqlite_directory = tmp_path / "sqlite"
     session_stack.publish()
@@ -57,7 +57,11 @@ def stack(
     session_stack.configure(NonIsolatedRuns(enabled=True))
     session_stack.forget_tasks()
     session_stack.account.forget()
-    return session_stack
+    yield session_stack
+    # Some wait for what never comes, and would be in the next test's way.
+    session_stack.account.forget()
+    for task_arn in session_stack.isolated_tasks("RUNNING"):
+        session_stack.ecs.stop_task(cluster=session_stack.cluster, task=task_arn)
 
 
 @pytest.fixture(scope="session")
