@@ -7,7 +7,6 @@ tests there were. `python -m tests.tiers table` makes the table of it; `make cos
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import platform
@@ -17,7 +16,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,12 +36,15 @@ TIERS: Final = {
 }
 """Names of tiers in the order of the table, and what stands there."""
 _BETWEEN_MARKERS: Final = re.compile(r"(<!-- costs -->\n).*?(<!-- /costs -->)", re.DOTALL)
-_PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 @dataclass(frozen=True)
 class Took:
-    """What a tier took, in seconds; CPU with all processes that were started, however apart."""
+    """What a tier took, in seconds; CPU with all processes that somebody waited for.
+
+    One that its parent has left alone is not counted: to adopt it, this process would have to come
+    between it and init, and tests look at what becomes of such processes.
+    """
 
     wall: float
     cpu: float
@@ -54,23 +55,14 @@ class Took:
 
 def measure(command: Sequence[str], tier: str) -> tuple[int, Took]:
     """Runs a command; its exit code, and what it took."""
-    # Whoever is left alone by its parent becomes ours, so that it is counted when it ends.
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     begun, before = time.monotonic(), _cpu_of_the_dead()
     code = subprocess.run(command, env={**os.environ, TIER: tier}, check=False).returncode
-    _bury()
     return code, Took(time.monotonic() - begun, _cpu_of_the_dead() - before)
 
 
 def _cpu_of_the_dead() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _bury() -> None:
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
 
 
 def write_table(directory: Path, page: Path = CONTRIBUTING) -> None:

@@ -151,6 +151,9 @@ class Bubblewrap:
 
     def _mounts(self) -> Iterator[str]:
         yield from ("--tmpfs", "/", "--perms", "1777", "--tmpfs", "/run")
+        # First of all: an image's Python may be somewhere below this machine's /tmp.
+        for path, source in self._writable.items():
+            yield from (*_ancestors(path), "--bind", str(source), path)
         for path, source in self._places():
             if os.path.islink(path):
                 yield from ("--symlink", os.readlink(path), path)
@@ -168,9 +171,8 @@ class Bubblewrap:
                 if path != "/sys/fs/cgroup":
                     yield from ("--perms", "0755", "--dir", path)
                 yield from ("--ro-bind", str(source), path)
-        mounts = {path: self._mounted(number) for number, path in enumerate(self._files.mounts)}
-        for path, source in {**self._writable, **mounts}.items():
-            yield from (*_ancestors(path), "--bind", str(source), path)
+        for number, path in enumerate(self._files.mounts):
+            yield from (*_ancestors(path), "--bind", str(self._mounted(number)), path)
         yield from ("--remount-ro", "/")
 
 

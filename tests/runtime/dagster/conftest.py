@@ -99,7 +99,8 @@ def home(
     stack: Stack, empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """A Dagster home as `run-isolation dagster-home` writes it."""
-    shutil.copytree(empty_database, stack.sqlite_directory)
+    # A task of the test before may have read the new manifest, and made the directory.
+    shutil.copytree(empty_database, stack.sqlite_directory, dirs_exist_ok=True)
     directory = tmp_path / "home"
     write_home(directory, stack.manifest)
     monkeypatch.setenv("DAGSTER_HOME", str(directory))
