@@ -42,6 +42,7 @@ class ContainerProcess:
             "init": start.init,
             "cgroups": [str(path) for path in cgroups],
         }
+        self._info = start.info
         self._on_output = on_output
         self._on_exit = on_exit
         self._ended = threading.Event()
@@ -57,8 +58,7 @@ class ContainerProcess:
         )
         threading.Thread(target=self._watch, name=f"container-{self.pid}", daemon=True).start()
         if start.info is not None:
-            ended = (start.info,)
-            threading.Thread(target=self._end_sandbox, args=ended, daemon=True).start()
+            threading.Thread(target=self._end_sandbox, daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -76,6 +76,8 @@ class ContainerProcess:
 
     def kill(self) -> None:
         """Kill every process of the container with SIGKILL."""
+        # A sandbox goes with its first process, at once; the supervisor has to look for the others.
+        self._kill_sandbox()
         self._order(b"K")
 
     def wait(self, timeout: float | None = None) -> int | None:
@@ -90,14 +92,18 @@ class ContainerProcess:
         with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended already
             stdin.write(order)
 
-    def _end_sandbox(self, info: Path) -> None:
+    def _end_sandbox(self) -> None:
         """Kill what a supervisor that was killed has left.
 
         `bwrap --die-with-parent` does not reach a command that has changed its user.
         """
         if self._process.wait() < 0:
+            self._kill_sandbox()
+
+    def _kill_sandbox(self) -> None:
+        if self._info is not None and self._code is None:
             with contextlib.suppress(OSError, ValueError):
-                os.kill(first_process(info), signal.SIGKILL)
+                os.kill(first_process(self._info), signal.SIGKILL)
 
     def _watch(self) -> None:
         stdout = self._process.stdout
