@@ -23,7 +23,6 @@ from localaws.ecs.images import Image, ImageConfig
 from localaws.ecs.sandbox import ContainerFiles, Sandbox
 from run_isolation.dagster.deployment import MANIFEST
 from run_isolation.dagster.home.merge import RESOLVER
-from run_isolation.isolated.run_task import started_by
 from run_isolation.slots.item import Holder
 from run_isolation.slots.slots import Slots
 from tests import quick_daemon
@@ -325,14 +324,7 @@ class DagsterDeployment:
 
     def tasks_of(self, run: Run) -> set[str]:
         """ARNs of all tasks that were started for a run."""
-        ecs = self.account.client("ecs")
-        return {
-            arn
-            for status in ("RUNNING", "STOPPED")
-            for arn in ecs.list_tasks(
-                cluster=self.cluster, startedBy=started_by(run.id), desiredStatus=status
-            )["taskArns"]
-        }
+        return {arn for arn in self.isolated_tasks() if self.task(arn)["startedBy"] == run.id}
 
     def run_task_calls(self) -> list[Call]:
         """Every call of RunTask, by whomever."""
