@@ -1,6 +1,6 @@
 """Says at the end of a test run what was skipped, and what brings it.
 
-Where RUN_ISOLATION_SKIPS is `kernel`, as in CI, a skip fails the run, unless it is for something
+Where RUN_ISOLATION_SKIPS is `kernel`, a skip fails the run, unless it is for something
 that the machine's kernel does not allow.
 """
 
@@ -50,7 +50,7 @@ def is_the_kernels(reason: str) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In CI nothing else may be skipped."""
+    """Nothing else may be skipped."""
     shown = session.config.pluginmanager.get_plugin("terminalreporter")
     if shown is None or os.environ.get(VARIABLE) != "kernel":
         return
@@ -66,6 +66,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     strict = os.environ.get(VARIABLE) == "kernel"
     terminalreporter.section("skipped, and what brings it")
     for reason, count in skipped.items():
-        verdict = " - not allowed in CI" if strict and not is_the_kernels(reason) else ""
+        verdict = " - not allowed here" if strict and not is_the_kernels(reason) else ""
         terminalreporter.write_line(f"{count}: {reason.removeprefix('Skipped: ')}{verdict}")
         terminalreporter.write_line(f"     {remedy(reason)}")

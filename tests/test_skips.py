@@ -19,7 +19,7 @@ LIMITS = "CPU and memory limits of tasks are off on this machine: no control gro
 @pytest.mark.parametrize(
     ("options", "reason", "code", "says"),
     [
-        (["-p", "xdist", "-n", "1"], BROWSER, 1, "not allowed in CI"),
+        (["-p", "xdist", "-n", "1"], BROWSER, 1, "not allowed here"),
         ([], LIMITS, 0, "a kernel, or a container, that allows it"),
     ],
 )
