@@ -28,7 +28,7 @@ from localaws.ecs.supervisor import INFO_FD
 
 #: Of this machine's system, in every container. `/etc` without this machine's users and names.
 _SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc")
-#: As images/code-location/Dockerfile makes the user.
+#: As images/Dockerfile makes the user.
 _HOMES: Final = Path("/home")
 _START: Final = "/run/start"
 _TRIAL_SECONDS: Final = 20.0

@@ -20,7 +20,7 @@ class ImageNotFoundError(Exception):
 class ImageConfig(BaseModel):
     """What an image says of itself, with the names of the OCI image format.
 
-    The defaults are those of `images/code-location/Dockerfile`.
+    The defaults are those of `images/Dockerfile`.
     https://github.com/opencontainers/image-spec/blob/main/config.md
 
     Attributes:
