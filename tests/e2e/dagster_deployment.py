@@ -121,20 +121,15 @@ class DagsterDeployment:
         """Where runs and tests exchange files."""
         return self.directory / "work"
 
-    def environment(self, caller: str, role: str | None = None) -> dict[str, str]:
-        """The environment of a process of the user's.
+    def environment(self, caller: str) -> dict[str, str]:
+        """The environment of a process of the user's, who is the account's root.
 
         Args:
-            caller: By which AWS's record names it: its access key id, or its session.
-            role: ARN of its role; without one it is the account's root.
+            caller: By which AWS's record names it: its access key id.
         """
         keys = {**self.account.environment(), "AWS_ACCESS_KEY_ID": caller}
         own = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-        return {
-            **own,
-            **(keys if role is None else self.account.role_environment(role, caller)),
-            **self._own_environment,
-        }
+        return {**own, **keys, **self._own_environment}
 
     @property
     def _own_environment(self) -> dict[str, str]:
