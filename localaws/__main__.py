@@ -79,7 +79,8 @@ def main(
             },
         )
         click.echo(f"A local AWS account answers at {account.endpoint_url}. Ctrl-C stops it.")
-        ended.wait()
+        while not ended.wait(1):  # Python sees no signal that comes just before it waits
+            pass
         ready.unlink()
         provider.stop(grace=None)
     finally:

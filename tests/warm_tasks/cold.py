@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.warm_tasks import forks
@@ -28,7 +29,8 @@ def main() -> None:
     print(os.getpid(), child.pid, flush=True)
     if what == "leave":
         return
-    signal.pause()
+    while True:  # a signal in the last moment before a longer sleep is not seen
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,6 @@ def sets_event(queue: Any, event: Any) -> None:
 
 def takes(queue: Any, event: Any) -> None:
     """Has 48 MiB at its end, and CPU seconds of a process that it does not wait for."""
-    atexit.register(bytearray(b"x" * (48 * 2**20)).clear)
     reads, writes = os.pipe()
     if os.fork() == 0:
         while time.process_time() < BURNT_SECONDS:
@@ -84,6 +83,8 @@ def takes(queue: Any, event: Any) -> None:
         os.write(writes, b"x")
         os._exit(0)
     os.read(reads, 1)
+    # After the fork: while the child is there, each has half of what they share.
+    atexit.register(bytearray(b"x" * (48 * 2**20)).clear)
     queue.put(None)
 
 
