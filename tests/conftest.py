@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("xdist_group") is None:
             group = "browser" if item.get_closest_marker("browser") else item.location[0]
             item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish() -> None:
+    """What Hypothesis draws depends on the seed alone.
+
+    By itself it takes constants out of all modules of ours that are loaded, so that a change
+    anywhere, or another test before it, makes it draw something else.
+    """
+    providers = sys.modules.get("hypothesis.internal.conjecture.providers")
+    if providers is not None:
+        nothing = providers._local_constants
+        providers._get_local_constants = lambda: nothing  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session")

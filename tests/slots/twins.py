@@ -151,11 +151,11 @@ TWINS = {
     ),
     "a counter": Twin(replace(PARTS, slots=Counter)),
     "a remembered limit": Twin(replace(PARTS, slots=Remembers)),
-    "a limit that stays while settings change": Twin(replace(PARTS, slots=KeepsTheLimit)),
+    "a limit that stays while settings change": Twin(replace(PARTS, slots=KeepsTheLimit), seed=5),
     "an own entry is a denial": Twin(replace(PARTS, slots=OwnEntryDenied), seed=3),
     "silence is a denial": Twin(replace(PARTS, slots=SilenceIsNo)),
     "release of any attempt": Twin(
-        conditions={"_IS_MINE": f"({ANY} AND :attempt = :attempt)"}, seed=13
+        conditions={"_IS_MINE": f"({ANY} AND :attempt = :attempt)"}, seed=14
     ),
     "a repeated acquire wipes out the server": Twin(
         conditions={
@@ -164,8 +164,8 @@ TWINS = {
         }
     ),
     "removal of what was not seen": Twin(replace(PARTS, slots=RemovesUnseen), seed=13),
-    "a start without a slot": Twin(replace(PARTS, hosting=StartsAnyway)),
+    "a start without a slot": Twin(replace(PARTS, hosting=StartsAnyway), seed=2),
     "storage is believed": Twin(replace(PARTS, reconciler=BelievesStorage)),
-    "a silent server is taken for dead": Twin(replace(PARTS, reconciler=SilenceIsDeath), seed=3),
+    "a silent server is taken for dead": Twin(replace(PARTS, reconciler=SilenceIsDeath), seed=5),
     "no reconciler": Twin(replace(PARTS, reconcilers=0)),
 }
