@@ -4,6 +4,7 @@
 
     RunIsolationError
     ├── ManifestError               the manifest is missing, malformed, or lacks a code location
+    ├── InstanceError
     ├── TaskMetadataError           the task can't find out its own ARN and address
     ├── ProtectionError             ECS did not begin, renew or end the protection of the task
     ├── DrainingError               this server starts no more runs: ask another one
@@ -43,6 +44,18 @@ class ManifestError(RunIsolationError):
 
     def __str__(self) -> str:
         return f"Manifest {self.parameter}: {self.problem} {self.mend}"
+
+
+@dataclass(eq=False)
+class InstanceError(RunIsolationError):
+    """A version of the deployment's Dagster instance can't be used."""
+
+    version: str
+    problem: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"Dagster instance, version {self.version}: {self.problem} {self.mend}"
 
 
 @dataclass(eq=False)

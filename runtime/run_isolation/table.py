@@ -13,7 +13,7 @@ from run_isolation.errors import TableRefusedError, TableUnreachableError
 
 HASH_KEY: Final = "pk"
 SETTINGS_KEY: Final = "settings"
-"""The one item that Pulumi owns. The runtime owns the others."""
+"""Pulumi's, as are the versions of the instance. The runtime owns all other items."""
 SLOTS_KEY: Final = "slots"
 TTL_ATTRIBUTE: Final = "expires_at"
 """Epoch seconds after which DynamoDB may delete an item. No decision rests on it."""
@@ -22,6 +22,11 @@ TTL_ATTRIBUTE: Final = "expires_at"
 def claim_key(run_id: str) -> str:
     """Key of the item that says which task executes a run."""
     return f"claim#{run_id}"
+
+
+def instance_key(version: str) -> str:
+    """Key of the item with one version of the deployment's Dagster instance."""
+    return f"instance#{version}"
 
 
 @contextmanager

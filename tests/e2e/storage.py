@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy
 
 from localaws.account import LocalAccount
-from run_isolation.dagster.home.dagster_yaml import DATABASE_URL
+from run_isolation.default_instance import DATABASE_URL
 from tests.waiting import eventually
 from tools.ports import free_port
 

@@ -16,9 +16,9 @@ import yaml
 
 from infra import containers, manifest
 from infra.deployment import Kind as TaskKind
-from run_isolation import IsolatedLaunch, Manifest, NonIsolatedRuns
+from run_isolation import IsolatedLaunch, Manifest, NonIsolatedRuns, default_instance
 from run_isolation.dagster import daemon, deployment
-from run_isolation.dagster.home import dagster_yaml, merge
+from run_isolation.dagster.home import merge
 from run_isolation.dagster.worker import Exit
 from run_isolation.isolated.run_task import request
 from run_isolation.task_logs import LogStream
@@ -114,7 +114,7 @@ def _names() -> Any:
         "resource_tags": of.tags(location=LOCATION),
         "environment_of_webserver_and_daemon": {
             "manifest": deployment.MANIFEST,
-            "database": dagster_yaml.DATABASE_URL,
+            "database": default_instance.DATABASE_URL,
             "way back": deployment.SWITCH,
             "resolver": merge.RESOLVER,
         },

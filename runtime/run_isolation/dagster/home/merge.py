@@ -11,12 +11,8 @@ from typing import Any, Final
 
 import yaml
 
-from run_isolation.dagster.home.dagster_yaml import (
-    COORDINATOR,
-    LAUNCHER,
-    Config,
-    instance_config,
-)
+from run_isolation.dagster.home.dagster_yaml import instance_config
+from run_isolation.default_instance import COORDINATOR, LAUNCHER, Config
 from run_isolation.manifest import Manifest
 
 RESOLVER: Final = "RUN_ISOLATION_RESOLVER"

@@ -26,9 +26,9 @@ from dagster._core.execution.compute_logs import _fileno
 from dagster._core.instance.ref import InstanceRef
 from dagster._utils import _termination_handler
 
-from run_isolation.dagster.home.dagster_yaml import COMPUTE_LOGS_BUCKET
 from run_isolation.dagster.patching import replaced
 from run_isolation.dagster.warm import quick_storage
+from run_isolation.default_instance import COMPUTE_LOGS_BUCKET
 
 _TAIL_SECONDS: Final = "DAGSTER_COMPUTE_LOG_TAIL_WAIT_AFTER_FINISH"
 """Dagster's variable: how long ``tail`` may go on after a step."""

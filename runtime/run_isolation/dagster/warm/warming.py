@@ -18,8 +18,8 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
-from run_isolation.dagster.home.dagster_yaml import COMPUTE_LOGS_BUCKET, DATABASE_URL
 from run_isolation.dagster.warm import libraries
+from run_isolation.default_instance import COMPUTE_LOGS_BUCKET, DATABASE_URL
 from run_isolation.quick_imports import quick_imports
 
 _MODULES: Final = (

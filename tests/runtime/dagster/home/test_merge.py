@@ -18,12 +18,7 @@ from run_isolation import Instance, Location, Manifest, Network, Size
 from run_isolation.cli import main
 from run_isolation.dagster.coordinator import RunIsolationCoordinator
 from run_isolation.dagster.deployment import MANIFEST
-from run_isolation.dagster.home.dagster_yaml import (
-    COORDINATOR,
-    DATABASE_URL,
-    LAUNCHER,
-    instance_config,
-)
+from run_isolation.dagster.home.dagster_yaml import instance_config
 from run_isolation.dagster.home.merge import (
     RESOLVER,
     HomeConflictError,
@@ -31,6 +26,7 @@ from run_isolation.dagster.home.merge import (
     write_task_home,
 )
 from run_isolation.dagster.launcher import RunIsolationLauncher
+from run_isolation.default_instance import COORDINATOR, DATABASE_URL, LAUNCHER
 from tests.runtime.dagster.account import PARAMETER, Stack
 
 
