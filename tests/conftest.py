@@ -39,7 +39,7 @@ def pytest_collection_finish() -> None:
     """
     providers = sys.modules.get("hypothesis.internal.conjecture.providers")
     if providers is not None:
-        nothing = providers._local_constants
+        nothing = providers.Constants()
         providers._get_local_constants = lambda: nothing  # type: ignore[attr-defined]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pulumi import automation
 
@@ -64,6 +65,25 @@ def killed_while_it_creates(
     stack.run("cancel", "--yes", within=10)
 
 
+@pytest.fixture(autouse=True)
+def no_program_outlives_its_engine() -> Iterator[None]:
+    yield
+    eventually(lambda: not programs(), "programs end with their engines")
+
+
+def programs() -> list[psutil.Process]:
+    """Forks in which a program runs; see `warm_programs.py`."""
+    warm = [one for one in psutil.Process().children(recursive=True) if _is_warm(one)]
+    return [one for one in warm if one.parent() in warm]
+
+
+def _is_warm(process: psutil.Process) -> bool:
+    try:
+        return "tests.deployment.warm_programs" in process.cmdline()
+    except psutil.Error:  # it has ended
+        return False
+
+
 def until(find: Callable[[], Any]) -> Any:
     """What is found when the calls that were delayed have been carried out."""
     return eventually(find, "AWS has carried out what it was asked for")
@@ -86,23 +106,35 @@ def test_what_has_a_name_of_its_own_is_named_and_can_be_deleted(
     stack: DeployedStack, account: LocalAccount, write: Write
 ) -> None:
     write(stack, first="1", named="1")
-    calls = {("iam", "CreateRole"): 3, ("logs", "CreateLogGroup"): 1}
+    calls = {
+        ("iam", "CreateRole"): 3,
+        ("logs", "CreateLogGroup"): 1,
+        ("servicediscovery", "CreateService"): 1,
+    }
     killed_while_it_creates(stack, account, calls)
     roles = [f"{CLUSTER}-named-{actor}" for actor in ("execution", "isolated", "standing")]
     iam, logs = account.client("iam"), account.client("logs")
+    cloud_map = account.client("servicediscovery")
     for role in roles:
         iam.get_waiter("role_exists").wait(RoleName=role)
     group = f"/run-isolation/{STACK}/named"
     until(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"])
 
+    def registered() -> list[str]:
+        services = cloud_map.list_services()["Services"]
+        return [one["Id"] for one in services if one["Name"] == "named"]
+
+    [registry] = until(registered)
+
     with pytest.raises(automation.CommandError) as error:
         stack.up(continue_on_error=True)
 
-    for code in ("EntityAlreadyExists", "ResourceAlreadyExists"):
+    for code in ("EntityAlreadyExists", "ResourceAlreadyExists", "ServiceAlreadyExists"):
         assert code in str(error.value)
     for role in roles:
         iam.delete_role(RoleName=role)
     logs.delete_log_group(logGroupName=group)
+    cloud_map.delete_service(Id=registry)
     stack.up()
     stack.run("refresh", "--yes", "--clear-pending-creates", within=60)
     assert stack.pending() == []

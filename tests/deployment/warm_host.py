@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,12 +54,18 @@ class ForkingHost(LanguageHost):
         super().__init__(warm.executor, engine_address)
         self._socket = warm.socket
         self._environment = environment
+        self._connection = socket.socket(socket.AF_UNIX)
+
+    def end(self) -> None:
+        """The engine does not wait for the program any more: it may have been killed."""
+        with suppress(OSError):  # the program has ended, or has not begun
+            self._connection.shutdown(socket.SHUT_RDWR)
 
     def execute(self, python: str, arguments: list[str], environment: dict[str, str]) -> int:
         """Has it forked. What it prints is told to the engine at its end."""
         asked = {"arguments": arguments, "environment": {**environment, **self._environment}}
         reader, writer = os.pipe()
-        with socket.socket(socket.AF_UNIX) as connection, os.fdopen(reader) as output:
+        with self._connection as connection, os.fdopen(reader) as output:
             connection.connect(str(self._socket))
             socket.send_fds(connection, [b"\n"], [writer])
             os.close(writer)
@@ -99,7 +105,10 @@ class WarmHost(LanguageHost):
     ) -> language_pb2.RunResponse:
         engine = self._engines[context.peer()]
         environment = self._warm.environments(request.stack)
-        return ForkingHost(self._warm, engine, environment).Run(request, context)
+        host = ForkingHost(self._warm, engine, environment)
+        if not context.add_callback(host.end):
+            return language_pb2.RunResponse(bail=True)
+        return host.Run(request, context)
 
     def Cancel(  # noqa: N802
         self, request: empty_pb2.Empty, context: grpc.ServicerContext

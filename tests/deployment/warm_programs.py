@@ -15,6 +15,7 @@ import runpy
 import selectors
 import socket
 import sys
+import threading
 import traceback
 import warnings
 from contextlib import suppress
@@ -73,6 +74,7 @@ def _serve(connection: socket.socket) -> None:
         os.close(output)
         with connection.makefile() as lines:
             asked = json.loads(lines.readline())
+        threading.Thread(target=_end_with, args=[connection], daemon=True).start()
         os.environ.clear()
         os.environ.update(asked["environment"])
         sys.argv = asked["arguments"]
@@ -87,6 +89,12 @@ def _serve(connection: socket.socket) -> None:
         sys.stderr.flush()
         connection.sendall(f"{code}\n".encode())
         os._exit(0)
+
+
+def _end_with(connection: socket.socket) -> None:
+    """Ends this process when nobody waits for its end, such as an engine that is killed."""
+    connection.recv(1)
+    os._exit(1)
 
 
 def _bury() -> None:

@@ -10,10 +10,22 @@ from pathlib import Path
 import pytest
 
 from tests.code_server.runs import Runs, new_home, runs_of
-from tests.code_server.servers import DAGSTER, WARM, Kind, serving
+from tests.code_server.servers import DAGSTER, SPAWNING, WARM, Kind, serving
 
 ROOT = Path(__file__).parents[2]
 PROBE = ROOT / "tests" / "locations" / "probe"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what is marked `only_forked` where runs are spawned."""
+    out = [one for one in items if one.get_closest_marker("only_forked") and _is_spawned(one)]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [one for one in items if one not in out]
+
+
+def _is_spawned(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and SPAWNING in callspec.params.values()
 
 
 @dataclass(frozen=True)

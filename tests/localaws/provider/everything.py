@@ -131,6 +131,14 @@ class Everything:
             description="Tasks",
             vpc_id=self.made["vpc"].id,
         )
+        # One that a task is in can't be deleted, and so not be replaced: of a name there is one.
+        self._make(
+            "used",
+            aws.ec2.SecurityGroup,
+            name=f"{self.prefix}-used",
+            description="Tasks that are there",
+            vpc_id=self.made["vpc"].id,
+        )
         self._make(
             "ingress",
             aws.vpc.SecurityGroupIngressRule,
@@ -241,7 +249,7 @@ class Everything:
             launch_type="FARGATE",
             network_configuration={
                 "subnets": [self.made["subnet"].id],
-                "security_groups": [self.made["group"].id],
+                "security_groups": [self.made["used"].id],
             },
             service_registries={"registry_arn": registry.arn},
             deployment_circuit_breaker={"enable": True, "rollback": True},

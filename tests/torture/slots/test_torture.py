@@ -12,6 +12,7 @@ import pytest
 
 from tools.dynamodb_local import UnavailableError, ensure_jars
 
+pytestmark = pytest.mark.torture
 CHECKOUT = Path(__file__).parents[3]
 
 

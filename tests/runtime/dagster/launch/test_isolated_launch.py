@@ -344,6 +344,7 @@ def test_a_relaunch_is_a_new_attempt_that_says_why(
 def test_a_relaunch_in_vain_is_left_to_going_on(
     launches: Launches, stack: Stack, hasty: IsolatedLauncher, run: DagsterRun
 ) -> None:
+    stack.account.fault("dead_task")  # it would say on the run that attempt 1 is in charge
     assert hasty.launch(launches.instance, run)
     stack.account.fault("error", operation="RunTask", times=3)
 
