@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.config import Problem
-from infra.deployment import CODE_SERVER_PORT, PROJECT, Deployment, Kind
+from infra.deployment import CODE_SERVER_PORT, Deployment, Kind
 from infra.network import Network
 from infra.security_groups import SecurityGroups
 from run_isolation import manifest
@@ -58,7 +58,6 @@ def render(deployment: Deployment, subnets: Sequence[str], security_group: str) 
         security_group: Id of the security group of isolated tasks.
     """
     config = deployment.config
-    sqlite = config.instance.sqlite_directory
     return manifest.Manifest(
         deployment=deployment.name,
         account=deployment.account,
@@ -70,11 +69,7 @@ def render(deployment: Deployment, subnets: Sequence[str], security_group: str) 
             security_groups=[security_group],
             assign_public_ip=config.network.assign_public_ip,
         ),
-        instance=manifest.Instance(
-            database_url_secret_arn=config.instance.database_url_secret_arn,
-            sqlite_directory=str(PROJECT / sqlite) if sqlite is not None else None,
-            compute_logs_bucket=deployment.compute_logs_bucket,
-        ),
+        instance_version="",
         propagate_tags=config.propagate_tags,
         isolate_on_out_of_memory=config.isolate_on_out_of_memory,
         locations={name: _location(deployment, name) for name in config.code_locations},

@@ -10,9 +10,10 @@ from typing import Final
 from infra.config import Problem
 from infra.deployment import EXECUTION, Deployment, Kind
 from infra.statement_builders import Statement, allow, document, items, pull, read_secrets
-from run_isolation.table import SETTINGS_KEY, SLOTS_KEY, claim_key
+from run_isolation.table import SETTINGS_KEY, SLOTS_KEY, claim_key, instance_key
 
 ANY_CLAIM: Final = claim_key("*")
+ANY_INSTANCE: Final = instance_key("*")
 POLICY_LIMIT: Final = 6144
 """Characters of a managed policy, white space not counted
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
@@ -219,7 +220,11 @@ def _run_tasks(deployment: Deployment) -> list[Statement]:
 def _instance(deployment: Deployment) -> list[Statement]:
     """What every process with a Dagster instance reads and writes."""
     parameter = deployment.arn("ssm", f"parameter{deployment.manifest_parameter}")
-    statements = [allow("ReadManifest", ["ssm:GetParameter"], parameter)]
+    statements = [
+        allow("ReadManifest", ["ssm:GetParameter"], parameter),
+        # Versions are named by their content.
+        items(deployment, "ReadInstance", "GetItem", ANY_INSTANCE),
+    ]
     bucket = deployment.compute_logs_bucket
     if bucket is not None:
         arn = f"arn:{deployment.partition}:s3:::{bucket}"
