@@ -49,14 +49,6 @@ class Network(_Part):
     assign_public_ip: bool = False
 
 
-class Instance(_Part):
-    """What the Dagster instance of every process consists of."""
-
-    database_url_secret_arn: str | None = None
-    sqlite_directory: str | None = None
-    compute_logs_bucket: str | None = None
-
-
 class Location(_Part):
     """One code location."""
 
@@ -72,6 +64,8 @@ class Location(_Part):
     """The most that a run may ask for."""
     spot: bool = Field(False, exclude_if=lambda spot: not spot)
     """Whether the first attempt at a run is made on Fargate Spot."""
+    location_name: str | None = Field(None, exclude_if=lambda name: name is None)
+    """What Dagster calls it, where that is not its key in ``locations``."""
 
 
 class Manifest(_Part):
@@ -86,7 +80,8 @@ class Manifest(_Part):
     table: str
     """Name of the slot table."""
     network: Network
-    instance: Instance
+    instance_version: str = ""
+    """The newest version of the Dagster instance (``run_isolation.instance``)."""
     locations: dict[str, Location]
     propagate_tags: list[str] = Field(default_factory=list, exclude_if=lambda keys: not keys)
     """Tags of a run that its task gets, too."""
