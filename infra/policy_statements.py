@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/.
 
 from typing import Final
 
+from infra import limits
 from infra.config import Problem
 from infra.deployment import EXECUTION, Deployment, Kind
 from infra.statement_builders import Statement, allow, document, items, pull, read_secrets
@@ -70,7 +71,9 @@ def standing(deployment: Deployment, location: str) -> list[Statement]:
                 if key.startswith("run-isolation:")
             },
         ),
+        items(deployment, "ReadInstance", "GetItem", ANY_INSTANCE),
         *_instance(deployment),
+        *_database(deployment),
     ]
 
 
@@ -79,7 +82,10 @@ def isolated(deployment: Deployment) -> list[Statement]:
     return [
         # Ids of runs are not known before they are launched.
         items(deployment, "ClaimRun", "PutItem", ANY_CLAIM),
+        # Versions are named by what they say.
+        items(deployment, "ReadInstance", "GetItem", ANY_INSTANCE),
         *_instance(deployment),
+        *_database(deployment),
     ]
 
 
@@ -89,8 +95,11 @@ def execution(deployment: Deployment, location: str) -> list[Statement]:
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
     """
     config = deployment.config.code_locations[location]
-    arns = list(config.secrets.values())
-    database = deployment.config.instance.database_url_secret_arn
+    instance = deployment.config.instance
+    # Of the instance's, only those that no value of the location's goes before.
+    own = {*config.env, *config.secrets}
+    shared = {name: arn for name, arn in instance.secrets.items() if name not in own}
+    arns = [*config.secrets.values(), *shared.values()]
     return [
         *pull(deployment, config.image),
         allow(
@@ -99,7 +108,7 @@ def execution(deployment: Deployment, location: str) -> list[Statement]:
             # A stream is named after its task.
             deployment.arn("logs", f"log-group:{deployment.log_group(location)}:log-stream:*"),
         ),
-        *read_secrets(deployment, [*arns, database] if database else arns),
+        *read_secrets(deployment, [*arns, *_database_secrets(deployment)]),
     ]
 
 
@@ -108,7 +117,7 @@ def launcher(deployment: Deployment) -> list[Statement]:
     cluster = {"ArnEquals": {"ecs:cluster": deployment.cluster_arn}}
     # Ids of tasks are not known before they run.
     tasks = deployment.arn("ecs", f"task/{deployment.prefix}/*")
-    database = deployment.config.instance.database_url_secret_arn
+    shared = deployment.config.instance.secrets.values()
     return [
         *_run_tasks(deployment),
         allow("WatchTasks", ["ecs:DescribeTasks", "ecs:StopTask"], tasks, **cluster),
@@ -120,8 +129,8 @@ def launcher(deployment: Deployment) -> list[Statement]:
             tasks,
             StringEquals={"ecs:CreateAction": "RunTask"},
         ),
-        # Ids of runs are not known before they are launched.
-        items(deployment, "ReadTable", "GetItem", SETTINGS_KEY, SLOTS_KEY, ANY_CLAIM),
+        # Ids of runs are not known before they are launched, nor versions before they are made.
+        items(deployment, "ReadTable", "GetItem", SETTINGS_KEY, SLOTS_KEY, ANY_CLAIM, ANY_INSTANCE),
         items(deployment, "TakeSlots", "UpdateItem", SLOTS_KEY),
         allow(
             "ReadLogs",
@@ -130,7 +139,7 @@ def launcher(deployment: Deployment) -> list[Statement]:
             deployment.arn("logs", f"log-group:{deployment.log_group('*')}"),
         ),
         *_instance(deployment),
-        *read_secrets(deployment, [database] if database else []),
+        *_database(deployment, *shared),
     ]
 
 
@@ -175,18 +184,13 @@ def encrypted_transport(deployment: Deployment, bucket: str) -> list[Statement]:
 
 def size_problems(deployment: Deployment) -> list[Problem]:
     """Whether the launcher's policies are within IAM's limit."""
-    size = max(len(document(launcher(deployment))), len(document(launcher_roles(deployment))))
-    if size <= POLICY_LIMIT:
-        return []
-    count = len(deployment.config.code_locations)
-    return [
-        Problem(
-            "run-isolation:codeLocations",
-            f"{count} locations, a policy of {size} characters",
-            f"policies of up to {POLICY_LIMIT} characters, IAM's limit",
-            f"about {count * POLICY_LIMIT // size} locations; put the others into another stack",
-        )
-    ]
+    return limits.problem(
+        deployment,
+        lambda one: max(len(document(launcher(one))), len(document(launcher_roles(one)))),
+        POLICY_LIMIT,
+        "a policy of {size} characters",
+        f"policies of up to {POLICY_LIMIT} characters, IAM's limit",
+    )
 
 
 def _run_tasks(deployment: Deployment) -> list[Statement]:
@@ -220,11 +224,7 @@ def _run_tasks(deployment: Deployment) -> list[Statement]:
 def _instance(deployment: Deployment) -> list[Statement]:
     """What every process with a Dagster instance reads and writes."""
     parameter = deployment.arn("ssm", f"parameter{deployment.manifest_parameter}")
-    statements = [
-        allow("ReadManifest", ["ssm:GetParameter"], parameter),
-        # Versions are named by their content.
-        items(deployment, "ReadInstance", "GetItem", ANY_INSTANCE),
-    ]
+    statements = [allow("ReadManifest", ["ssm:GetParameter"], parameter)]
     bucket = deployment.compute_logs_bucket
     if bucket is not None:
         arn = f"arn:{deployment.partition}:s3:::{bucket}"
@@ -236,3 +236,27 @@ def _instance(deployment: Deployment) -> list[Statement]:
             allow("ListComputeLogs", ["s3:ListBucket"], arn),
         ]
     return statements
+
+
+def _database(deployment: Deployment, *secrets: str) -> list[Statement]:
+    """Connecting to the database, also after its password has changed.
+
+    Args:
+        deployment: The deployment.
+        secrets: Others that the actor reads.
+    """
+    statements = read_secrets(deployment, [*secrets, *_database_secrets(deployment)])
+    database = deployment.config.instance.database
+    if database is not None and database.iam_authentication:
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html
+        # The id is not known from the host's name: without it any database of the account.
+        user = f"dbuser:{database.resource_id or '*'}/{database.user}"
+        statements.append(
+            allow("ConnectToDatabase", ["rds-db:connect"], deployment.arn("rds-db", user))
+        )
+    return statements
+
+
+def _database_secrets(deployment: Deployment) -> list[str]:
+    secret = deployment.config.instance.database_secret
+    return [] if secret is None else [secret]

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from run_isolation.start_run_timers import START_TIMEOUT_SECONDS
 
-DATABASE_URL: Final = "RUN_ISOLATION_DATABASE_URL"
-"""Environment variable with the Postgres URL; in a task ECS fills it from Secrets Manager."""
+DATABASE: Final = "RUN_ISOLATION_DATABASE"
+"""Environment variable with the database's secret; in a task ECS fills it from Secrets Manager."""
 
 COMPUTE_LOGS_BUCKET: Final = "RUN_ISOLATION_COMPUTE_LOGS_BUCKET"
 """Environment variable that tells a standing container of the bucket that runs will write to, so
@@ -66,6 +66,17 @@ def default_dagster_yaml(storage: Config, compute_logs: Config) -> Config:
         "run_retries": {"enabled": True},
         "sensors": {"use_threads": True, "num_workers": TICK_WORKERS},
         "schedules": {"use_threads": True, "num_workers": TICK_WORKERS},
+    }
+
+
+def postgres(**database: Any) -> Config:
+    """Storage on Postgres."""
+    return {
+        "custom": {
+            "module": "run_isolation.dagster.postgres",
+            "class": "PostgresStorage",
+            "config": database,
+        }
     }
 
 

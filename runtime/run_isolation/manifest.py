@@ -60,12 +60,12 @@ class Location(_Part):
     """Of a run's own task, unless the run asks for something else."""
     log_group: str
     # Not written where they are the default: an SSM parameter holds 8 KB.
-    location_name: str | None = Field(None, exclude_if=lambda name: name is None)
-    """What Dagster calls it, where that is not its key in ``locations``."""
     largest: Size = Field(LARGEST, exclude_if=lambda size: size == LARGEST)
     """The most that a run may ask for."""
     spot: bool = Field(False, exclude_if=lambda spot: not spot)
     """Whether the first attempt at a run is made on Fargate Spot."""
+    location_name: str | None = Field(None, exclude_if=lambda name: name is None)
+    """What Dagster calls it, where that is not its key in ``locations``."""
 
 
 class Manifest(_Part):

@@ -17,6 +17,18 @@ BUCKET = f"arn:aws:s3:::run-isolation-prod-compute-logs-{ACCOUNT}"
 
 ON_CLUSTER = {"ArnEquals": {"ecs:cluster": CLUSTER}}
 
+
+def on_items(action: str, *keys: str) -> dict[str, Any]:
+    return {
+        "Action": [f"dynamodb:{action}"],
+        "Resource": TABLE,
+        "Condition": {
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        },
+    }
+
+
 INSTANCE = {
     "ReadManifest": {
         "Action": ["ssm:GetParameter"],
@@ -28,17 +40,6 @@ INSTANCE = {
     },
     "ListComputeLogs": {"Action": ["s3:ListBucket"], "Resource": BUCKET},
 }
-
-
-def on_items(action: str, *keys: str) -> dict[str, Any]:
-    return {
-        "Action": [f"dynamodb:{action}"],
-        "Resource": TABLE,
-        "Condition": {
-            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)},
-            "Null": {"dynamodb:LeadingKeys": "false"},
-        },
-    }
 
 
 def secrets(*arns: str) -> dict[str, Any]:
@@ -88,14 +89,18 @@ def test_standing_container() -> None:
                 }
             },
         },
+        "ReadInstance": on_items("GetItem", "instance#*"),
         **INSTANCE,
+        **secrets(DATABASE),
     }
 
 
 def test_isolated_task() -> None:
     assert by_sid(policy_statements.isolated(deployment())) == {
         "ClaimRun": on_items("PutItem", "claim#*"),
+        "ReadInstance": on_items("GetItem", "instance#*"),
         **INSTANCE,
+        **secrets(DATABASE),
     }
 
 
@@ -169,7 +174,7 @@ def test_launcher() -> None:
             "Resource": TASKS,
             "Condition": {"StringEquals": {"ecs:CreateAction": "RunTask"}},
         },
-        "ReadTable": on_items("GetItem", "settings", "slots", "claim#*"),
+        "ReadTable": on_items("GetItem", "settings", "slots", "claim#*", "instance#*"),
         "TakeSlots": on_items("UpdateItem", "slots"),
         "ReadLogs": {
             "Action": ["logs:GetLogEvents"],
@@ -282,9 +287,6 @@ def test_policies_beyond_iams_limit_are_a_config_error() -> None:
 def test_without_compute_logs_nobody_touches_s3(bucket: str) -> None:
     instance = {"databaseUrlSecretArn": DATABASE, "computeLogsBucket": bucket}
     with_bucket = by_sid(policy_statements.isolated(deployment(changed(instance=instance))))
-    assert with_bucket.keys() == {"ClaimRun", "ReadManifest", "ComputeLogs", "ListComputeLogs"}
     without = changed(instance={"databaseUrlSecretArn": DATABASE})
-    assert by_sid(policy_statements.isolated(deployment(without))).keys() == {
-        "ClaimRun",
-        "ReadManifest",
-    }
+    others = by_sid(policy_statements.isolated(deployment(without))).keys()
+    assert with_bucket.keys() - others == {"ComputeLogs", "ListComputeLogs"}

@@ -235,7 +235,13 @@ BAD: list[Case] = [
         None,
     ),
     (changed(network={"assignPublicIp": True}), "network.assignPublicIp", "true", "vpcId", "false"),
-    (changed(instance={}), "instance", "neither", "exactly one", "databaseUrlSecretArn"),
+    (
+        changed(instance={}),
+        "instance",
+        "none of them",
+        "exactly one of databaseUrlSecretArn, database, sqliteDirectory and a storage",
+        "databaseUrlSecretArn",
+    ),
     (
         changed(instance={"sqliteDirectory": "data"}),
         "instance.sqliteDirectory",
@@ -244,9 +250,9 @@ BAD: list[Case] = [
         "databaseUrlSecretArn",
     ),
     (
-        changed(instance={"databaseUrlSecretArn": DATABASE, "sqliteDirectory": "data"}),
+        changed(instance={"databaseUrlSecretArn": DATABASE, "database": {"secretArn": DATABASE}}),
         "instance",
-        "both",
+        "databaseUrlSecretArn and database",
         "exactly one of",
         "databaseUrlSecretArn",
     ),

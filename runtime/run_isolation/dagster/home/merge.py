@@ -142,7 +142,7 @@ def _differences(existing: Config, wanted: Config, last: Config) -> Iterator[str
     """What the user's file says otherwise than the deployment, as lines with both values."""
     there = f"in the deployment {_kind(wanted.get('storage'))}"
     for key in _SPLIT_STORAGES:
-        if key in existing:
+        if key in existing and existing[key] not in (wanted.get(key), last.get(key)):
             yield f"  {key}: here {_kind(existing[key])}; storage: {there}"
     storage = existing.get("storage")
     known = (None, wanted.get("storage"), last.get("storage"), _OLD_STORAGE)
