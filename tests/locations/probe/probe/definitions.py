@@ -252,12 +252,11 @@ def every_minute() -> RunRequest:
 
 @sensor(job=work_job, minimum_interval_seconds=3600)
 def tells_its_instance(context: SensorEvaluationContext) -> SkipReason:
-    """Say which storage and which settings a tick has."""
-    context.instance.get_runs_count()
+    """Say how many runs a tick finds, and which settings."""
     return SkipReason(
         json.dumps(
             {
-                "storage": str(context.instance.get_ref().storage_data.config_dict),
+                "runs": context.instance.get_runs_count(),
                 "loggers": list(context.instance.managed_python_loggers),
             }
         )
