@@ -75,7 +75,7 @@ def _container(deployment: Deployment, location: str, kind: Kind) -> dict[str, A
         environment["RUN_ISOLATION_COMPUTE_LOGS_BUCKET"] = deployment.compute_logs_bucket
     secrets = dict(config.secrets)
     if deployment.config.instance.database_url_secret_arn:
-        secrets["RUN_ISOLATION_DATABASE_URL"] = deployment.config.instance.database_url_secret_arn
+        secrets["RUN_ISOLATION_DATABASE"] = deployment.config.instance.database_url_secret_arn
     container = {
         "name": CONTAINER,
         "image": config.image,

@@ -34,7 +34,7 @@ def common(prefix: str) -> dict[str, Any]:
             {"name": "RUN_ISOLATION_LOCATION", "value": "sales"},
             {"name": "RUN_ISOLATION_MANIFEST", "value": "/run-isolation/prod/manifest"},
         ],
-        "secrets": [{"name": "RUN_ISOLATION_DATABASE_URL", "valueFrom": DATABASE}],
+        "secrets": [{"name": "RUN_ISOLATION_DATABASE", "valueFrom": DATABASE}],
         "logConfiguration": {
             "logDriver": "awslogs",
             "options": {
@@ -100,7 +100,7 @@ def test_every_key_of_a_location_reaches_both_containers() -> None:
         ]
         assert container["workingDirectory"] == "/srv"
         assert container["secrets"] == [
-            {"name": "RUN_ISOLATION_DATABASE_URL", "valueFrom": DATABASE},
+            {"name": "RUN_ISOLATION_DATABASE", "valueFrom": DATABASE},
             {"name": "TOKEN", "valueFrom": f"{TOKEN}:key::"},
         ]
 

@@ -114,7 +114,7 @@ def _names() -> Any:
         "resource_tags": of.tags(location=LOCATION),
         "environment_of_webserver_and_daemon": {
             "manifest": deployment.MANIFEST,
-            "database": default_instance.DATABASE_URL,
+            "database": default_instance.DATABASE,
             "way back": deployment.SWITCH,
             "resolver": merge.RESOLVER,
         },

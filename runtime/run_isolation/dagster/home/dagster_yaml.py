@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from run_isolation.default_instance import (
-    DATABASE_URL,
     Config,
     default_dagster_yaml,
     local_logs,
     no_logs,
+    postgres,
     s3_logs,
     sqlite,
 )
@@ -18,11 +18,8 @@ def instance_config(manifest: Manifest) -> Config:
     """``dagster.yaml`` for every process of the deployment."""
     instance = manifest.instance
     directory = instance.sqlite_directory
-    storage = (
-        {"postgres": {"postgres_url": {"env": DATABASE_URL}}}
-        if directory is None
-        else sqlite(directory)
-    )
+    secret = instance.database_url_secret_arn
+    storage = postgres(secret_arn=str(secret)) if directory is None else sqlite(directory)
     if instance.compute_logs_bucket is not None:
         logs = s3_logs(instance.compute_logs_bucket, manifest.deployment, manifest.region)
     else:

@@ -26,7 +26,7 @@ from run_isolation.dagster.home.merge import (
     write_task_home,
 )
 from run_isolation.dagster.launcher import RunIsolationLauncher
-from run_isolation.default_instance import COORDINATOR, DATABASE_URL, LAUNCHER
+from run_isolation.default_instance import COORDINATOR, LAUNCHER, postgres
 from tests.runtime.dagster.account import PARAMETER, Stack
 
 
@@ -88,13 +88,10 @@ def test_dagster_opens_it(local: Manifest, tmp_path: Path) -> None:
     assert {origin.location_name for origin in origins} == {"sales", "research"}
 
 
-def test_postgres_comes_from_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(DATABASE_URL, "postgresql://user:secret@db/dagster")
+def test_postgres_is_named_by_its_secret(tmp_path: Path) -> None:
     write_home(tmp_path, manifest(POSTGRES, "sales"))
     config = read(tmp_path / "dagster.yaml")
-    assert config["storage"] == {"postgres": {"postgres_url": {"env": DATABASE_URL}}}
+    assert config["storage"] == postgres(secret_arn="arn:secret")
     dagster_instance_config(str(tmp_path))  # raises on what Dagster does not accept
 
 
