@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_ecs import ECSClient
     from types_boto3_logs import CloudWatchLogsClient
+    from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_servicediscovery import ServiceDiscoveryClient
     from types_boto3_ssm import SSMClient
 
@@ -46,6 +47,8 @@ DEADLINES: Final = {
     "ecs": Deadline(connect_seconds=2, read_seconds=10, attempts=3),
     # The end of a task's output is nice to have; whoever wants it waits for nothing else.
     "logs": Deadline(connect_seconds=2, read_seconds=5, attempts=2),
+    # A connection to the database waits for it, where its password has changed.
+    "secretsmanager": Deadline(connect_seconds=2, read_seconds=5, attempts=3),
     # Asked again at the next look.
     "servicediscovery": Deadline(connect_seconds=2, read_seconds=3, attempts=1),
     "ssm": Deadline(connect_seconds=2, read_seconds=5, attempts=3),
@@ -76,8 +79,14 @@ def cloud_map(region: str | None = None) -> ServiceDiscoveryClient:
     return client
 
 
+def secrets_manager(region: str | None = None) -> SecretsManagerClient:
+    """A client for reading secrets."""
+    client: SecretsManagerClient = _client("secretsmanager", region)
+    return client
+
+
 def ssm(region: str | None = None) -> SSMClient:
-    """A client for reading the manifest."""
+    """A client for reading the manifest, and parameters that are secrets."""
     client: SSMClient = _client("ssm", region)
     return client
 

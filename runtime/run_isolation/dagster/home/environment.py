@@ -16,6 +16,7 @@ from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.home.files import version_of
 from run_isolation.errors import RunIsolationError
 from run_isolation.instance import Instance
+from run_isolation.secret_value import Secret
 from run_isolation.tick_timeouts import allow_long_ticks
 
 _log: Final = logging.getLogger(__name__)
@@ -59,8 +60,6 @@ def tell_of_version(newest: str, home: str | None) -> None:
 
 
 def _read_secret(environment: MutableMapping[str, str], name: str, reference: str) -> None:
-    from run_isolation.secret_value import Secret
-
     try:
         environment[name] = Secret.of(reference).value()
     except RunIsolationError as error:
