@@ -81,8 +81,10 @@ class Manifest(_Part):
     """Name of the slot table."""
     network: Network
     instance_version: str = ""
-    """The newest version of the Dagster instance (``run_isolation.instance``)."""
+    """The newest version of the Dagster instance; empty where the ``pulumi up`` of a release
+    before 0.1.0 has written the manifest."""
     locations: dict[str, Location]
+    """By the names of the infrastructure; ``named`` has them by those that Dagster knows."""
     propagate_tags: list[str] = Field(default_factory=list, exclude_if=lambda keys: not keys)
     """Tags of a run that its task gets, too."""
     isolate_on_out_of_memory: bool = Field(True, exclude_if=lambda on: on)
@@ -119,20 +121,26 @@ class Manifest(_Part):
                 mend="Use the release of run-isolation in this image that `pulumi up` used.",
             ) from error
 
+    @property
+    def named(self) -> dict[str, Location]:
+        """The code locations by the names that Dagster knows them by."""
+        return {one.location_name or name: one for name, one in self.locations.items()}
+
     def location(self, name: str) -> Location:
-        """The code location of this name.
+        """The code location that Dagster knows by this name.
 
         Raises:
             ManifestError: The deployment has none.
         """
+        named = self.named
         try:
-            return self.locations[name]
+            return named[name]
         except KeyError:
-            close = get_close_matches(name, self.locations, n=1)
+            close = get_close_matches(name, named, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             raise ManifestError(
                 f"/run-isolation/{self.deployment}/manifest",
-                problem=f"it has no code location {name!r}, but {sorted(self.locations)}.{hint}",
+                problem=f"it has no code location {name!r}, but {sorted(named)}.{hint}",
                 mend="Add it to the stack's config and run `pulumi up`.",
             ) from None
 

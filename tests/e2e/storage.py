@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy
 
 from localaws.account import LocalAccount
-from run_isolation.default_instance import DATABASE_URL
+from run_isolation.default_instance import DATABASE
 from tests.waiting import eventually
 from tools.ports import free_port
 
@@ -69,7 +69,7 @@ def postgres(programs: Path, account: LocalAccount) -> Iterator[Storage]:
         )
         yield Storage(
             {"databaseUrlSecretArn": secret["ARN"], "computeLogsBucket": "create"},
-            {DATABASE_URL: url},
+            {DATABASE: url},
         )
 
 

@@ -15,9 +15,10 @@ from dagster._grpc.types import ExecuteExternalJobArgs
 from dagster._serdes import deserialize_value
 
 from run_isolation.dagster.coordinator import RunIsolationCoordinator
-from run_isolation.dagster.home.merge import write_home, write_workspace
+from run_isolation.dagster.home.merge import write_home
+from run_isolation.dagster.home.workspace import write_workspace
 from run_isolation.dagster.launcher import RunIsolationLauncher
-from run_isolation.default_instance import DATABASE_URL
+from run_isolation.default_instance import DATABASE
 from tests.wire.formats import NO_BUCKET, rendered
 from tests.wire.recorded import each, newest, parsed
 
@@ -77,7 +78,7 @@ def test_its_entries_are_known_as_ours(file: Path, tmp_path: Path) -> None:
 @each("start_run.json")
 def test_a_reference_to_the_instance(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a webserver of another version packs it into a call."""
-    monkeypatch.setenv(DATABASE_URL, "postgresql://user:secret@db/dagster")
+    monkeypatch.setenv(DATABASE, "postgresql://user:secret@db/dagster")
     args = deserialize_value(json.dumps(parsed(file)["args"]), ExecuteExternalJobArgs)
     assert args.instance_ref is not None
     is_ours(args.instance_ref)

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from run_isolation.dagster.warm import libraries
-from run_isolation.default_instance import COMPUTE_LOGS_BUCKET, DATABASE_URL
+from run_isolation.default_instance import COMPUTE_LOGS_BUCKET, DATABASE
 from run_isolation.quick_imports import quick_imports
 
 _MODULES: Final = (
@@ -74,6 +74,6 @@ def warm_up() -> None:
 
 
 def _storage_modules() -> tuple[str, ...]:
-    postgres = DATABASE_URL in os.environ and find_spec("dagster_postgres") is not None
+    postgres = DATABASE in os.environ and find_spec("dagster_postgres") is not None
     s3 = COMPUTE_LOGS_BUCKET in os.environ and find_spec("dagster_aws") is not None
     return (*(_POSTGRES if postgres else ()), *(_S3 if s3 else ()))
