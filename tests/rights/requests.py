@@ -245,7 +245,7 @@ def _refused_logs() -> Iterator[Asked]:
 
 
 def _refused_outputs() -> Iterator[Asked]:
-    """Outputs of other deployments in the same bucket, of nobody's for the launcher, and deletion."""
+    """Outputs of other deployments, all of them for the launcher, and deletion."""
     for actor in ("standing", "isolated"):
         yield _no(actor, "s3:GetObject", f"{_OUTPUTS}/test/a")
         yield _no(actor, "s3:GetObject", f"{_OUTPUTS}2/{{stack}}/a")
