@@ -11,14 +11,14 @@ from infra.access import LauncherAccess
 from infra.cluster import Cluster
 from infra.code_location import CodeLocation
 from infra.config import ConfigError, parse
-from infra.deployment import CREATE, PROJECT, Deployment, Kind
+from infra.deployment import OUTPUTS, PROJECT, Deployment, Kind
 from infra.discovery import Discovery
 from infra.engine_version import require_engine
 from infra.hooks.hooks import Hooks
-from infra.instance import ComputeLogs
 from infra.last_step import RolledOut
 from infra.manifest import ManifestParameter, size_problems
 from infra.network import Network
+from infra.private_bucket import own_buckets
 from infra.security_groups import SecurityGroups
 from infra.slot_table import SlotTable
 
@@ -63,10 +63,7 @@ def provision(deployment: Deployment) -> None:
     cluster = Cluster(deployment)
     discovery = Discovery(deployment, network)
     table = SlotTable(deployment, hooks)
-    bucket = deployment.compute_logs_bucket
-    logs: list[pulumi.CustomResource] = []
-    if bucket is not None and deployment.config.instance.compute_logs_bucket == CREATE:
-        logs = ComputeLogs(deployment, bucket).parts
+    buckets = own_buckets(deployment)
     manifest = ManifestParameter(deployment, network, groups, table)
     locations = {
         name: CodeLocation(
@@ -86,7 +83,7 @@ def provision(deployment: Deployment) -> None:
         hooks,
         deployment.cluster_arn,
         {name: location.service for name, location in locations.items()},
-        after=[*logs, table.settings, table.instance, manifest.parameter, *launcher.policies],
+        after=[*buckets, table.settings, table.instance, manifest.parameter, *launcher.policies],
     )
 
     pulumi.export("manifest", manifest.value)
@@ -97,7 +94,8 @@ def provision(deployment: Deployment) -> None:
     pulumi.export("clientSecurityGroup", groups.clients.id)
     pulumi.export("vpc", network.vpc_id)
     pulumi.export("subnets", network.subnet_ids)
-    pulumi.export("computeLogsBucket", bucket)
+    pulumi.export("computeLogsBucket", deployment.compute_logs_bucket)
+    pulumi.export("outputsBucket", deployment.bucket(OUTPUTS, deployment.config.instance.io))
     pulumi.export(
         "codeLocations",
         {

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from infra import instance_document
 from infra.deployment import CODE_SERVER_PORT, CONTAINER, CONTROL_PORT, Deployment, Kind
+from run_isolation import outputs
 from run_isolation.default_instance import COMPUTE_LOGS_BUCKET, DATABASE
 from run_isolation.instance import VERSION
 
@@ -112,6 +113,7 @@ def _environment(
     document = instance_document.render(deployment)
     own = {*config.env, *config.secrets}
     environment = {
+        **_outputs(deployment, location, {*own, *document.env, *document.secrets}),
         **{name: value for name, value in document.env.items() if name not in own},
         **config.env,
         "AWS_REGION": deployment.region,
@@ -131,6 +133,14 @@ def _environment(
     if instance.database_secret is not None:
         secrets[DATABASE] = instance.database_secret
     return environment, secrets
+
+
+def _outputs(deployment: Deployment, location: str, said: set[str]) -> dict[str, str]:
+    """Where the default I/O manager keeps outputs, unless the user has said which one it is."""
+    bucket = deployment.outputs_bucket(location)
+    if bucket is None or said & {outputs.MODULE, outputs.ATTRIBUTE}:
+        return {}
+    return outputs.environment(outputs.Place(bucket, deployment.name))
 
 
 def _code_server(deployment: Deployment, location: str, isolated_revision: str) -> list[str]:

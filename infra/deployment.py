@@ -88,7 +88,11 @@ class Deployment:
 
     def bucket(self, purpose: str, said: str | None) -> str | None:
         """Name of a bucket, which is the user's or one of our own for this purpose."""
-        return f"{self.prefix}-{purpose}-{self.account}" if said == CREATE else said
+        return self.own_bucket(purpose) if said == CREATE else said
+
+    def own_bucket(self, purpose: str) -> str:
+        """Name of a bucket of our own; no other account has one of that name."""
+        return f"{self.prefix}-{purpose}-{self.account}"
 
     def location_name(self, location: str) -> str:
         """What Dagster calls a code location."""

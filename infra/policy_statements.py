@@ -73,11 +73,12 @@ def standing(deployment: Deployment, location: str) -> list[Statement]:
         ),
         items(deployment, "ReadInstance", "GetItem", ANY_INSTANCE),
         *_instance(deployment),
+        *_outputs(deployment, location),
         *_database(deployment),
     ]
 
 
-def isolated(deployment: Deployment) -> list[Statement]:
+def isolated(deployment: Deployment, location: str) -> list[Statement]:
     """An isolated task: claims its run, then executes it."""
     return [
         # Ids of runs are not known before they are launched.
@@ -85,6 +86,7 @@ def isolated(deployment: Deployment) -> list[Statement]:
         # Versions are named by what they say.
         items(deployment, "ReadInstance", "GetItem", ANY_INSTANCE),
         *_instance(deployment),
+        *_outputs(deployment, location),
         *_database(deployment),
     ]
 
@@ -236,6 +238,25 @@ def _instance(deployment: Deployment) -> list[Statement]:
             allow("ListComputeLogs", ["s3:ListBucket"], arn),
         ]
     return statements
+
+
+def _outputs(deployment: Deployment, location: str) -> list[Statement]:
+    """Outputs of the default I/O manager, below the deployment's name."""
+    bucket = deployment.outputs_bucket(location)
+    if bucket is None:
+        return []
+    arn = f"arn:{deployment.partition}:s3:::{bucket}"
+    return [
+        allow(
+            "Outputs",
+            # The last for what is left of a large output that could not be written.
+            ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
+            # Keys are named after assets, partitions, runs and steps.
+            f"{arn}/{deployment.name}/*",
+        ),
+        # Without it S3 answers 403, not 404, for an output that is not there.
+        allow("ListOutputs", ["s3:ListBucket"], arn),
+    ]
 
 
 def _database(deployment: Deployment, *secrets: str) -> list[Statement]:

@@ -11,7 +11,6 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from infra.config.base import LOCAL_ACCOUNT, around
 from infra.config.deployment_settings import (
-    NO_BRANCHES,
     AutoMaterialize,
     Concurrency,
     RunLimits,
@@ -65,8 +64,6 @@ class BlockedRuns(Setting):
 
 class Queue(RunLimits):
     """How runs are taken from the queue."""
-
-    refused_keys: ClassVar = {"max_concurrent_runs_all_branch_deployments": NO_BRANCHES}
 
     max_concurrent_runs: IntSource = None
     dequeue_interval_seconds: IntSource = None

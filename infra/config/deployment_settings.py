@@ -92,7 +92,7 @@ class AutoMaterialize(Setting):
     use_sensors: bool | None = None
 
 
-NO_BRANCHES: Final = (
+_NO_BRANCHES: Final = (
     "absent: there are no branch deployments here. A preview is a stack of its own, and its "
     "concurrency.runs says how many runs it may have"
 )
@@ -104,9 +104,9 @@ class DeploymentSettings(Setting):
     refused_keys: ClassVar = {
         "sso_default_role": "absent: logins and roles are Dagster+'s. Put a load balancer with a "
         "login before your webserver",
-        "max_concurrent_branch_deployment_runs": NO_BRANCHES,
-        "max_concurrent_runs_per_branch_deployment": NO_BRANCHES,
-        "branch_deployment_tag_concurrency_limits": NO_BRANCHES,
+        "max_concurrent_branch_deployment_runs": _NO_BRANCHES,
+        "max_concurrent_runs_per_branch_deployment": _NO_BRANCHES,
+        "branch_deployment_tag_concurrency_limits": _NO_BRANCHES,
     }
 
     non_isolated_runs: NonIsolatedRuns = NonIsolatedRuns()

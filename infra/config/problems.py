@@ -1,6 +1,6 @@
 """What is wrong with a config, told so that it can be mended without reading the source."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from types import UnionType
@@ -100,7 +100,7 @@ def _problem(
             nearest = f'"{str(value).lower()}"'
     if context.get("of_parent"):
         path = path[:-1]
-    path = (*below, *path)
+    path = (*below, *_as_written(model, path))
     shown = SECRET if path and path[0] in secret else _show(value)
     return Problem(f"{NAMESPACE}:{'.'.join(map(str, path))}", shown, allowed, nearest)
 
@@ -152,6 +152,22 @@ def _model_at(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseM
         found = _without_none(get_args(found)[-1] if inner else _field(found, key).annotation)
     assert isinstance(found, type)  # noqa: S101  # every mapping with fixed keys is a model
     return found
+
+
+def _as_written(model: type[BaseModel], path: tuple[int | str, ...]) -> Iterator[int | str]:
+    """The path by the names that users write; where a default is wrong, pydantic has its own."""
+    found: Any = model
+    for key in path:
+        if get_origin(found) in (dict, list):
+            found, written = get_args(found)[-1], key
+        else:
+            fields = getattr(found, "model_fields", {})
+            field = fields.get(key)
+            written = (field.alias or key) if field else key
+            known = [one for name, one in fields.items() if key in (name, one.alias)]
+            found = known[0].annotation if known else None
+        found = _without_none(found)
+        yield written
 
 
 def _without_none(annotation: Any) -> Any:

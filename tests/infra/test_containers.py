@@ -34,10 +34,16 @@ def common(prefix: str) -> dict[str, Any]:
             {"name": "DAGSTER_CLOUD_DEPLOYMENT_NAME", "value": "prod"},
             {"name": "DAGSTER_CLOUD_IS_BRANCH_DEPLOYMENT", "value": "0"},
             {"name": "DAGSTER_CURRENT_IMAGE", "value": SALES_IMAGE},
+            {"name": "DAGSTER_DEFAULT_IO_MANAGER_ATTRIBUTE", "value": "io_manager"},
+            {"name": "DAGSTER_DEFAULT_IO_MANAGER_MODULE", "value": "run_isolation.dagster.outputs"},
             {"name": "RUN_ISOLATION_DEPLOYMENT", "value": "prod"},
             {"name": "RUN_ISOLATION_INSTANCE", "value": VERSION},
             {"name": "RUN_ISOLATION_LOCATION", "value": "sales"},
             {"name": "RUN_ISOLATION_MANIFEST", "value": "/run-isolation/prod/manifest"},
+            {
+                "name": "RUN_ISOLATION_OUTPUTS",
+                "value": "s3://run-isolation-prod-outputs-123456789012/prod",
+            },
             {"name": "RUN_ISOLATION_TABLE", "value": "run-isolation-prod-slots"},
         ],
         "secrets": [{"name": "RUN_ISOLATION_DATABASE", "valueFrom": DATABASE}],
@@ -102,9 +108,10 @@ def test_every_key_of_a_location_reaches_both_containers() -> None:
         assert [one["name"] for one in container["environment"]] == [
             *("AWS_REGION", "COLOR", "DAGSTER_CLOUD_DEPLOYMENT_NAME"),
             *("DAGSTER_CLOUD_IS_BRANCH_DEPLOYMENT", "DAGSTER_CURRENT_IMAGE"),
+            *("DAGSTER_DEFAULT_IO_MANAGER_ATTRIBUTE", "DAGSTER_DEFAULT_IO_MANAGER_MODULE"),
             *(["RUN_ISOLATION_COMPUTE_LOGS_BUCKET"] if kind == "standing" else []),
             *("RUN_ISOLATION_DEPLOYMENT", "RUN_ISOLATION_INSTANCE", "RUN_ISOLATION_LOCATION"),
-            *("RUN_ISOLATION_MANIFEST", "RUN_ISOLATION_TABLE"),
+            *("RUN_ISOLATION_MANIFEST", "RUN_ISOLATION_OUTPUTS", "RUN_ISOLATION_TABLE"),
             *(["RUN_ISOLATION_WORKING_DIRECTORY"] if kind == "standing" else []),
             "ZONE",
         ]

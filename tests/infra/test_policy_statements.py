@@ -29,6 +29,18 @@ def on_items(action: str, *keys: str) -> dict[str, Any]:
     }
 
 
+OUTPUTS = {
+    "Outputs": {
+        "Action": ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
+        "Resource": f"arn:aws:s3:::run-isolation-prod-outputs-{ACCOUNT}/prod/*",
+    },
+    "ListOutputs": {
+        "Action": ["s3:ListBucket"],
+        "Resource": f"arn:aws:s3:::run-isolation-prod-outputs-{ACCOUNT}",
+    },
+}
+
+
 INSTANCE = {
     "ReadManifest": {
         "Action": ["ssm:GetParameter"],
@@ -91,15 +103,17 @@ def test_standing_container() -> None:
         },
         "ReadInstance": on_items("GetItem", "instance#*"),
         **INSTANCE,
+        **OUTPUTS,
         **secrets(DATABASE),
     }
 
 
 def test_isolated_task() -> None:
-    assert by_sid(policy_statements.isolated(deployment())) == {
+    assert by_sid(policy_statements.isolated(deployment(), "sales")) == {
         "ClaimRun": on_items("PutItem", "claim#*"),
         "ReadInstance": on_items("GetItem", "instance#*"),
         **INSTANCE,
+        **OUTPUTS,
         **secrets(DATABASE),
     }
 
@@ -228,6 +242,10 @@ WILDCARDS = {
     ("DecryptSecrets", f"arn:aws:kms:{HERE}:key/*"): "key unknown; secrets in the condition",
     ("ListTasks", "*"): "has no resource for a cluster; cluster in the condition",
     ("LogInToEcr", "*"): "the only resource that the action has",
+    (
+        "Outputs",
+        f"arn:aws:s3:::run-isolation-prod-outputs-{ACCOUNT}/prod/*",
+    ): "keys are named after assets and runs",
     ("ProtectTask", TASKS): "tasks have no ids before they run",
     ("ReadLogs", f"arn:aws:logs:{HERE}:log-group:/run-isolation/prod/*"): "all of the deployment",
     ("SeeNames", NAMES): "Cloud Map makes the ids; the location's tags in the condition",
@@ -243,7 +261,7 @@ def all_statements() -> list[Statement]:
     return [
         *policy_statements.launcher(made),
         *policy_statements.launcher_roles(made),
-        *policy_statements.isolated(made),
+        *policy_statements.isolated(made, "sales"),
         *(
             one
             for name in made.config.code_locations
@@ -286,7 +304,9 @@ def test_policies_beyond_iams_limit_are_a_config_error() -> None:
 @pytest.mark.parametrize("bucket", ["create", "mine"])
 def test_without_compute_logs_nobody_touches_s3(bucket: str) -> None:
     instance = {"databaseUrlSecretArn": DATABASE, "computeLogsBucket": bucket}
-    with_bucket = by_sid(policy_statements.isolated(deployment(changed(instance=instance))))
+    with_bucket = by_sid(
+        policy_statements.isolated(deployment(changed(instance=instance)), "sales")
+    )
     without = changed(instance={"databaseUrlSecretArn": DATABASE})
-    others = by_sid(policy_statements.isolated(deployment(without))).keys()
+    others = by_sid(policy_statements.isolated(deployment(without), "sales")).keys()
     assert with_bucket.keys() - others == {"ComputeLogs", "ListComputeLogs"}
