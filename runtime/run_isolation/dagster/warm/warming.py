@@ -48,6 +48,7 @@ _POSTGRES: Final = (
     "dagster_postgres.schedule_storage",
     "dagster_postgres.storage",
     "psycopg2",
+    "run_isolation.dagster.postgres",
     "sqlalchemy.dialects.postgresql.psycopg2",
 )
 _S3: Final = ("dagster_aws.s3.compute_log_manager",)
