@@ -21,6 +21,8 @@ from tools.ports import free_port
 
 DEBIAN = Path("/usr/lib/postgresql")
 """https://packages.debian.org/stable/postgresql: each major version has its own directory here."""
+LOGS = "run-isolation-e2epostgres-logs"
+"""A bucket of the user's own: it stays while a test changes what is said about compute logs."""
 NO_POSTGRES = "no Postgres server here: neither `initdb` on PATH nor Debian's package"
 UNPRIVILEGED = ("postgres", "nobody")
 """Whom the server runs as where the tests run as root, which it refuses."""
@@ -69,7 +71,8 @@ def postgres(programs: Path, account: LocalAccount) -> Iterator[Storage]:
         secret = account.client("secretsmanager").create_secret(
             Name="e2e-database-url", SecretString=url
         )
-        yield Storage({"databaseUrlSecretArn": secret["ARN"], "computeLogsBucket": "create"})
+        account.client("s3").create_bucket(Bucket=LOGS)
+        yield Storage({"databaseUrlSecretArn": secret["ARN"], "computeLogsBucket": LOGS})
 
 
 @contextmanager
