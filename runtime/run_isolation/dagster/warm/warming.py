@@ -18,6 +18,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
+from run_isolation import outputs
 from run_isolation.dagster.warm import libraries
 from run_isolation.default_instance import COMPUTE_LOGS_BUCKET, DATABASE_URL
 from run_isolation.quick_imports import quick_imports
@@ -51,6 +52,7 @@ _POSTGRES: Final = (
     "sqlalchemy.dialects.postgresql.psycopg2",
 )
 _S3: Final = ("dagster_aws.s3.compute_log_manager",)
+_OUTPUTS: Final = (outputs.IO_MANAGER, "boto3.s3.transfer", "upath")
 
 
 class ThreadError(Exception):
@@ -76,4 +78,8 @@ def warm_up() -> None:
 def _storage_modules() -> tuple[str, ...]:
     postgres = DATABASE_URL in os.environ and find_spec("dagster_postgres") is not None
     s3 = COMPUTE_LOGS_BUCKET in os.environ and find_spec("dagster_aws") is not None
-    return (*(_POSTGRES if postgres else ()), *(_S3 if s3 else ()))
+    return (
+        *(_POSTGRES if postgres else ()),
+        *(_S3 if s3 else ()),
+        *(_OUTPUTS if outputs.are_kept() else ()),
+    )
