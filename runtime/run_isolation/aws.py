@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient
     from types_boto3_logs import CloudWatchLogsClient
     from types_boto3_s3 import S3Client
+    from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_servicediscovery import ServiceDiscoveryClient
     from types_boto3_ssm import SSMClient
 
@@ -49,6 +50,8 @@ DEADLINES: Final = {
     "logs": Deadline(connect_seconds=2, read_seconds=5, attempts=2),
     # A part of an output may be large, and no person waits for it.
     "s3": Deadline(connect_seconds=5, read_seconds=60, attempts=5),
+    # A connection to the database waits for it, where its password has changed.
+    "secretsmanager": Deadline(connect_seconds=2, read_seconds=5, attempts=3),
     # Asked again at the next look.
     "servicediscovery": Deadline(connect_seconds=2, read_seconds=3, attempts=1),
     "ssm": Deadline(connect_seconds=2, read_seconds=5, attempts=3),
@@ -85,8 +88,14 @@ def cloud_map(region: str | None = None) -> ServiceDiscoveryClient:
     return client
 
 
+def secrets_manager(region: str | None = None) -> SecretsManagerClient:
+    """A client for reading secrets."""
+    client: SecretsManagerClient = _client("secretsmanager", region)
+    return client
+
+
 def ssm(region: str | None = None) -> SSMClient:
-    """A client for reading the manifest."""
+    """A client for reading the manifest, and parameters that are secrets."""
     client: SSMClient = _client("ssm", region)
     return client
 

@@ -7,6 +7,8 @@
     ├── InstanceError
     ├── OutputsError                an output of a run can't be kept, or read
     │   └── OutputMissingError      nobody has kept it where it is looked for
+    ├── SecretError                 the value of a secret can't be read
+    ├── DatabaseError               what is known of the database is not enough to log in
     ├── TaskMetadataError           the task can't find out its own ARN and address
     ├── ProtectionError             ECS did not begin, renew or end the protection of the task
     ├── DrainingError               this server starts no more runs: ask another one
@@ -58,6 +60,32 @@ class InstanceError(RunIsolationError):
 
     def __str__(self) -> str:
         return f"Dagster instance, version {self.version}: {self.problem} {self.mend}"
+
+
+@dataclass(eq=False)
+class SecretError(RunIsolationError):
+    """The value of a secret can't be read."""
+
+    arn: str
+    """Of a secret or an SSM parameter, as in a task definition."""
+    problem: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"Secret {self.arn}: {self.problem} {self.mend}"
+
+
+@dataclass(eq=False)
+class DatabaseError(RunIsolationError):
+    """What is known of the instance's database is not enough to log in."""
+
+    source: str
+    """Where it was looked for: a secret's ARN, an environment variable, the config of storage."""
+    problem: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"Database of the Dagster instance, {self.source}: {self.problem} {self.mend}"
 
 
 @dataclass(eq=False)

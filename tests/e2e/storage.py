@@ -16,7 +16,6 @@ from typing import Any
 import sqlalchemy
 
 from localaws.account import LocalAccount
-from run_isolation.default_instance import DATABASE_URL
 from tests.waiting import eventually
 from tools.ports import free_port
 
@@ -62,20 +61,28 @@ def postgres_programs() -> Path | None:
 
 @contextmanager
 def postgres(programs: Path, account: LocalAccount) -> Iterator[Storage]:
-    """A server of its own with an empty database, and the secret that holds its URL."""
-    with server(programs) as url:
+    """A server of its own with an empty database, and the secret that holds its URL.
+
+    Webserver and daemon read it by themselves.
+    """
+    with server(programs, password="e2e") as url:
         secret = account.client("secretsmanager").create_secret(
             Name="e2e-database-url", SecretString=url
         )
-        yield Storage(
-            {"databaseUrlSecretArn": secret["ARN"], "computeLogsBucket": "create"},
-            {DATABASE_URL: url},
-        )
+        yield Storage({"databaseUrlSecretArn": secret["ARN"], "computeLogsBucket": "create"})
 
 
 @contextmanager
-def server(programs: Path) -> Iterator[str]:
-    """Postgres with an empty database: its URL. Answers on one port of 127.0.0.1 only."""
+def server(
+    programs: Path, password: str | None = None, files: Mapping[str, bytes] | None = None
+) -> Iterator[str]:
+    """Postgres with an empty database: its URL. Answers on one port of 127.0.0.1 only.
+
+    Args:
+        programs: Where `initdb` and `postgres` are.
+        password: Without which nobody may log in; None: anybody may.
+        files: For TLS: `server.crt` and `server.key`.
+    """
     user = _unprivileged()
     # Not below pytest's directories: only their owner can go in.
     directory = Path(tempfile.mkdtemp(prefix="run-isolation-postgres-"))
@@ -87,8 +94,11 @@ def server(programs: Path) -> Iterator[str]:
     if user is not None:
         own |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     try:
+        secret = directory / "password"
+        secret.write_text(password or "")
+        login = ["-A", "scram-sha-256", f"--pwfile={secret}"] if password else ["-A", "trust"]
         subprocess.run(
-            [programs / "initdb", "-D", data, "-U", "dagster", "-A", "trust", "--no-sync"],
+            [programs / "initdb", "-D", data, "-U", "dagster", *login, "--no-sync"],
             check=True,
             capture_output=True,
             **own,
@@ -97,13 +107,20 @@ def server(programs: Path) -> Iterator[str]:
         settings = ["listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories="]
         # The database does not outlive the tests: nothing has to be on the disk.
         settings += ["fsync=off", "full_page_writes=off", "synchronous_commit=off"]
+        for name, content in (files or {}).items():
+            (data / name).write_bytes(content)
+            (data / name).chmod(0o600)
+            if user is not None:
+                os.chown(data / name, user.pw_uid, user.pw_gid)
+        settings += ["ssl=on"] if files else []
         options = [part for setting in settings for part in ("-c", setting)]
         with log.open("wb") as output:
             server = subprocess.Popen(
                 [programs / "postgres", "-D", data, *options], stdout=output, stderr=output, **own
             )
         try:
-            url = f"postgresql://dagster@127.0.0.1:{port}/postgres"
+            who = f"dagster:{password}" if password else "dagster"
+            url = f"postgresql://{who}@127.0.0.1:{port}/postgres"
             eventually(lambda: _accepts(url), lambda: f"Postgres answers\n{log.read_text()}")
             yield url
         finally:

@@ -20,7 +20,7 @@ from typing import Final
 
 from run_isolation import outputs
 from run_isolation.dagster.warm import libraries
-from run_isolation.default_instance import COMPUTE_LOGS_BUCKET, DATABASE_URL
+from run_isolation.default_instance import COMPUTE_LOGS_BUCKET, DATABASE
 from run_isolation.quick_imports import quick_imports
 
 _MODULES: Final = (
@@ -49,6 +49,7 @@ _POSTGRES: Final = (
     "dagster_postgres.schedule_storage",
     "dagster_postgres.storage",
     "psycopg2",
+    "run_isolation.dagster.postgres",
     "sqlalchemy.dialects.postgresql.psycopg2",
 )
 _S3: Final = ("dagster_aws.s3.compute_log_manager",)
@@ -76,7 +77,7 @@ def warm_up() -> None:
 
 
 def _storage_modules() -> tuple[str, ...]:
-    postgres = DATABASE_URL in os.environ and find_spec("dagster_postgres") is not None
+    postgres = DATABASE in os.environ and find_spec("dagster_postgres") is not None
     s3 = COMPUTE_LOGS_BUCKET in os.environ and find_spec("dagster_aws") is not None
     return (
         *(_POSTGRES if postgres else ()),
