@@ -40,6 +40,7 @@ _MODULES: Final = (
     # Of the default I/O manager.
     "fsspec.implementations.local",
     "upath.implementations.local",
+    "run_isolation.dagster.container_storage",
     "run_isolation.dagster.coordinator",
     "run_isolation.dagster.launcher",
 )
