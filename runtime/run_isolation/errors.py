@@ -7,6 +7,8 @@
     ├── InstanceError
     ├── SecretError                 the value of a secret can't be read
     ├── DatabaseError               what is known of the database is not enough to log in
+    ├── OutputsError                an output of a run can't be kept, or read
+    │   └── OutputMissingError      nobody has kept it where it is looked for
     ├── TaskMetadataError           the task can't find out its own ARN and address
     ├── ProtectionError             ECS did not begin, renew or end the protection of the task
     ├── DrainingError               this server starts no more runs: ask another one
@@ -84,6 +86,23 @@ class DatabaseError(RunIsolationError):
 
     def __str__(self) -> str:
         return f"Database of the Dagster instance, {self.source}: {self.problem} {self.mend}"
+
+
+@dataclass(eq=False)
+class OutputsError(RunIsolationError):
+    """An output of a run can't be kept, or read."""
+
+    what: str
+    """The output, or a setting."""
+    problem: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.problem} {self.mend}".rstrip()
+
+
+class OutputMissingError(OutputsError, FileNotFoundError):
+    """Nobody has kept this output there. Inputs with ``allow_missing_partitions`` go without."""
 
 
 @dataclass(eq=False)

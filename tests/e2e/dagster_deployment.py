@@ -22,7 +22,7 @@ from localaws.calls import Call
 from localaws.ecs.images import Image, ImageConfig
 from localaws.ecs.sandbox import ContainerFiles, Sandbox
 from run_isolation.dagster.deployment import MANIFEST
-from run_isolation.dagster.home.merge import RESOLVER
+from run_isolation.dagster.home.workspace import RESOLVER
 from run_isolation.slots.item import Holder
 from run_isolation.slots.slots import Slots
 from tests import quick_daemon

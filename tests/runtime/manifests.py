@@ -1,6 +1,6 @@
 """A deployment's manifest."""
 
-from run_isolation import Instance, Location, Manifest, Network, Size
+from run_isolation import Location, Manifest, Network, Size
 
 CLUSTER = "arn:aws:ecs:us-east-1:123456789012:cluster/run-isolation-test"
 
@@ -11,7 +11,7 @@ MANIFEST = Manifest(
     cluster=CLUSTER,
     table="run-isolation-test-slots",
     network=Network(subnets=["subnet-1", "subnet-2"], security_groups=["sg-1"]),
-    instance=Instance(),
+    instance_version="0123456789abcdef",
     locations={
         "sales": Location(
             host="sales.test.run-isolation.internal",

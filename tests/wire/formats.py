@@ -18,7 +18,7 @@ from infra import containers, manifest
 from infra.deployment import Kind as TaskKind
 from run_isolation import IsolatedLaunch, Manifest, NonIsolatedRuns, default_instance
 from run_isolation.dagster import daemon, deployment
-from run_isolation.dagster.home import merge
+from run_isolation.dagster.home import merge, workspace
 from run_isolation.dagster.worker import Exit
 from run_isolation.isolated.run_task import request
 from run_isolation.task_logs import LogStream
@@ -116,7 +116,7 @@ def _names() -> Any:
             "manifest": deployment.MANIFEST,
             "database": default_instance.DATABASE,
             "way back": deployment.SWITCH,
-            "resolver": merge.RESOLVER,
+            "resolver": workspace.RESOLVER,
         },
         "daemons": [
             each.daemon_type()

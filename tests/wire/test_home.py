@@ -15,7 +15,8 @@ from dagster._grpc.types import ExecuteExternalJobArgs
 from dagster._serdes import deserialize_value
 
 from run_isolation.dagster.coordinator import RunIsolationCoordinator
-from run_isolation.dagster.home.merge import write_home, write_workspace
+from run_isolation.dagster.home.merge import write_home
+from run_isolation.dagster.home.workspace import write_workspace
 from run_isolation.dagster.launcher import RunIsolationLauncher
 from run_isolation.default_instance import DATABASE
 from tests.wire.formats import NO_BUCKET, rendered

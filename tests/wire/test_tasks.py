@@ -21,7 +21,7 @@ from types_boto3_ssm import SSMClient
 from run_isolation import IsolatedLaunch, Manifest, ManifestError, aws, task_metadata
 from run_isolation.cli import main
 from run_isolation.dagster import worker
-from run_isolation.dagster.launch.advertised_task_definition import task_definition
+from run_isolation.dagster.launch.advertised import task_definition
 from run_isolation.dagster.standing import code_server
 from run_isolation.isolated.orphans import IsolatedTask
 from run_isolation.isolated.run_task import request, started_by

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from run_isolation.errors import LaunchFailedError, LaunchTagsError, Meaning, TagProblem
+from run_isolation.instance import VERSION
 from run_isolation.isolated import ecs_wishes, run_task_answers
 from run_isolation.isolated.ecs_tag_models import RunTaskArguments
 from run_isolation.isolated.ecs_wishes import Asked
@@ -86,7 +87,7 @@ def request(manifest: Manifest, launch: IsolatedLaunch) -> dict[str, Any]:
         "count": 1,
         **_capacity(wish.arguments, spot=location.spot, as_asked=placement.as_asked),
         "networkConfiguration": {"awsvpcConfiguration": {**network, "subnets": placement.subnets}},
-        "overrides": _overrides(launch, wish),
+        "overrides": _overrides(launch, wish, manifest.instance_version),
         "clientToken": _token(launch),
         "startedBy": started_by(launch.run_id),
         "propagateTags": "TASK_DEFINITION",
@@ -157,13 +158,15 @@ def _capacity(arguments: RunTaskArguments, *, spot: bool, as_asked: bool) -> dic
     return {"launchType": "FARGATE"}
 
 
-def _overrides(launch: IsolatedLaunch, wish: Asked) -> dict[str, Any]:
+def _overrides(launch: IsolatedLaunch, wish: Asked, instance_version: str) -> dict[str, Any]:
     size = {"cpu": wish.size.cpu, "memory": wish.size.memory} if wish.size else {}
     environment = {
         **({JOB_VARIABLE: launch.job} if launch.job else {}),
         **wish.container.get("environment", {}),
         ATTEMPT_VARIABLE: str(launch.attempt),
         RUN_ID_VARIABLE: launch.run_id,
+        # The newest: the run's task definition may be of an older one.
+        **({VERSION: instance_version} if instance_version else {}),
     }
     overrides: dict[str, Any] = {
         "containerOverrides": [

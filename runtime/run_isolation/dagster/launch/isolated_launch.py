@@ -19,7 +19,7 @@ from dagster._core.errors import DagsterRunNotFoundError
 
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.launch.advertised_task_definition import task_definition
+from run_isolation.dagster.launch.advertised import task_definition
 from run_isolation.dagster.launch.attempt import Attempt
 from run_isolation.errors import ManifestError
 from run_isolation.isolated import retries

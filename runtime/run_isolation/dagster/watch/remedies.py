@@ -11,7 +11,7 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.stored_end import is_over
-from run_isolation.dagster.launch.advertised_task_definition import RunNotLaunchableError
+from run_isolation.dagster.launch.advertised import RunNotLaunchableError
 from run_isolation.dagster.launch.post_mortem import output, verdict
 from run_isolation.errors import LaunchError, LaunchFailedError, Retry
 from run_isolation.isolated.claims import Claim, claimed_by

@@ -21,6 +21,7 @@ Run config of every job, all of it optional:
           leave: [thread, copy]          # what it leaves behind, see leave.py
 """
 
+import json
 import os
 import signal
 import time
@@ -36,6 +37,8 @@ from dagster import (
     MaterializeResult,
     OpExecutionContext,
     RunRequest,
+    SensorEvaluationContext,
+    SkipReason,
     StaticPartitionsDefinition,
     asset,
     define_asset_job,
@@ -247,6 +250,20 @@ def every_minute() -> RunRequest:
     return RunRequest(tags=NON_ISOLATED)
 
 
+@sensor(job=work_job, minimum_interval_seconds=3600)
+def tells_its_instance(context: SensorEvaluationContext) -> SkipReason:
+    """Say which storage and which settings a tick has."""
+    context.instance.get_runs_count()
+    return SkipReason(
+        json.dumps(
+            {
+                "storage": str(context.instance.get_ref().storage_data.config_dict),
+                "loggers": list(context.instance.managed_python_loggers),
+            }
+        )
+    )
+
+
 @op
 def give() -> list[int]:
     """Give a value to `take`, by the default I/O manager."""
@@ -308,5 +325,5 @@ defs = Definitions(
         doubled_job,
     ],
     schedules=[every_minute],
-    sensors=[requests_a_run, automation],
+    sensors=[requests_a_run, tells_its_instance, automation],
 )
