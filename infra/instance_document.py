@@ -61,7 +61,7 @@ def _storage(deployment: Deployment) -> dict[str, Any]:
         return default_instance.sqlite(str(PROJECT / instance.sqlite_directory))
     database = instance.database
     if database is None:
-        return default_instance.postgres(secret_arn=instance.database_url_secret_arn)
+        return default_instance.postgres(secret_arn=str(instance.database_url_secret_arn))
     said: dict[str, Any] = {
         "secret_arn": database.secret_arn,
         "keys": database.keys.model_dump(exclude_defaults=True) or None,
