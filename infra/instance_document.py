@@ -5,7 +5,7 @@ earlier (docs/decisions/33-one-instance.md).
 """
 
 import copy
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from infra.config.dagster_yaml import SPLIT_STORAGES
 from infra.config.fields import BUILT_IN_ENV
@@ -61,8 +61,10 @@ def _storage(deployment: Deployment) -> dict[str, Any]:
         return default_instance.sqlite(str(PROJECT / instance.sqlite_directory))
     database = instance.database
     if database is None:
-        return default_instance.postgres(secret_arn=str(instance.database_url_secret_arn))
-    said: dict[str, Any] = {
+        # Without one dagsterYaml has a storage, which takes its place.
+        arn = instance.database_url_secret_arn
+        return default_instance.postgres(**({} if arn is None else {"secret_arn": arn}))
+    said = {
         "secret_arn": database.secret_arn,
         "keys": database.keys.model_dump(exclude_defaults=True) or None,
         "host": database.host,
@@ -74,7 +76,8 @@ def _storage(deployment: Deployment) -> dict[str, Any]:
         "ssl_mode": database.ssl_mode,
         "ssl_root_cert": database.ssl_root_cert,
     }
-    return default_instance.postgres(**{k: v for k, v in said.items() if v is not None})
+    known = {key: value for key, value in said.items() if value is not None}
+    return default_instance.postgres(**cast(default_instance.Database, known))
 
 
 def _compute_logs(deployment: Deployment) -> dict[str, Any]:

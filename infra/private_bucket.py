@@ -1,7 +1,5 @@
 """A bucket that is the deployment's own: of compute logs, or of outputs."""
 
-from typing import Any
-
 import pulumi
 import pulumi_aws as aws
 
@@ -17,13 +15,13 @@ class PrivateBucket(pulumi.ComponentResource):
         deployment: The deployment.
         component: What it is called as a type of Pulumi's.
         purpose: What it is for: the end of its name.
-        lifecycle: When what is in it goes, as S3's rule says it.
+        days: After which what is in it goes; None: never.
     """
 
     parts: list[pulumi.CustomResource]
 
     def __init__(
-        self, deployment: Deployment, component: str, purpose: str, lifecycle: dict[str, Any]
+        self, deployment: Deployment, component: str, purpose: str, *, days: int | None
     ) -> None:
         super().__init__(f"run-isolation:index:{component}", purpose)
         protect = deployment.config.protect
@@ -66,8 +64,8 @@ class PrivateBucket(pulumi.ComponentResource):
                     "id": "expire",
                     "status": "Enabled",
                     "filter": {"prefix": ""},
+                    "expiration": {"days": days} if days is not None else None,
                     "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
-                    **lifecycle,
                 }
             ],
             opts=inside,
@@ -78,14 +76,11 @@ class PrivateBucket(pulumi.ComponentResource):
 
 def own_buckets(deployment: Deployment) -> list[pulumi.CustomResource]:
     """The buckets that the config asks for, with all that belongs to them."""
-    instance, days = deployment.config.instance, deployment.config.log_retention_days
-    parts = []
-    if instance.compute_logs_bucket == CREATE:
-        logs = PrivateBucket(
-            deployment, "ComputeLogs", COMPUTE_LOGS, {"expiration": {"days": days}}
-        )
-        parts += logs.parts
-    if instance.io == CREATE:
+    config, parts = deployment.config, []
+    if config.instance.compute_logs_bucket == CREATE:
+        days = config.log_retention_days
+        parts += PrivateBucket(deployment, "ComputeLogs", COMPUTE_LOGS, days=days).parts
+    if config.instance.io == CREATE:
         # Whoever reads an output may do so years later: only the parts of broken uploads go.
-        parts += PrivateBucket(deployment, "Outputs", OUTPUTS, {}).parts
+        parts += PrivateBucket(deployment, "Outputs", OUTPUTS, days=None).parts
     return parts

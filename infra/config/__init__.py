@@ -16,6 +16,7 @@ from infra.config.models import Config
 from infra.config.problems import NAMESPACE, ConfigError, Problem, problems
 
 __all__ = [
+    "DIRECTORY",
     "LOCAL_ACCOUNT",
     "CodeLocation",
     "Config",

@@ -124,31 +124,22 @@ ImageDirectory = Annotated[
     # passes RegisterTaskDefinition, and then no container starts.
     _shaped(r"/.*", "the absolute path of a directory in the image, like /app", str.strip),
 ]
-_SECRET: Final = (
-    rf"arn:{_PARTITION}:secretsmanager:{_REGION}:{_ACCOUNT}:secret:[\w/+=.@!-]+-[A-Za-z0-9]{{6}}"
-)
 SecretArn = Annotated[
     str,
     # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Secret.html
     _shaped(
-        # A name may have no "!", but those that RDS gives its own do.
-        rf"{_SECRET}(?::[^:]*:[^:]*:[^:]*)?"
+        # Nobody may put a "!" into a name but AWS: rds!db-… is a secret of RDS's own.
+        rf"arn:{_PARTITION}:secretsmanager:{_REGION}:{_ACCOUNT}:secret:[\w/+=.@!-]+-[A-Za-z0-9]{{6}}"
+        r"(?::[^:]*:[^:]*:[^:]*)?"
         rf"|arn:{_PARTITION}:ssm:{_REGION}:{_ACCOUNT}:parameter/[\w./-]+",
         "the full ARN of a Secrets Manager secret, arn:aws:secretsmanager:<region>:<account>:"
         "secret:<name>-<6 characters>[:<JSON key>::], or of an SSM parameter",
     ),
 ]
-ImageFile = Annotated[
-    str, _shaped(r"/.*[^/]", "the absolute path of a file in every image", str.strip)
-]
-PlainSecretArn = Annotated[
+Certificates = Annotated[
     str,
-    _shaped(
-        _SECRET,
-        "the full ARN of a Secrets Manager secret, arn:aws:secretsmanager:<region>:<account>:"
-        "secret:<name>-<6 characters>; which of its keys is what is said under keys",
-        lambda value: ":".join(value.split(":")[:7]),
-    ),
+    # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-SSLROOTCERT
+    _shaped(r"/.*[^/]|system", "the absolute path of a file in every image, or system", str.strip),
 ]
 ResourceId = Annotated[
     str,

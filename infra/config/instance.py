@@ -8,10 +8,9 @@ from infra.config.base import LOCAL_ACCOUNT, Part, around
 from infra.config.dagster_yaml import SPLIT_STORAGES
 from infra.config.fields import (
     BucketName,
+    Certificates,
     EnvName,
-    ImageFile,
     Path,
-    PlainSecretArn,
     ResourceId,
     SecretArn,
     known_level,
@@ -40,7 +39,7 @@ class DatabaseKeys(Part):
 class Database(Part):
     """A Postgres database. What is said here goes before what its secret says."""
 
-    secret_arn: PlainSecretArn | None = None
+    secret_arn: SecretArn | None = None
     """JSON, or one URL."""
     keys: DatabaseKeys = DatabaseKeys()
     host: str | None = None
@@ -52,7 +51,7 @@ class Database(Part):
     """Of the database: what the right to log in by IAM is for. Without it any of the account."""
     user: str | None = None
     ssl_mode: SslMode | None = None
-    ssl_root_cert: ImageFile | None = None
+    ssl_root_cert: Certificates | None = None
 
     @field_validator("host", "name")
     @classmethod

@@ -126,6 +126,11 @@ class Manifest(_Part):
         """The code locations by the names that Dagster knows them by."""
         return {one.location_name or name: one for name, one in self.locations.items()}
 
+    def key(self, name: str) -> str:
+        """What the stack's config calls a code location, by the name that Dagster knows."""
+        keys = (key for key, one in self.locations.items() if one.location_name == name)
+        return next(keys, name)
+
     def location(self, name: str) -> Location:
         """The code location that Dagster knows by this name.
 

@@ -167,6 +167,26 @@ class Page:
         else:
             self.change("stopRunningSchedule", "ScheduleStateResult", STOP_SCHEDULE, id=state["id"])
 
+    def tick(self, sensor: str, *, location: str) -> Mapping[str, Any]:
+        """Press "Test sensor": what the tick gives."""
+        selector = {
+            "repositoryLocationName": location,
+            "repositoryName": REPOSITORY,
+            "sensorName": sensor,
+        }
+        answer = self.change("sensorDryRun", "DryRunInstigationTick", TICK, selector=selector)
+        result: Mapping[str, Any] = answer["evaluationResult"]
+        return result
+
+    def pool_limits(self) -> dict[str, tuple[int, bool]]:
+        """By pool: its limit, and whether it is the default."""
+        limits = self.ask(LIMITS)["instance"]["concurrencyLimits"]
+        return {
+            one["concurrencyKey"]: (one["limit"], one["usingDefaultLimit"])
+            for one in limits
+            if one["limit"] is not None
+        }
+
     def run(self, run_id: str) -> Mapping[str, Any] | None:
         """A run's status and tags; None when it is deleted."""
         found = self.ask(RUN, runId=run_id)["runOrError"]
@@ -263,6 +283,17 @@ SENSOR = f"""
 query Sensor($selector: SensorSelector!) {{
   sensorOrError(sensorSelector: $selector) {{ {_ERROR} ... on Sensor {{ sensorState {{ id }} }} }}
 }}"""
+
+TICK = f"""
+mutation Tick($selector: SensorSelector!) {{
+  sensorDryRun(selectorData: $selector, cursor: null) {{
+    {_ERROR}
+    ... on DryRunInstigationTick {{ evaluationResult {{ skipReason error {{ message }} }} }}
+  }}
+}}"""
+
+LIMITS = """
+query Limits { instance { concurrencyLimits { concurrencyKey limit usingDefaultLimit } } }"""
 
 RUN = """
 query Run($runId: ID!) {

@@ -89,6 +89,7 @@ def test_a_location_is_found_by_the_name_that_dagster_knows() -> None:
     named = sales.model_copy(update={"location_name": "data team"})
     manifest = MANIFEST.model_copy(update={"locations": {"sales": named}})
     assert manifest.location("data team") == named
+    assert (manifest.key("data team"), MANIFEST.key("sales")) == ("sales", "sales")
     with pytest.raises(ManifestError, match=r"'sales', but \['data team'\]"):
         manifest.location("sales")
     assert Manifest.model_validate_json(manifest.to_json()) == manifest

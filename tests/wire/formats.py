@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-from infra import containers, manifest
+from infra import containers, instance_document, manifest
 from infra.deployment import Kind as TaskKind
 from run_isolation import IsolatedLaunch, Manifest, NonIsolatedRuns, default_instance
 from run_isolation.dagster import daemon, deployment
@@ -46,9 +46,15 @@ def _manifest() -> Any:
     return json.loads(rendered().to_json())
 
 
+def _instance() -> Any:
+    """Parsed: in the item it is text."""
+    return instance_document.render(program.deployment(CONFIG)).model_dump(mode="json")
+
+
 def _home(config: Mapping[str, Any], name: str, account: str = program.ACCOUNT) -> Any:
     with tempfile.TemporaryDirectory() as directory:
-        merge.write_home(Path(directory), rendered(config, account))
+        instance = instance_document.render(program.deployment(config, account=account))
+        merge.write_home(Path(directory), rendered(config, account), instance)
         return yaml.safe_load(Path(directory, name).read_text())
 
 
@@ -132,6 +138,7 @@ FORMATS: Final[Mapping[str, Callable[[], Any]]] = {
     "dagster.no-bucket.yaml": lambda: _home(NO_BUCKET, "dagster.yaml"),
     "workspace.yaml": lambda: _home(CONFIG, "workspace.yaml"),
     "manifest.json": _manifest,
+    "instance.json": _instance,
     "settings.json": lambda: NonIsolatedRuns(
         enabled=True, max_concurrent_non_isolated_runs=2, allow_automated=True
     ).to_item(),

@@ -62,7 +62,9 @@ def in_it(part: Any, whole: Any) -> bool:
 @each("manifest.json")
 def test_the_manifest(file: Path, ssm: SSMClient) -> None:
     manifest = loaded(ssm, parsed(file))
-    assert in_it(parsed(file), manifest.model_dump(mode="json"))
+    # What ``instance`` said until 0.1.0 is an item of its own now.
+    known = {key: value for key, value in parsed(file).items() if key != "instance"}
+    assert in_it(known, manifest.model_dump(mode="json"))
     assert loaded(ssm, grown(parsed(file))) == manifest
 
 

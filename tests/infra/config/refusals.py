@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.config import Config, ConfigError, Problem, parse
+from infra.config import DIRECTORY, Config, ConfigError, Problem, parse
 from tests.infra.program import ACCOUNT
 
 
@@ -16,11 +16,10 @@ def texts(config: dict[str, Any]) -> dict[str, str]:
 
 
 def accepted(
-    config: dict[str, Any], *, account: str = ACCOUNT, directory: Path | None = None
+    config: dict[str, Any], *, account: str = ACCOUNT, directory: Path = DIRECTORY
 ) -> Config:
     """The config, typed."""
-    beside = {} if directory is None else {"directory": directory}
-    return parse(texts(config), deployment="prod", account=account, **beside)
+    return parse(texts(config), deployment="prod", account=account, directory=directory)
 
 
 def problems(
@@ -29,14 +28,12 @@ def problems(
     stack: str = "prod",
     account: str = ACCOUNT,
     secret: str = "",
-    directory: Path | None = None,
+    directory: Path = DIRECTORY,
 ) -> list[Problem]:
     """Everything that is wrong with it."""
-    beside = {} if directory is None else {"directory": directory}
+    hidden = frozenset([secret])
     with pytest.raises(ConfigError) as refused:
-        parse(
-            texts(config), deployment=stack, account=account, secret=frozenset([secret]), **beside
-        )
+        parse(texts(config), deployment=stack, account=account, secret=hidden, directory=directory)
     return refused.value.problems
 
 

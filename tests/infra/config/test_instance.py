@@ -25,6 +25,7 @@ def having(**database: Any) -> dict[str, Any]:
         {"secretArn": OF_RDS, "host": "db", "name": "dagster"},
         {"secretArn": OF_CLUSTER, "host": "db", "port": 5433, "name": "dagster"},
         {"secretArn": DATABASE, "sslMode": "verify-full", "sslRootCert": "/etc/rds.pem"},
+        {"secretArn": f"{DATABASE}:dagster::", "sslRootCert": "system"},
         IAM,
         {**IAM, "secretArn": OF_RDS, "resourceId": "cluster-ABC", "sslMode": "verify-ca"},
     ],
@@ -36,13 +37,6 @@ def test_forms_of_a_database(database: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("database", "key", "value", "allowed", "nearest"),
     [
-        (
-            {"secretArn": f"{DATABASE}:password::"},
-            "secretArn",
-            f"{DATABASE}:password::",
-            "which of its keys is what is said under keys",
-            DATABASE,
-        ),
         ({**IAM, "sslMode": "prefer"}, "sslMode", "prefer", "over TLS only", "require"),
         ({**IAM, "sslMode": "verify"}, "sslMode", "verify", "verify-ca", "verify-ca"),
         ({**IAM, "user": None}, "user", "(missing)", "the database user that tasks", None),

@@ -243,10 +243,13 @@ def _own_instance() -> Iterator[OwnInstance]:
         yield OwnInstance(None)
         return
     with ExitStack() as exits:
+        deployment = Deployment()
         try:
-            home = exits.enter_context(own_home.opened(Deployment()))
+            home = exits.enter_context(own_home.opened(deployment))
         except RunIsolationError as error:
             raise SystemExit(str(error)) from error
+        # Its connection is no business of the processes that are forked from this one.
+        deployment.slots.client.close()
         yield OwnInstance(InstanceRef.from_dir(str(home)))
 
 

@@ -17,11 +17,13 @@ Run config of every job, all of it optional:
           fill_memory: true              # takes memory until the task has none left
           exit_code: 0                   # ends the process at once with this code
           fail: true                     # ends with an exception
+          log_as: some.library           # a line by this logger of Python's
           append_to: /path/ledger        # gets a line when the op begins, and when it has ended
           leave: [thread, copy]          # what it leaves behind, see leave.py
 """
 
 import json
+import logging
 import os
 import signal
 import time
@@ -76,6 +78,7 @@ class Work(Config):
         fill_memory: Whether to take memory until the process is killed for it.
         exit_code: Exit code to end the process with, at once; it goes on when negative.
         fail: Whether to end with an exception.
+        log_as: Logger of Python's that gets a warning; none when empty.
         append_to: File that gets a line when the op begins, and another one when it has ended;
             none when empty.
         leave: What it leaves behind: names of functions in leave.py.
@@ -90,6 +93,7 @@ class Work(Config):
     fill_memory: bool = False
     exit_code: int = -1
     fail: bool = False
+    log_as: str = ""
     append_to: str = ""
     leave: list[str] = Field(default_factory=list)
 
@@ -103,6 +107,8 @@ class Work(Config):
         place = Place.here(run_id)
         log.info(f"probe ran at {place.as_json()}")
         print(f"probe stdout of run {run_id}", flush=True)
+        if self.log_as:
+            logging.getLogger(self.log_as).warning(f"probe logs in run {run_id}")
         self._append("began", run_id)
         if self.report_to:
             _write_at_once(Path(self.report_to), place.as_json())
@@ -252,12 +258,11 @@ def every_minute() -> RunRequest:
 
 @sensor(job=work_job, minimum_interval_seconds=3600)
 def tells_its_instance(context: SensorEvaluationContext) -> SkipReason:
-    """Say which storage and which settings a tick has."""
-    context.instance.get_runs_count()
+    """Say how many runs a tick finds, and which settings."""
     return SkipReason(
         json.dumps(
             {
-                "storage": str(context.instance.get_ref().storage_data.config_dict),
+                "runs": context.instance.get_runs_count(),
                 "loggers": list(context.instance.managed_python_loggers),
             }
         )
