@@ -47,7 +47,7 @@ ENV = {
     "DEQUEUE_WORKERS": "4",
     "AUTOMATION_SECONDS": "30",
 }
-KINDS = {
+KINDS: Mapping[str, Mapping[str, Any]] = {
     "warm": {"asked": True, "location": PROBE},
     "spawned": {"asked": True, "location": OTHER},
     "isolated": {"asked": False, "location": PROBE},
