@@ -136,7 +136,6 @@ class DagsterDeployment:
     @property
     def _own_environment(self) -> dict[str, str]:
         return {
-            **self.storage.environment,
             "DAGSTER_HOME": str(self.home),
             MANIFEST: f"/run-isolation/{self.stack.name}/manifest",
             RESOLVER: self.account.dns,

@@ -95,9 +95,9 @@ def changed(shared_deployment: DagsterDeployment) -> Iterator[Changed]:
     going = [deployment.launch(), deployment.launch(asked=False)]
     for run in going:
         run.wait_for_place()
-    database = {"databaseUrlSecretArn": deployment.storage.instance["databaseUrlSecretArn"]}
     spawning = {**LOCATIONS, OTHER: {**LOCATIONS[OTHER], "warmStart": False}}
-    deployment.up(MANY, spawning, {**database, "dagsterYaml": DAGSTER_YAML, "env": ENV})
+    own = {"dagsterYaml": DAGSTER_YAML, "env": ENV}
+    deployment.up(MANY, spawning, {**deployment.storage.database, "io": "create", **own})
     deployment.take_on_instance()
     for location in (PROBE, OTHER):
         eventually(partial(deployment.shows, location), f"{location} is shown")
@@ -160,3 +160,30 @@ def test_a_pool_of_one_under_runs_of_both_kinds(changed: Changed) -> None:
     assert [what for what, _, _ in lines] == ["began", "ended"] * POOLED
     assert [run for _, run, _ in lines[::2]] == [run for _, run, _ in lines[1::2]]
     assert deployment.page.pool_limits() == {"probe": (1, True)}
+
+
+def test_a_rotation_in_the_middle_of_ten_runs(changed: Changed) -> None:
+    """They go on, others start, and nothing is restarted."""
+    deployment = changed.deployment
+    rotate = deployment.storage.rotate
+    assert rotate is not None
+
+    def processes() -> tuple[object, ...]:
+        standing = [deployment.standing_task(location) for location in (PROBE, OTHER)]
+        return deployment.webserver.pid, deployment.daemon.pid, *standing
+
+    before = processes()
+    kinds = ["isolated"] * 4 + ["spawned"] * 2 + ["warm"] * 4
+    runs = [deployment.launch(**KINDS[kind]) for kind in kinds]
+    for run in runs:
+        run.wait_for_place()
+
+    rotate()
+    for run in runs:
+        run.go()
+    later = [deployment.launch(**KINDS[kind], held=False) for kind in KINDS]
+    for run in (*runs, *later):
+        run.wait_for("SUCCESS")
+    assert [run.kind == "isolated" for run in later] == [kind == "isolated" for kind in KINDS]
+    assert deployment.page.tick("tells_its_instance", location=PROBE)["error"] is None
+    assert processes() == before
