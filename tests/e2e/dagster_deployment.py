@@ -393,4 +393,5 @@ def deployed(
         rights.write_report(account, stack.name)
         deployment.control_plane.detach()
         stack.destroy()
-    assert rights.denied(account, stack.name) == []
+    denied = rights.denied(account, stack.name)
+    assert not denied, "\n".join(denied)
