@@ -64,7 +64,8 @@ class PrivateBucket(pulumi.ComponentResource):
                     "id": "expire",
                     "status": "Enabled",
                     "filter": {"prefix": ""},
-                    "expiration": {"days": days} if days is not None else None,
+                    # A key that is there with no value is something else than one that is not.
+                    **({"expiration": {"days": days}} if days is not None else {}),
                     "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
                 }
             ],

@@ -394,4 +394,4 @@ def deployed(
         deployment.control_plane.detach()
         stack.destroy()
     denied = rights.denied(account, stack.name)
-    assert not denied, "\n".join(denied)
+    assert denied == [], denied

@@ -24,6 +24,8 @@ from tools.ports import free_port
 
 DEBIAN = Path("/usr/lib/postgresql")
 """https://packages.debian.org/stable/postgresql: each major version has its own directory here."""
+LOGS = "run-isolation-e2epostgres-logs"
+"""A bucket of the user's own: it stays while a test changes what is said about compute logs."""
 NO_POSTGRES = "no Postgres server here: neither `initdb` on PATH nor Debian's package"
 UNPRIVILEGED = ("postgres", "nobody")
 """Whom the server runs as where the tests run as root, which it refuses."""
@@ -37,16 +39,18 @@ class Storage:
         instance: The stack config's `run-isolation:instance`.
         database: That part of it which says where the storage is.
         shared: The directory that all have to write to, if there is one.
+        logs: The bucket of compute logs.
         rotate: Changes the database's password, and then its secret.
     """
 
     database: Mapping[str, Any]
     shared: Path | None = None
+    logs: str = "create"
     rotate: Callable[[], None] | None = None
 
     @property
     def instance(self) -> Mapping[str, Any]:
-        return {**self.database, "computeLogsBucket": "create"}
+        return {**self.database, "computeLogsBucket": self.logs, "io": "create"}
 
 
 def sqlite(directory: Path, account: LocalAccount) -> Storage:
@@ -91,7 +95,8 @@ def postgres(programs: Path, account: LocalAccount) -> Iterator[Storage]:
 
         arn = manager.create_secret(Name="rds!db-e2e", SecretString=credentials())["ARN"]
         place = {"host": url.host, "port": url.port, "name": url.database}
-        yield Storage({"database": {"secretArn": arn, **place}}, rotate=rotate)
+        account.client("s3").create_bucket(Bucket=LOGS)
+        yield Storage({"database": {"secretArn": arn, **place}}, logs=LOGS, rotate=rotate)
 
 
 @contextmanager

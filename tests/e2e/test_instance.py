@@ -13,6 +13,7 @@ import pytest
 from run_isolation import tag_names
 from tests.e2e.dagster_deployment import INSTANCE, LOCATIONS, OTHER, PROBE, DagsterDeployment
 from tests.e2e.runs import Run
+from tests.e2e.storage import LOGS as LOGS_BUCKET
 from tests.e2e.test_compute_logs import stdout
 from tests.waiting import eventually
 
@@ -20,11 +21,15 @@ pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
 MANY = {"enabled": True, "max_concurrent_non_isolated_runs": 10}
 LOGGER = "some.library"
-BUCKET, PREFIX = "e2e-logs-of-their-own", "of/the/team"
+PREFIX = "of/the/team"
 LOGS = {
     "module": "dagster_aws.s3.compute_log_manager",
     "class": "S3ComputeLogManager",
-    "config": {"bucket": BUCKET, "prefix": {"env": "LOGS_PREFIX"}, "region": {"env": "AWS_REGION"}},
+    "config": {
+        "bucket": LOGS_BUCKET,
+        "prefix": {"env": "LOGS_PREFIX"},
+        "region": {"env": "AWS_REGION"},
+    },
 }
 DAGSTER_YAML = {
     **INSTANCE,
@@ -90,11 +95,9 @@ def changed(shared_deployment: DagsterDeployment) -> Iterator[Changed]:
     going = [deployment.launch(), deployment.launch(asked=False)]
     for run in going:
         run.wait_for_place()
-    s3 = deployment.account.client("s3")
-    s3.create_bucket(Bucket=BUCKET)
     spawning = {**LOCATIONS, OTHER: {**LOCATIONS[OTHER], "warmStart": False}}
-    database = deployment.storage.database
-    deployment.up(MANY, spawning, {**database, "dagsterYaml": DAGSTER_YAML, "env": ENV})
+    own = {"dagsterYaml": DAGSTER_YAML, "env": ENV}
+    deployment.up(MANY, spawning, {**deployment.storage.database, "io": "create", **own})
     deployment.take_on_instance()
     for location in (PROBE, OTHER):
         eventually(partial(deployment.shows, location), f"{location} is shown")
@@ -126,7 +129,7 @@ def test_each_kind_of_run_has_all_of_it(changed: Changed, kind: str) -> None:
     assert any(f"probe logs in run {run.id}" in message for message in run.messages)
     s3 = deployment.account.client("s3")
     eventually(lambda: stdout(deployment, run), "its output is in the bucket")
-    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET).get("Contents", ())]
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=LOGS_BUCKET).get("Contents", ())]
     mine = [key for key in keys if run.id in key]
     assert mine
     assert {key.startswith(f"{PREFIX}/") for key in mine} == {True}
