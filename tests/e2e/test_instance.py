@@ -167,6 +167,9 @@ def test_a_rotation_in_the_middle_of_ten_runs(changed: Changed) -> None:
     deployment = changed.deployment
     rotate = deployment.storage.rotate
     assert rotate is not None
+    for run in changed.going:
+        run.go()
+    eventually(deployment.serves, "the standing task of before has gone with its run")
 
     def processes() -> tuple[object, ...]:
         standing = [deployment.standing_task(location) for location in (PROBE, OTHER)]
