@@ -1,5 +1,7 @@
 """The Pulumi program: one stack is one deployment."""
 
+from pathlib import Path
+
 import pulumi
 import pulumi_aws as aws
 from pulumi.runtime import config as pulumi_config
@@ -9,14 +11,14 @@ from infra.access import LauncherAccess
 from infra.cluster import Cluster
 from infra.code_location import CodeLocation
 from infra.config import ConfigError, parse
-from infra.deployment import CREATE, Deployment, Kind
+from infra.deployment import OUTPUTS, PROJECT, Deployment, Kind
 from infra.discovery import Discovery
 from infra.engine_version import require_engine
 from infra.hooks.hooks import Hooks
-from infra.instance import ComputeLogs
 from infra.last_step import RolledOut
 from infra.manifest import ManifestParameter, size_problems
 from infra.network import Network
+from infra.private_bucket import own_buckets
 from infra.security_groups import SecurityGroups
 from infra.slot_table import SlotTable
 
@@ -38,12 +40,19 @@ def read_deployment() -> Deployment:
         account=account,
         region=aws.get_region().region,
         partition=aws.get_partition().partition,
-        config=parse(raw, deployment=name, account=account, secret=secret),
+        config=parse(
+            raw, deployment=name, account=account, secret=secret, directory=config_directory()
+        ),
     )
     found = size_problems(deployment) + policy_statements.size_problems(deployment)
     if found:
         raise ConfigError(name, found)
     return deployment
+
+
+def config_directory() -> Path:
+    """Where the stack's config file is: ``stackConfigDir`` of Pulumi.yaml."""
+    return Path(pulumi.runtime.get_root_directory() or PROJECT) / "stacks"
 
 
 def provision(deployment: Deployment) -> None:
@@ -54,11 +63,8 @@ def provision(deployment: Deployment) -> None:
     cluster = Cluster(deployment)
     discovery = Discovery(deployment, network)
     table = SlotTable(deployment, hooks)
-    bucket = deployment.compute_logs_bucket
-    logs: list[pulumi.CustomResource] = []
-    if bucket is not None and deployment.config.instance.compute_logs_bucket == CREATE:
-        logs = ComputeLogs(deployment, bucket).parts
-    manifest = ManifestParameter(deployment, network, groups)
+    buckets = own_buckets(deployment)
+    manifest = ManifestParameter(deployment, network, groups, table)
     locations = {
         name: CodeLocation(
             deployment,
@@ -67,6 +73,7 @@ def provision(deployment: Deployment) -> None:
             groups=groups,
             cluster=cluster,
             discovery=discovery,
+            table=table,
             hooks=hooks,
         )
         for name in sorted(deployment.config.code_locations)
@@ -76,7 +83,7 @@ def provision(deployment: Deployment) -> None:
         hooks,
         deployment.cluster_arn,
         {name: location.service for name, location in locations.items()},
-        after=[*logs, table.settings, manifest.parameter, *launcher.policies],
+        after=[*buckets, table.settings, table.instance, manifest.parameter, *launcher.policies],
     )
 
     pulumi.export("manifest", manifest.value)
@@ -87,7 +94,8 @@ def provision(deployment: Deployment) -> None:
     pulumi.export("clientSecurityGroup", groups.clients.id)
     pulumi.export("vpc", network.vpc_id)
     pulumi.export("subnets", network.subnet_ids)
-    pulumi.export("computeLogsBucket", bucket)
+    pulumi.export("computeLogsBucket", deployment.compute_logs_bucket)
+    pulumi.export("outputsBucket", deployment.bucket(OUTPUTS, deployment.config.instance.io))
     pulumi.export(
         "codeLocations",
         {

@@ -22,7 +22,9 @@ class LocationAccess(pulumi.ComponentResource):
             Kind.STANDING: self._role(
                 Kind.STANDING, policy_statements.standing(deployment, location)
             ),
-            Kind.ISOLATED: self._role(Kind.ISOLATED, policy_statements.isolated(deployment)),
+            Kind.ISOLATED: self._role(
+                Kind.ISOLATED, policy_statements.isolated(deployment, location)
+            ),
             EXECUTION: self._role(EXECUTION, policy_statements.execution(deployment, location)),
         }
         for kind in Kind:

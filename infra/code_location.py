@@ -12,6 +12,7 @@ from infra.hooks.hooks import Hooks
 from infra.network import Network
 from infra.observability import LocationLogs
 from infra.security_groups import SecurityGroups
+from infra.slot_table import SlotTable
 
 
 class CodeLocation(pulumi.ComponentResource):
@@ -29,6 +30,7 @@ class CodeLocation(pulumi.ComponentResource):
         groups: SecurityGroups,
         cluster: Cluster,
         discovery: Discovery,
+        table: SlotTable,
         hooks: Hooks,
     ) -> None:
         super().__init__("run-isolation:index:CodeLocation", location)
@@ -44,7 +46,9 @@ class CodeLocation(pulumi.ComponentResource):
             isolated.arn.apply(lambda arn: containers.standing(deployment, location, arn)),
         )
         self.task_definitions = {Kind.STANDING: standing, Kind.ISOLATED: isolated}
-        self.service = self._service(network, groups, cluster, discovery, hooks)
+        # Before a container that uses the table's newest version of the instance.
+        needed = [network, groups, self._access, table.instance]
+        self.service = self._service(network, groups, cluster, discovery, hooks, needed)
         hooks.has_answered(self.service)
         self.register_outputs({})
 
@@ -101,6 +105,7 @@ class CodeLocation(pulumi.ComponentResource):
         cluster: Cluster,
         discovery: Discovery,
         hooks: Hooks,
+        needed: list[pulumi.Resource],
     ) -> aws.ecs.Service:
         return aws.ecs.Service(
             self._location,
@@ -129,7 +134,7 @@ class CodeLocation(pulumi.ComponentResource):
             tags=self._deployment.tags(location=self._location),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[network, groups, self._access],
+                depends_on=needed,
                 # Of its name there is one. Where Pulumi is told to replace it (`--replace`, taint),
                 # the hook would take the living one for a leftover.
                 delete_before_replace=True,

@@ -9,7 +9,11 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from infra import instance_document
 from infra.deployment import CODE_SERVER_PORT, CONTAINER, CONTROL_PORT, Deployment, Kind
+from run_isolation import outputs
+from run_isolation.default_instance import COMPUTE_LOGS_BUCKET, DATABASE
+from run_isolation.instance import VERSION
 
 STOP_TIMEOUT: Final = 120
 """Seconds between SIGTERM and SIGKILL: the most that Fargate allows, for runs to end well
@@ -62,20 +66,7 @@ def isolated(deployment: Deployment, location: str) -> str:
 
 def _container(deployment: Deployment, location: str, kind: Kind) -> dict[str, Any]:
     config = deployment.config.code_locations[location]
-    environment = {
-        **config.env,
-        "AWS_REGION": deployment.region,
-        "DAGSTER_CURRENT_IMAGE": config.image,
-        "RUN_ISOLATION_LOCATION": location,
-        "RUN_ISOLATION_MANIFEST": deployment.manifest_parameter,
-    }
-    if kind is Kind.STANDING and config.working_directory is not None:
-        environment["RUN_ISOLATION_WORKING_DIRECTORY"] = config.working_directory
-    if kind is Kind.STANDING and deployment.compute_logs_bucket is not None:
-        environment["RUN_ISOLATION_COMPUTE_LOGS_BUCKET"] = deployment.compute_logs_bucket
-    secrets = dict(config.secrets)
-    if deployment.config.instance.database_url_secret_arn:
-        secrets["RUN_ISOLATION_DATABASE_URL"] = deployment.config.instance.database_url_secret_arn
+    environment, secrets = _environment(deployment, location, kind)
     container = {
         "name": CONTAINER,
         "image": config.image,
@@ -111,6 +102,47 @@ def _container(deployment: Deployment, location: str, kind: Kind) -> dict[str, A
     return container
 
 
+def _environment(
+    deployment: Deployment, location: str, kind: Kind
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Environment variables of a task, and where ECS reads those that are secret.
+
+    The location's own go before the instance's.
+    """
+    config, instance = deployment.config.code_locations[location], deployment.config.instance
+    document = instance_document.render(deployment)
+    own = {*config.env, *config.secrets}
+    environment = {
+        **_outputs(deployment, location, {*own, *document.env, *document.secrets}),
+        **{name: value for name, value in document.env.items() if name not in own},
+        **config.env,
+        "AWS_REGION": deployment.region,
+        "DAGSTER_CURRENT_IMAGE": config.image,
+        "RUN_ISOLATION_DEPLOYMENT": deployment.name,
+        VERSION: document.version,
+        "RUN_ISOLATION_LOCATION": deployment.location_name(location),
+        "RUN_ISOLATION_MANIFEST": deployment.manifest_parameter,
+        "RUN_ISOLATION_TABLE": deployment.table,
+    }
+    if kind is Kind.STANDING and config.working_directory is not None:
+        environment["RUN_ISOLATION_WORKING_DIRECTORY"] = config.working_directory
+    if kind is Kind.STANDING and deployment.compute_logs_bucket is not None:
+        environment[COMPUTE_LOGS_BUCKET] = deployment.compute_logs_bucket
+    secrets = {name: arn for name, arn in document.secrets.items() if name not in own}
+    secrets |= config.secrets
+    if instance.database_secret is not None:
+        secrets[DATABASE] = instance.database_secret
+    return environment, secrets
+
+
+def _outputs(deployment: Deployment, location: str, said: set[str]) -> dict[str, str]:
+    """Where the default I/O manager keeps outputs, unless the user has said which one it is."""
+    bucket = deployment.outputs_bucket(location)
+    if bucket is None or said & {outputs.MODULE, outputs.ATTRIBUTE}:
+        return {}
+    return outputs.environment(outputs.Place(bucket, deployment.name))
+
+
 def _code_server(deployment: Deployment, location: str, isolated_revision: str) -> list[str]:
     config = deployment.config.code_locations[location]
     ports = ["--port", str(CODE_SERVER_PORT), "--control-port", str(CONTROL_PORT)]
@@ -119,8 +151,13 @@ def _code_server(deployment: Deployment, location: str, isolated_revision: str) 
         command += ["--attribute", config.attribute]
     if not config.warm_start:
         command += ["--no-warm-start"]
-    context = _json({"run_isolation": {"task_definition": isolated_revision}})
-    return [*command, "--location-name", location, "--container-context", context]
+    version = instance_document.render(deployment).version
+    context = {"task_definition": isolated_revision, "instance": version}
+    name = deployment.location_name(location)
+    return [
+        *(*command, "--location-name", name),
+        *("--container-context", _json({"run_isolation": context})),
+    ]
 
 
 def _program(source: Path) -> str:

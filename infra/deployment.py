@@ -16,6 +16,9 @@ CODE_SERVER_PORT: Final = 4000
 CONTROL_PORT: Final = 4001
 """Where one standing task answers until its end, also when another serves in its place."""
 CONTAINER: Final = "dagster"
+COMPUTE_LOGS: Final = "compute-logs"
+OUTPUTS: Final = "outputs"
+S3_LOGS: Final = "S3ComputeLogManager"
 CREATE: Final = "create"
 """In place of a name: one of our own."""
 PROJECT: Final = Path(__file__).resolve().parent.parent
@@ -70,9 +73,30 @@ class Deployment:
 
     @property
     def compute_logs_bucket(self) -> str | None:
-        """Name of the bucket of compute logs, where there is one."""
-        name = self.config.instance.compute_logs_bucket
-        return f"{self.prefix}-compute-logs-{self.account}" if name == CREATE else name
+        """Name of the bucket of compute logs, where there is one and its name is known."""
+        instance = self.config.instance
+        if instance.compute_logs_bucket is not None:
+            return self.bucket(COMPUTE_LOGS, instance.compute_logs_bucket)
+        logs = (instance.dagster_yaml or {}).get("compute_logs", {})
+        bucket = logs.get("config", {}).get("bucket") if logs.get("class") == S3_LOGS else None
+        return instance.env.get(bucket["env"]) if isinstance(bucket, dict) else bucket
+
+    def outputs_bucket(self, location: str) -> str | None:
+        """Name of the bucket of a code location's outputs, where there is one."""
+        own = self.config.code_locations[location].io
+        return own if own is not None else self.bucket(OUTPUTS, self.config.instance.io)
+
+    def bucket(self, purpose: str, said: str | None) -> str | None:
+        """Name of a bucket, which is the user's or one of our own for this purpose."""
+        return self.own_bucket(purpose) if said == CREATE else said
+
+    def own_bucket(self, purpose: str) -> str:
+        """Name of a bucket of our own; no other account has one of that name."""
+        return f"{self.prefix}-{purpose}-{self.account}"
+
+    def location_name(self, location: str) -> str:
+        """What Dagster calls a code location."""
+        return self.config.code_locations[location].location_name or location
 
     def arn(self, service: str, resource: str) -> str:
         """ARN of a resource in the deployment's own account and region."""

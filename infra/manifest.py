@@ -9,10 +9,12 @@ from typing import Final
 import pulumi
 import pulumi_aws as aws
 
+from infra import instance_document, limits
 from infra.config import Problem
-from infra.deployment import CODE_SERVER_PORT, PROJECT, Deployment, Kind
+from infra.deployment import CODE_SERVER_PORT, Deployment, Kind
 from infra.network import Network
 from infra.security_groups import SecurityGroups
+from infra.slot_table import SlotTable
 from run_isolation import manifest
 
 VALUE_LIMIT: Final = 8192
@@ -29,7 +31,13 @@ class ManifestParameter(pulumi.ComponentResource):
     value: pulumi.Output[str]
     parameter: aws.ssm.Parameter
 
-    def __init__(self, deployment: Deployment, network: Network, groups: SecurityGroups) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        network: Network,
+        groups: SecurityGroups,
+        table: SlotTable,
+    ) -> None:
         super().__init__("run-isolation:index:Manifest", "manifest")
         isolated = groups.tasks[Kind.ISOLATED].id
         self.value = pulumi.Output.all(group=isolated, subnets=network.subnet_ids).apply(
@@ -44,7 +52,8 @@ class ManifestParameter(pulumi.ComponentResource):
             tier="Intelligent-Tiering",
             value=self.value,
             tags=deployment.tags(),
-            opts=pulumi.ResourceOptions(parent=self),
+            # It names a version, which has to be there.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[table.instance]),
         )
         self.register_outputs({})
 
@@ -58,7 +67,6 @@ def render(deployment: Deployment, subnets: Sequence[str], security_group: str) 
         security_group: Id of the security group of isolated tasks.
     """
     config = deployment.config
-    sqlite = config.instance.sqlite_directory
     return manifest.Manifest(
         deployment=deployment.name,
         account=deployment.account,
@@ -70,11 +78,7 @@ def render(deployment: Deployment, subnets: Sequence[str], security_group: str) 
             security_groups=[security_group],
             assign_public_ip=config.network.assign_public_ip,
         ),
-        instance=manifest.Instance(
-            database_url_secret_arn=config.instance.database_url_secret_arn,
-            sqlite_directory=str(PROJECT / sqlite) if sqlite is not None else None,
-            compute_logs_bucket=deployment.compute_logs_bucket,
-        ),
+        instance_version=instance_document.render(deployment).version,
         propagate_tags=config.propagate_tags,
         isolate_on_out_of_memory=config.isolate_on_out_of_memory,
         locations={name: _location(deployment, name) for name in config.code_locations},
@@ -87,18 +91,13 @@ def size_problems(deployment: Deployment) -> list[Problem]:
     Ids that AWS gives have a fixed length.
     """
     subnets = deployment.config.network.subnet_ids or [_SUBNET_ID] * 2
-    size = len(render(deployment, subnets, _GROUP_ID).encode())
-    if size <= VALUE_LIMIT:
-        return []
-    count = len(deployment.config.code_locations)
-    return [
-        Problem(
-            "run-isolation:codeLocations",
-            f"{count} locations, a manifest of {size} bytes",
-            f"a manifest of up to {VALUE_LIMIT} bytes, the most that an SSM parameter holds",
-            f"about {count * VALUE_LIMIT // size} locations; put the others into another stack",
-        )
-    ]
+    return limits.problem(
+        deployment,
+        lambda one: len(render(one, subnets, _GROUP_ID).encode()),
+        VALUE_LIMIT,
+        "a manifest of {size} bytes",
+        f"a manifest of up to {VALUE_LIMIT} bytes, the most that an SSM parameter holds",
+    )
 
 
 def _location(deployment: Deployment, name: str) -> manifest.Location:
@@ -113,4 +112,5 @@ def _location(deployment: Deployment, name: str) -> manifest.Location:
         ),
         spot=config.isolated.spot,
         log_group=deployment.log_group(name),
+        location_name=config.location_name if config.location_name != name else None,
     )

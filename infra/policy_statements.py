@@ -7,12 +7,14 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/.
 
 from typing import Final
 
+from infra import limits
 from infra.config import Problem
 from infra.deployment import EXECUTION, Deployment, Kind
 from infra.statement_builders import Statement, allow, document, items, pull, read_secrets
-from run_isolation.table import SETTINGS_KEY, SLOTS_KEY, claim_key
+from run_isolation.table import SETTINGS_KEY, SLOTS_KEY, claim_key, instance_key
 
 ANY_CLAIM: Final = claim_key("*")
+ANY_INSTANCE: Final = instance_key("*")
 POLICY_LIMIT: Final = 6144
 """Characters of a managed policy, white space not counted
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
@@ -69,16 +71,23 @@ def standing(deployment: Deployment, location: str) -> list[Statement]:
                 if key.startswith("run-isolation:")
             },
         ),
+        items(deployment, "ReadInstance", "GetItem", ANY_INSTANCE),
         *_instance(deployment),
+        *_outputs(deployment, location),
+        *_database(deployment),
     ]
 
 
-def isolated(deployment: Deployment) -> list[Statement]:
+def isolated(deployment: Deployment, location: str) -> list[Statement]:
     """An isolated task: claims its run, then executes it."""
     return [
         # Ids of runs are not known before they are launched.
         items(deployment, "ClaimRun", "PutItem", ANY_CLAIM),
+        # Versions are named by what they say.
+        items(deployment, "ReadInstance", "GetItem", ANY_INSTANCE),
         *_instance(deployment),
+        *_outputs(deployment, location),
+        *_database(deployment),
     ]
 
 
@@ -88,8 +97,11 @@ def execution(deployment: Deployment, location: str) -> list[Statement]:
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
     """
     config = deployment.config.code_locations[location]
-    arns = list(config.secrets.values())
-    database = deployment.config.instance.database_url_secret_arn
+    instance = deployment.config.instance
+    # Of the instance's, only those that no value of the location's goes before.
+    own = {*config.env, *config.secrets}
+    shared = {name: arn for name, arn in instance.secrets.items() if name not in own}
+    arns = [*config.secrets.values(), *shared.values()]
     return [
         *pull(deployment, config.image),
         allow(
@@ -98,7 +110,7 @@ def execution(deployment: Deployment, location: str) -> list[Statement]:
             # A stream is named after its task.
             deployment.arn("logs", f"log-group:{deployment.log_group(location)}:log-stream:*"),
         ),
-        *read_secrets(deployment, [*arns, database] if database else arns),
+        *read_secrets(deployment, [*arns, *_database_secrets(deployment)]),
     ]
 
 
@@ -107,7 +119,7 @@ def launcher(deployment: Deployment) -> list[Statement]:
     cluster = {"ArnEquals": {"ecs:cluster": deployment.cluster_arn}}
     # Ids of tasks are not known before they run.
     tasks = deployment.arn("ecs", f"task/{deployment.prefix}/*")
-    database = deployment.config.instance.database_url_secret_arn
+    shared = deployment.config.instance.secrets.values()
     return [
         *_run_tasks(deployment),
         allow("WatchTasks", ["ecs:DescribeTasks", "ecs:StopTask"], tasks, **cluster),
@@ -119,8 +131,8 @@ def launcher(deployment: Deployment) -> list[Statement]:
             tasks,
             StringEquals={"ecs:CreateAction": "RunTask"},
         ),
-        # Ids of runs are not known before they are launched.
-        items(deployment, "ReadTable", "GetItem", SETTINGS_KEY, SLOTS_KEY, ANY_CLAIM),
+        # Ids of runs are not known before they are launched, nor versions before they are made.
+        items(deployment, "ReadTable", "GetItem", SETTINGS_KEY, SLOTS_KEY, ANY_CLAIM, ANY_INSTANCE),
         items(deployment, "TakeSlots", "UpdateItem", SLOTS_KEY),
         allow(
             "ReadLogs",
@@ -129,7 +141,7 @@ def launcher(deployment: Deployment) -> list[Statement]:
             deployment.arn("logs", f"log-group:{deployment.log_group('*')}"),
         ),
         *_instance(deployment),
-        *read_secrets(deployment, [database] if database else []),
+        *_database(deployment, *shared),
     ]
 
 
@@ -174,18 +186,13 @@ def encrypted_transport(deployment: Deployment, bucket: str) -> list[Statement]:
 
 def size_problems(deployment: Deployment) -> list[Problem]:
     """Whether the launcher's policies are within IAM's limit."""
-    size = max(len(document(launcher(deployment))), len(document(launcher_roles(deployment))))
-    if size <= POLICY_LIMIT:
-        return []
-    count = len(deployment.config.code_locations)
-    return [
-        Problem(
-            "run-isolation:codeLocations",
-            f"{count} locations, a policy of {size} characters",
-            f"policies of up to {POLICY_LIMIT} characters, IAM's limit",
-            f"about {count * POLICY_LIMIT // size} locations; put the others into another stack",
-        )
-    ]
+    return limits.problem(
+        deployment,
+        lambda one: max(len(document(launcher(one))), len(document(launcher_roles(one)))),
+        POLICY_LIMIT,
+        "a policy of {size} characters",
+        f"policies of up to {POLICY_LIMIT} characters, IAM's limit",
+    )
 
 
 def _run_tasks(deployment: Deployment) -> list[Statement]:
@@ -231,3 +238,46 @@ def _instance(deployment: Deployment) -> list[Statement]:
             allow("ListComputeLogs", ["s3:ListBucket"], arn),
         ]
     return statements
+
+
+def _outputs(deployment: Deployment, location: str) -> list[Statement]:
+    """Outputs of the default I/O manager, below the deployment's name."""
+    bucket = deployment.outputs_bucket(location)
+    if bucket is None:
+        return []
+    arn = f"arn:{deployment.partition}:s3:::{bucket}"
+    return [
+        allow(
+            "Outputs",
+            # The last for what is left of a large output that could not be written.
+            ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
+            # Keys are named after assets, partitions, runs and steps.
+            f"{arn}/{deployment.name}/*",
+        ),
+        # Without it S3 answers 403, not 404, for an output that is not there.
+        allow("ListOutputs", ["s3:ListBucket"], arn),
+    ]
+
+
+def _database(deployment: Deployment, *secrets: str) -> list[Statement]:
+    """Connecting to the database, also after its password has changed.
+
+    Args:
+        deployment: The deployment.
+        secrets: Others that the actor reads.
+    """
+    statements = read_secrets(deployment, [*secrets, *_database_secrets(deployment)])
+    database = deployment.config.instance.database
+    if database is not None and database.iam_authentication:
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html
+        # The id is not known from the host's name: without it any database of the account.
+        user = f"dbuser:{database.resource_id or '*'}/{database.user}"
+        statements.append(
+            allow("ConnectToDatabase", ["rds-db:connect"], deployment.arn("rds-db", user))
+        )
+    return statements
+
+
+def _database_secrets(deployment: Deployment) -> list[str]:
+    secret = deployment.config.instance.database_secret
+    return [] if secret is None else [secret]

@@ -1,10 +1,11 @@
-"""The slot table, and the one item in it that Pulumi owns."""
+"""The slot table, and the items in it that Pulumi owns: settings, and versions of the instance."""
 
 import json
 
 import pulumi
 import pulumi_aws as aws
 
+from infra import instance_document
 from infra.deployment import Deployment
 from infra.hooks.hooks import Hooks
 from run_isolation.table import HASH_KEY, TTL_ATTRIBUTE
@@ -20,6 +21,8 @@ class SlotTable(pulumi.ComponentResource):
 
     name: pulumi.Output[str]
     settings: aws.dynamodb.TableItem
+    instance: aws.dynamodb.TableItem
+    """The newest version of the Dagster instance."""
 
     def __init__(self, deployment: Deployment, hooks: Hooks) -> None:
         super().__init__("run-isolation:index:SlotTable", "slot-table")
@@ -48,11 +51,25 @@ class SlotTable(pulumi.ComponentResource):
                 parent=table,
                 delete_before_replace=True,  # there is one
                 hooks=pulumi.ResourceHookBinding(
-                    before_create=[hooks.clear_limit, hooks.remove_leftover_settings],
+                    before_create=[hooks.clear_limit, hooks.remove_leftover_item],
                     before_update=[hooks.clear_limit],
                     after_create=[hooks.set_limit],
                     after_update=[hooks.set_limit],
                 ),
+            ),
+        )
+        self.instance = aws.dynamodb.TableItem(
+            "instance",
+            table_name=table.name,
+            hash_key=table.hash_key,
+            item=json.dumps(instance_document.render(deployment).to_item(), sort_keys=True),
+            opts=pulumi.ResourceOptions(
+                parent=table,
+                # Another version is another item. The old one stays: tasks still use it.
+                replace_on_changes=["item"],
+                retain_on_delete=True,
+                # So a version that there was before is there already.
+                hooks=pulumi.ResourceHookBinding(before_create=[hooks.remove_leftover_item]),
             ),
         )
         self.name = table.name

@@ -17,7 +17,6 @@ from dagster._core.launcher import LaunchRunContext
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
 from bench.launch.place import METADATA, Place
-from run_isolation.dagster.home.dagster_yaml import instance_config
 from tests.faults.contenders import launches_at, pinned_ecs_run_launcher
 from tests.runtime.dagster.launches import Launches
 
@@ -147,7 +146,7 @@ def dagster_launcher(kind: type[DagsterLauncher], place: Place) -> Iterator[Dags
 def _config(kind: type[DagsterLauncher], place: Place) -> Mapping[str, Any]:
     storage = {"storage": place.storage.new(kind.__name__.lower())}
     if kind is Ours:
-        return instance_config(place.stack.manifest) | storage
+        return place.stack.instance.dagster_yaml | storage
     launcher = {"module": "dagster_aws.ecs", "class": "EcsRunLauncher"}
     if kind is Pinned:
         launcher = pinned_ecs_run_launcher(place.stack)

@@ -3,16 +3,20 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
 
 from pydantic import ValidationError
 
+from infra.config import consistency, yaml_file
 from infra.config.base import LOCAL_ACCOUNT, Surroundings, host_label
 from infra.config.location import CodeLocation
 from infra.config.models import Config
 from infra.config.problems import NAMESPACE, ConfigError, Problem, problems
 
 __all__ = [
+    "DIRECTORY",
     "LOCAL_ACCOUNT",
     "CodeLocation",
     "Config",
@@ -22,12 +26,19 @@ __all__ = [
     "parse",
 ]
 
+DIRECTORY: Final = Path(__file__).resolve().parents[2] / "stacks"
+"""Of the checkout's own stacks (``stackConfigDir`` in Pulumi.yaml)."""
 DEPLOYMENT_NAME_LIMIT = 23
 """S3 allows 63 characters for run-isolation-<stack>-compute-logs-<account>."""
 
 
 def parse(
-    raw: Mapping[str, str], *, deployment: str, account: str, secret: frozenset[str] = frozenset()
+    raw: Mapping[str, str],
+    *,
+    deployment: str,
+    account: str,
+    secret: frozenset[str] = frozenset(),
+    directory: Path = DIRECTORY,
 ) -> Config:
     """Checks the config and types it.
 
@@ -37,6 +48,7 @@ def parse(
         deployment: The stack's name.
         account: The AWS account that the stack goes to.
         secret: Full keys whose values must not be shown.
+        directory: Where the stack's config file is.
 
     Raises:
         ConfigError: With everything that is wrong.
@@ -46,14 +58,22 @@ def parse(
         for key, text in sorted(raw.items())
         if key.startswith(f"{NAMESPACE}:")
     }
+    hidden = {key.removeprefix(f"{NAMESPACE}:") for key in secret}
     locations = values.get("codeLocations")
     names = list(locations) if isinstance(locations, dict) else []
     found = _deployment_name_problems(deployment)
+    surroundings = Surroundings(deployment, account, names)
+    instance = values.get("instance")
+    if isinstance(instance, dict) and instance.get(yaml_file.KEY[-1]) is not None:
+        content, wrong = yaml_file.checked(instance[yaml_file.KEY[-1]], directory, surroundings)
+        values["instance"] = {**instance, yaml_file.KEY[-1]: content}
+        surroundings = replace(surroundings, dagster_yaml_read=content is not None)
+        found += [one.hidden() for one in wrong] if "instance" in hidden else wrong
     try:
-        config = Config.model_validate(values, context=Surroundings(deployment, account, names))
+        config = Config.model_validate(values, context=surroundings)
     except ValidationError as error:
-        hidden = {key.removeprefix(f"{NAMESPACE}:") for key in secret}
         raise ConfigError(deployment, found + problems(error, Config, hidden)) from None
+    found = found or consistency.problems(config)
     if found:
         raise ConfigError(deployment, found)
     return config

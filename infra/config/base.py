@@ -18,6 +18,8 @@ class Surroundings:
     account: str
     locations: list[str] = field(default_factory=list)
     """All names under ``codeLocations``."""
+    dagster_yaml_read: bool = True
+    """Whether it is known what ``instance.dagsterYaml`` says."""
 
 
 def around(info: ValidationInfo) -> Surroundings:

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from ipaddress import IPv4Network
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from run_isolation import log_level
@@ -22,12 +22,18 @@ _REGION: Final = r"[a-z]{2}(?:-[a-z]+)+-[0-9]"
 RESERVED_ENV: Final = ("AWS_REGION", "DAGSTER_CURRENT_IMAGE")
 RESERVED_ENV_PREFIX: Final = "RUN_ISOLATION_"
 """Variables that every task gets from us."""
+BUILT_IN_ENV: Final = ("DAGSTER_CLOUD_DEPLOYMENT_NAME", "DAGSTER_CLOUD_IS_BRANCH_DEPLOYMENT")
+"""Variables of Dagster+'s that code branches on: every actor has them, and the user may set them
+(https://docs.dagster.io/deployment/dagster-plus/management/environment-variables/built-in)."""
 
 RETENTION_DAYS: Final = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
     *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
 """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
+
+LOCATION_NAME_LIMIT: Final = 100
+"""Bytes. Each holder of a slot has its location's name in the one item of all holders."""
 
 TAG_PREFIXES: Final = ("aws:", "run-isolation:")
 
@@ -122,11 +128,25 @@ SecretArn = Annotated[
     str,
     # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Secret.html
     _shaped(
-        rf"arn:{_PARTITION}:secretsmanager:{_REGION}:{_ACCOUNT}:secret:[\w/+=.@-]+-[A-Za-z0-9]{{6}}"
+        # Nobody may put a "!" into a name but AWS: rds!db-… is a secret of RDS's own.
+        rf"arn:{_PARTITION}:secretsmanager:{_REGION}:{_ACCOUNT}:secret:[\w/+=.@!-]+-[A-Za-z0-9]{{6}}"
         r"(?::[^:]*:[^:]*:[^:]*)?"
         rf"|arn:{_PARTITION}:ssm:{_REGION}:{_ACCOUNT}:parameter/[\w./-]+",
         "the full ARN of a Secrets Manager secret, arn:aws:secretsmanager:<region>:<account>:"
         "secret:<name>-<6 characters>[:<JSON key>::], or of an SSM parameter",
+    ),
+]
+Certificates = Annotated[
+    str,
+    # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-SSLROOTCERT
+    _shaped(r"/.*[^/]|system", "the absolute path of a file in every image, or system", str.strip),
+]
+ResourceId = Annotated[
+    str,
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html
+    _shaped(
+        r"(?:db|cluster|prx)-[A-Za-z0-9]+",
+        "the resource id of an RDS database, cluster or proxy: db-…, cluster-… or prx-…",
     ),
 ]
 PolicyArn = Annotated[
@@ -151,6 +171,28 @@ BucketName = Annotated[
 ]
 
 
+def _own_bucket(value: str) -> str:
+    if value == "create":
+        raise refused("the name of a bucket of yours; create is for `instance.io`")
+    return value
+
+
+OwnBucketName = Annotated[BucketName, AfterValidator(_own_bucket)]
+
+
+def _location_name(value: str) -> str:
+    printable = value.isprintable() and value.strip() == value
+    if not value or not printable or len(value.encode()) > LOCATION_NAME_LIMIT:
+        raise refused(
+            f"1 to {LOCATION_NAME_LIMIT} bytes of text in one line, no spaces around it",
+            " ".join(value.split()).encode()[:LOCATION_NAME_LIMIT].decode(errors="ignore") or None,
+        )
+    return value
+
+
+LocationName = Annotated[str, AfterValidator(_location_name)]
+
+
 def _env_name(name: str) -> str:
     shape = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
     if not shape.fullmatch(name):
@@ -160,6 +202,27 @@ def _env_name(name: str) -> str:
         reserved = ", ".join((f"{RESERVED_ENV_PREFIX}*", *RESERVED_ENV))
         raise refused(f"any name but {reserved}, which every task gets from run-isolation")
     return name
+
+
+def known_level(env: dict[str, str]) -> dict[str, str]:
+    """A check of environment variables: ours among them has a value that we know."""
+    level = env.get(log_level.VARIABLE, log_level.LEVELS[0])
+    if level.lower() not in log_level.LEVELS:
+        levels = ", ".join(log_level.LEVELS)
+        raise refused(
+            f"{log_level.VARIABLE} with one of {levels}",
+            nearest_text(level, log_level.LEVELS),
+            value=f"{log_level.VARIABLE}={level}",
+        )
+    return env
+
+
+def only_once(secrets: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    """A check of secret environment variables: none is in ``env``, too."""
+    both = sorted(secrets.keys() & info.data.get("env", {}).keys())
+    if both:
+        raise refused("names that env does not have, too", value=", ".join(both))
+    return secrets
 
 
 def _cidr(value: str) -> str:

@@ -15,14 +15,17 @@ from infra.config.fields import (
     EnvName,
     Image,
     ImageDirectory,
+    LocationName,
     Module,
+    OwnBucketName,
     PolicyArn,
     PythonFile,
     SecretArn,
+    known_level,
     nearest_text,
+    only_once,
     refused,
 )
-from run_isolation import log_level
 from run_isolation.fargate import (
     CPUS,
     EPHEMERAL_STORAGE,
@@ -118,6 +121,10 @@ class CodeLocation(Part):
     autoload_defs_module: Module | None = None
     attribute: Attribute | None = None
     working_directory: ImageDirectory | None = None
+    location_name: LocationName | None = None
+    """Dagster's name of it, where that is not its key."""
+    io: OwnBucketName | None = None
+    """For its outputs, in place of the deployment's."""
     env: dict[EnvName, str] = Field(default_factory=dict)
     secrets: dict[EnvName, SecretArn] = Field(default_factory=dict)
     architecture: Annotated[Architecture, BeforeValidator(_architecture)] = "X86_64"
@@ -141,26 +148,8 @@ class CodeLocation(Part):
             raise refused(allowed, given[0] if given else "module", value=shown, of_parent=True)
         return value
 
-    @field_validator("env")
-    @classmethod
-    def _known_level(cls, env: dict[str, str]) -> dict[str, str]:
-        level = env.get(log_level.VARIABLE, log_level.LEVELS[0])
-        if level.lower() not in log_level.LEVELS:
-            levels = ", ".join(log_level.LEVELS)
-            raise refused(
-                f"{log_level.VARIABLE} with one of {levels}",
-                nearest_text(level, log_level.LEVELS),
-                value=f"{log_level.VARIABLE}={level}",
-            )
-        return env
-
-    @field_validator("secrets")
-    @classmethod
-    def _not_in_env(cls, secrets: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        both = sorted(secrets.keys() & info.data.get("env", {}).keys())
-        if both:
-            raise refused("names that env does not have, too", value=", ".join(both))
-        return secrets
+    _levels = field_validator("env")(known_level)
+    _once = field_validator("secrets")(only_once)
 
     @field_validator("policy_arns")
     @classmethod

@@ -3,24 +3,22 @@
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from infra.config.base import LOCAL_ACCOUNT, Part, around, host_label
+from infra.config.base import Part, around, host_label
+from infra.config.deployment_settings import DeploymentSettings
 from infra.config.fields import (
-    BucketName,
     Cidr,
-    Path,
     RetentionDays,
-    SecretArn,
     SubnetId,
     TagKey,
     TagValue,
     VpcId,
     refused,
 )
+from infra.config.instance import Instance
 from infra.config.location import CodeLocation
 from run_isolation.fargate import nearest_number
-from run_isolation.slots.settings import NonIsolatedRuns
 
 ROLE_NAME_LIMIT: Final = 64
 """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
@@ -71,42 +69,6 @@ class Network(Part):
         return count
 
 
-class Instance(Part):
-    """The Dagster instance that webserver, daemon and tasks share."""
-
-    database_url_secret_arn: SecretArn | None = None
-    sqlite_directory: Path | None = None
-    compute_logs_bucket: BucketName | None = None
-    """``create``, or a bucket's name."""
-
-    @field_validator("sqlite_directory")
-    @classmethod
-    def _one_storage(cls, directory: str | None, info: ValidationInfo) -> str | None:
-        if "database_url_secret_arn" in info.data:
-            given = info.data["database_url_secret_arn"]
-            if (given is None) == (directory is None):
-                raise refused(
-                    "exactly one of databaseUrlSecretArn and sqliteDirectory",
-                    "databaseUrlSecretArn",
-                    value="neither" if given is None else "both",
-                    of_parent=True,
-                )
-        if directory is not None and around(info).account != LOCAL_ACCOUNT:
-            raise refused(
-                f"only in the local account {LOCAL_ACCOUNT}: tasks on AWS share no disk",
-                "databaseUrlSecretArn",
-            )
-        return directory
-
-
-class DeploymentSettings(BaseModel):
-    """Spelled as Dagster+ spells its deployment settings, so that its file can be pasted."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    non_isolated_runs: NonIsolatedRuns = NonIsolatedRuns()
-
-
 def _location_name(name: str, info: ValidationInfo) -> str:
     known = around(info)
     longest = ROLE_NAME_LIMIT - len(f"run-isolation-{known.deployment}--execution")
@@ -138,7 +100,7 @@ class Config(Part):
     )
     network: Network = Network()
     instance: Instance = Field(
-        description="databaseUrlSecretArn: the ARN of the secret that holds "
+        description="database, or databaseUrlSecretArn: the ARN of the secret that holds "
         "the Postgres URL of your Dagster instance"
     )
     log_retention_days: RetentionDays = 30

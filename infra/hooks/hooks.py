@@ -37,8 +37,9 @@ class Hooks:
     """What the hooks of this `up` have noted."""
     remove_leftover: pulumi.ResourceHook
     """Before an ECS service is created: one that Pulumi does not know is in its way."""
-    remove_leftover_settings: pulumi.ResourceHook
-    """Before the settings are created: an `up` that was killed then has left them."""
+    remove_leftover_item: pulumi.ResourceHook
+    """Before an item of the slot table is created: an `up` that was killed then has left it, or it
+    is a version of the instance that there was before."""
     note_rollout: pulumi.ResourceHook
     """After an ECS service was created or updated."""
     wait_until_healthy: pulumi.ResourceHook
@@ -71,7 +72,7 @@ class Hooks:
             leftover = Leftover(clients.ecs, service["cluster"], service["name"], args.urn)
             await remove_leftover(leftover, deployment.name)
 
-        async def remove_settings(args: pulumi.ResourceHookArgs) -> None:
+        async def remove_item(args: pulumi.ResourceHookArgs) -> None:
             item = json.loads((args.new_inputs or {})["item"])
             await in_own_thread(
                 clients.dynamodb.delete_item,
@@ -122,9 +123,7 @@ class Hooks:
         return cls(
             rollouts=rollouts,
             remove_leftover=pulumi.ResourceHook("remove-leftover", remove),
-            remove_leftover_settings=pulumi.ResourceHook(
-                "remove-leftover-settings", remove_settings
-            ),
+            remove_leftover_item=pulumi.ResourceHook("remove-leftover-item", remove_item),
             note_rollout=pulumi.ResourceHook("note-rollout", note),
             wait_until_healthy=pulumi.ResourceHook("wait-until-healthy", wait),
             refuse_while_in_use=pulumi.ResourceHook("refuse-while-in-use", refuse),

@@ -33,9 +33,10 @@ from run_isolation.errors import (
     SupersededError,
     TableError,
 )
+from run_isolation.instance import Instance
 from run_isolation.isolated.claims import claim
 from run_isolation.isolated.run_task import IsolatedLaunch, launch_isolated
-from run_isolation.manifest import Instance, Location, Manifest, Network, Size
+from run_isolation.manifest import Location, Manifest, Network, Size
 from run_isolation.slots.decision import (
     Decision,
     Kind,

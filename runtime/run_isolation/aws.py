@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_ecs import ECSClient
     from types_boto3_logs import CloudWatchLogsClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_servicediscovery import ServiceDiscoveryClient
     from types_boto3_ssm import SSMClient
 
@@ -46,6 +48,10 @@ DEADLINES: Final = {
     "ecs": Deadline(connect_seconds=2, read_seconds=10, attempts=3),
     # The end of a task's output is nice to have; whoever wants it waits for nothing else.
     "logs": Deadline(connect_seconds=2, read_seconds=5, attempts=2),
+    # A part of an output may be large, and no person waits for it.
+    "s3": Deadline(connect_seconds=5, read_seconds=60, attempts=5),
+    # A connection to the database waits for it, where its password has changed.
+    "secretsmanager": Deadline(connect_seconds=2, read_seconds=5, attempts=3),
     # Asked again at the next look.
     "servicediscovery": Deadline(connect_seconds=2, read_seconds=3, attempts=1),
     "ssm": Deadline(connect_seconds=2, read_seconds=5, attempts=3),
@@ -70,14 +76,26 @@ def logs(region: str | None = None) -> CloudWatchLogsClient:
     return client
 
 
+def s3(region: str | None = None) -> S3Client:
+    """A client for outputs of runs."""
+    client: S3Client = _client("s3", region)
+    return client
+
+
 def cloud_map(region: str | None = None) -> ServiceDiscoveryClient:
     """A client for what Cloud Map knows of standing tasks."""
     client: ServiceDiscoveryClient = _client("servicediscovery", region)
     return client
 
 
+def secrets_manager(region: str | None = None) -> SecretsManagerClient:
+    """A client for reading secrets."""
+    client: SecretsManagerClient = _client("secretsmanager", region)
+    return client
+
+
 def ssm(region: str | None = None) -> SSMClient:
-    """A client for reading the manifest."""
+    """A client for reading the manifest, and parameters that are secrets."""
     client: SSMClient = _client("ssm", region)
     return client
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 from run_isolation.start_run_timers import START_TIMEOUT_SECONDS
 
-DATABASE_URL: Final = "RUN_ISOLATION_DATABASE_URL"
-"""Environment variable with the Postgres URL; in a task ECS fills it from Secrets Manager."""
+DATABASE: Final = "RUN_ISOLATION_DATABASE"
+"""Environment variable with the text of the database's secret, a URL or JSON. ECS sets it in tasks;
+who has none reads the secret."""
 
 COMPUTE_LOGS_BUCKET: Final = "RUN_ISOLATION_COMPUTE_LOGS_BUCKET"
 """Environment variable that tells a standing container of the bucket that runs will write to, so
@@ -19,6 +20,7 @@ COORDINATOR: Final = {
     "class": "RunIsolationCoordinator",
 }
 LAUNCHER: Final = {"module": "run_isolation.dagster.launcher", "class": "RunIsolationLauncher"}
+POSTGRES: Final = {"module": "run_isolation.dagster.postgres", "class": "PostgresStorage"}
 
 CANCEL_TIMEOUT_SECONDS: Final = 300
 """How long a run may be CANCELING. ECS gives a task 120 s between SIGTERM and SIGKILL at most."""
@@ -69,6 +71,55 @@ def default_dagster_yaml(storage: Config, compute_logs: Config) -> Config:
     }
 
 
+class Keys(TypedDict, total=False):
+    """How a secret in JSON calls its parts, where not as RDS's do.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html
+    """
+
+    user: str
+    """``username``"""
+    password: str
+    """``password``"""
+    host: str
+    """``host``"""
+    port: str
+    """``port``"""
+    name: str
+    """``dbname``"""
+
+
+class Database(TypedDict, total=False):
+    """Where the Postgres of the instance is, and how one logs in. Nothing of it is secret.
+
+    What is said here goes before what the secret says.
+    """
+
+    secret_arn: str
+    """Of a secret, or an SSM parameter, with a URL or JSON. Needed where the variable DATABASE is
+    not set, and where the password may change."""
+    keys: Keys
+    host: str
+    port: int
+    """Without one anywhere 5432."""
+    name: str
+    """Of the database."""
+    user: str
+    iam: bool
+    """Whether each connection has a token of RDS's IAM authentication for its password."""
+    region: str
+    """Of the database, for tokens; without it AWS_REGION."""
+    ssl_mode: str
+    """https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS"""
+    ssl_root_cert: str
+    """Path in every container of a file with certificates of authorities."""
+
+
+def postgres(**database: Unpack[Database]) -> Config:
+    """Storage on Postgres."""
+    return {"custom": POSTGRES | {"config": {**database}}}
+
+
 def sqlite(directory: str) -> Config:
     """Storage in a directory that all actors see: on the local account only."""
     return {"sqlite": {"base_dir": directory}}
@@ -80,6 +131,19 @@ def local_logs(directory: str) -> Config:
         "module": "dagster._core.storage.local_compute_log_manager",
         "class": "LocalComputeLogManager",
         "config": {"base_dir": str(Path(directory) / "compute_logs")},
+    }
+
+
+def container_storage(directory: str) -> Config:
+    """``local_artifact_storage`` of a container: where outputs are kept that stay in it.
+
+    Args:
+        directory: The container's own.
+    """
+    return {
+        "module": "run_isolation.dagster.container_storage",
+        "class": "ContainerStorage",
+        "config": {"base_dir": directory},
     }
 
 

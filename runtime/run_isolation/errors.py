@@ -5,6 +5,10 @@
     RunIsolationError
     ├── ManifestError               the manifest is missing, malformed, or lacks a code location
     ├── InstanceError
+    ├── OutputsError                an output of a run can't be kept, or read
+    │   └── OutputMissingError      nobody has kept it where it is looked for
+    ├── SecretError                 the value of a secret can't be read
+    ├── DatabaseError               what is known of the database is not enough to log in
     ├── TaskMetadataError           the task can't find out its own ARN and address
     ├── ProtectionError             ECS did not begin, renew or end the protection of the task
     ├── DrainingError               this server starts no more runs: ask another one
@@ -56,6 +60,49 @@ class InstanceError(RunIsolationError):
 
     def __str__(self) -> str:
         return f"Dagster instance, version {self.version}: {self.problem} {self.mend}"
+
+
+@dataclass(eq=False)
+class SecretError(RunIsolationError):
+    """The value of a secret can't be read."""
+
+    arn: str
+    """Of a secret or an SSM parameter, as in a task definition."""
+    problem: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"Secret {self.arn}: {self.problem} {self.mend}"
+
+
+@dataclass(eq=False)
+class DatabaseError(RunIsolationError):
+    """What is known of the instance's database is not enough to log in."""
+
+    source: str
+    """Where it was looked for: a secret's ARN, an environment variable, the config of storage."""
+    problem: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"Database of the Dagster instance, {self.source}: {self.problem} {self.mend}"
+
+
+@dataclass(eq=False)
+class OutputsError(RunIsolationError):
+    """An output of a run can't be kept, or read."""
+
+    what: str
+    """The output, or a setting."""
+    problem: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.problem} {self.mend}".rstrip()
+
+
+class OutputMissingError(OutputsError, FileNotFoundError):
+    """Nobody has kept this output there. Inputs with ``allow_missing_partitions`` go without."""
 
 
 @dataclass(eq=False)

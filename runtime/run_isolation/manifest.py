@@ -49,14 +49,6 @@ class Network(_Part):
     assign_public_ip: bool = False
 
 
-class Instance(_Part):
-    """What the Dagster instance of every process consists of."""
-
-    database_url_secret_arn: str | None = None
-    sqlite_directory: str | None = None
-    compute_logs_bucket: str | None = None
-
-
 class Location(_Part):
     """One code location."""
 
@@ -72,6 +64,8 @@ class Location(_Part):
     """The most that a run may ask for."""
     spot: bool = Field(False, exclude_if=lambda spot: not spot)
     """Whether the first attempt at a run is made on Fargate Spot."""
+    location_name: str | None = Field(None, exclude_if=lambda name: name is None)
+    """What Dagster calls it, where that is not its key in ``locations``."""
 
 
 class Manifest(_Part):
@@ -86,8 +80,11 @@ class Manifest(_Part):
     table: str
     """Name of the slot table."""
     network: Network
-    instance: Instance
+    instance_version: str = ""
+    """The newest version of the Dagster instance; empty where the ``pulumi up`` of a release
+    before 0.1.0 has written the manifest."""
     locations: dict[str, Location]
+    """By the names of the infrastructure; ``named`` has them by those that Dagster knows."""
     propagate_tags: list[str] = Field(default_factory=list, exclude_if=lambda keys: not keys)
     """Tags of a run that its task gets, too."""
     isolate_on_out_of_memory: bool = Field(True, exclude_if=lambda on: on)
@@ -124,20 +121,31 @@ class Manifest(_Part):
                 mend="Use the release of run-isolation in this image that `pulumi up` used.",
             ) from error
 
+    @property
+    def named(self) -> dict[str, Location]:
+        """The code locations by the names that Dagster knows them by."""
+        return {one.location_name or name: one for name, one in self.locations.items()}
+
+    def key(self, name: str) -> str:
+        """What the stack's config calls a code location, by the name that Dagster knows."""
+        keys = (key for key, one in self.locations.items() if one.location_name == name)
+        return next(keys, name)
+
     def location(self, name: str) -> Location:
-        """The code location of this name.
+        """The code location that Dagster knows by this name.
 
         Raises:
             ManifestError: The deployment has none.
         """
+        named = self.named
         try:
-            return self.locations[name]
+            return named[name]
         except KeyError:
-            close = get_close_matches(name, self.locations, n=1)
+            close = get_close_matches(name, named, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             raise ManifestError(
                 f"/run-isolation/{self.deployment}/manifest",
-                problem=f"it has no code location {name!r}, but {sorted(self.locations)}.{hint}",
+                problem=f"it has no code location {name!r}, but {sorted(named)}.{hint}",
                 mend="Add it to the stack's config and run `pulumi up`.",
             ) from None
 

@@ -7,7 +7,7 @@ id, which any client can ask for (GetServerId). To Dagster it only has to differ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 SERVER_KEY: Final = "run-isolation-server"
@@ -29,6 +29,8 @@ class ServerIdentity:
     task_arn: str
     address: str
     """``ip:port`` of its control port, which it serves until its end, also when it is draining."""
+    instance_version: str = field(default="", compare=False)
+    """Of the deployment's Dagster instance that it uses, where the caller knows it."""
 
     def to_server_id(self) -> str:
         """As the server advertises it."""

@@ -11,6 +11,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from run_isolation import aws
 from run_isolation.errors import TableRefusedError, TableUnreachableError
 
+TABLE: Final = "RUN_ISOLATION_TABLE"
+"""Environment variable of tasks with the table's name. The manifest says it, too, a call later."""
+
 HASH_KEY: Final = "pk"
 SETTINGS_KEY: Final = "settings"
 """Pulumi's, as are the versions of the instance. The runtime owns all other items."""

@@ -67,3 +67,6 @@ DUE: Final = "due"
 
 EXPECTED_MIB: Final = "run_isolation/expected_mib"
 """The most memory that the job's recent runs had, in MiB, when this one was launched."""
+
+INSTANCE: Final = "run_isolation/instance"
+"""The version of the deployment's Dagster instance that the run used."""

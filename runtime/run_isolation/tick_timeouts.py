@@ -22,12 +22,25 @@ ALL_CALLS: Final = "DAGSTER_GRPC_TIMEOUT_SECONDS"
 """Counts for ticks, too, where nothing else is said."""
 
 
-def allow_long_ticks(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Lets ticks take TICK_SECONDS, unless the user has said how long.
+def allow_long_ticks(
+    sensor_seconds: int | None = None,
+    schedule_seconds: int | None = None,
+    environment: MutableMapping[str, str] = os.environ,
+) -> None:
+    """Lets ticks take as long as the deployment says, and TICK_SECONDS where it says nothing.
 
-    Call it before Dagster is imported.
+    What the environment says goes before it. Call it before Dagster is imported.
+
+    Args:
+        sensor_seconds: What the deployment says of sensors.
+        schedule_seconds: What it says of schedules.
+        environment: Of this process.
     """
-    for name in VARIABLES:
+    for name, seconds in zip(VARIABLES, (sensor_seconds, schedule_seconds), strict=True):
         # Dagster takes an empty value for none.
-        if not environment.get(name) and not environment.get(ALL_CALLS):
+        if environment.get(name):
+            continue
+        if seconds is not None:
+            environment[name] = str(seconds)
+        elif not environment.get(ALL_CALLS):
             environment[name] = str(TICK_SECONDS)

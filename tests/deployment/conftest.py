@@ -79,8 +79,16 @@ def config(
     *,
     locations: dict[str, Any] | None = None,
     non_isolated_runs: dict[str, Any] | None = None,
+    instance: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A stack's config, of one code location `probe` where nothing else is said."""
+    """A stack's config, of one code location `probe` where nothing else is said.
+
+    Args:
+        tmp_path: For the database.
+        locations: The code locations.
+        non_isolated_runs: The settings.
+        instance: Other keys of the instance.
+    """
     return {
         "aws:region": "us-east-1",
         "run-isolation:codeLocations": locations or {"probe": probe("1")},
@@ -88,6 +96,8 @@ def config(
         "run-isolation:instance": {
             "sqliteDirectory": str(tmp_path / "dagster"),
             "computeLogsBucket": "create",
+            "io": "create",
+            **(instance or {}),
         },
         "run-isolation:protect": False,
     }

@@ -50,6 +50,12 @@ def slots(account: LocalAccount) -> Slots:
     return Slots(account.client("dynamodb"), TABLE)
 
 
+def items(account: LocalAccount) -> set[str]:
+    """Keys of what is in the slot table."""
+    found = account.client("dynamodb").scan(TableName=TABLE)["Items"]
+    return {item["pk"]["S"] for item in found}
+
+
 def test_a_second_up_changes_nothing(stack: DeployedStack) -> None:
     assert stack.up().by_resource == {}
 
@@ -67,8 +73,8 @@ def test_refresh_finds_no_drift_while_the_runtime_has_items_of_its_own(
     assert stack.up(refresh=True).by_resource == {}
 
     assert slots.holders() == (holder,)
-    items = account.client("dynamodb").scan(TableName=TABLE)["Items"]
-    assert {item["pk"]["S"] for item in items} == {"settings", "slots", "claim#run-2"}
+    keys = {key for key in items(account) if not key.startswith("instance#")}
+    assert keys == {"settings", "slots", "claim#run-2"}
     assert slots.release("run-1", 1)
 
 
@@ -173,6 +179,29 @@ def test_a_new_image_replaces_that_locations_tasks_and_serves_the_new_code(
         definition = account.client("ecs").describe_task_definition(taskDefinition=revision)
         assert definition["taskDefinition"]["status"] == "ACTIVE"
     assert changes.outputs["manifest"] == before["manifest"]
+
+
+def test_another_instance_is_another_version_and_each_that_there_was_stays(
+    stack: DeployedStack, instance: Path, account: LocalAccount
+) -> None:
+    stack.write(config(instance, instance={"dagsterYaml": {"telemetry": {"enabled": False}}}))
+    changes = stack.up()
+    newest = manifest(changes)["instance_version"]
+    before = {key for key in items(account) if key.startswith("instance#")} - {f"instance#{newest}"}
+    assert len(before) == 1
+    assert changes.by_resource["aws:ecs/service:Service::probe"] == ["update"]
+    assert changes.names("aws:ecs/taskDefinition:TaskDefinition") == {
+        *("probe-standing", "probe-isolated"),
+    }
+    assert stack.refresh().by_resource == {}
+    assert stack.up().by_resource == {}
+
+    # The item that it names again is there, and a TableItem is created only where there is none.
+    stack.write(config(instance))
+    again = manifest(stack.up())["instance_version"]
+
+    assert {f"instance#{again}"} == before
+    assert items(account) >= before | {f"instance#{newest}"}
 
 
 def test_a_location_is_added_and_removed_without_touching_the_others(

@@ -22,7 +22,7 @@ from localaws.calls import Call
 from localaws.ecs.images import Image, ImageConfig
 from localaws.ecs.sandbox import ContainerFiles, Sandbox
 from run_isolation.dagster.deployment import MANIFEST
-from run_isolation.dagster.home.merge import RESOLVER
+from run_isolation.dagster.home.workspace import RESOLVER
 from run_isolation.slots.item import Holder
 from run_isolation.slots.slots import Slots
 from tests import quick_daemon
@@ -62,16 +62,18 @@ FIRST_USER = 1_000_000
 ON: Mapping[str, Any] = {"enabled": True}
 """Settings of most tests: non-isolated runs, one at a time, by hand."""
 
-DAGSTER_YAML: Mapping[str, Any] = {
-    # What a user's own dagster.yaml may have. The limits are what tests are about.
+INSTANCE: Mapping[str, Any] = {
+    # `instance.dagsterYaml` of the stack's config. The limits are what tests are about.
     "run_queue": {
         "max_concurrent_runs": 6,
         "tag_concurrency_limits": [{"key": "probe/group", "value": "limited", "limit": 1}],
     },
     "concurrency": {"pools": {"granularity": "run"}},
     "run_monitoring": {"poll_interval_seconds": 2},
-    "telemetry": {"enabled": False},
 }
+
+OWN: Mapping[str, Any] = {"telemetry": {"enabled": False}}
+"""What a user has in the control plane's own dagster.yaml."""
 
 
 @dataclass
@@ -134,7 +136,6 @@ class DagsterDeployment:
     @property
     def _own_environment(self) -> dict[str, str]:
         return {
-            **self.storage.environment,
             "DAGSTER_HOME": str(self.home),
             MANIFEST: f"/run-isolation/{self.stack.name}/manifest",
             RESOLVER: self.account.dns,
@@ -188,15 +189,18 @@ class DagsterDeployment:
         self,
         non_isolated_runs: Mapping[str, Any] | None = None,
         locations: Mapping[str, Any] | None = None,
+        instance: Mapping[str, Any] | None = None,
     ) -> Changes | None:
-        """`pulumi up` with these settings and code locations; what is not given stays.
+        """`pulumi up` with these settings, code locations and `instance`; what is not given stays.
+
+        A changed instance is not yet in the Dagster home: see `take_on_instance`.
 
         Returns:
             What it did, or None where the stack is so already.
         """
         config = {
             "aws:region": "us-east-1",
-            "run-isolation:instance": dict(self.storage.instance),
+            "run-isolation:instance": {**self.storage.instance, "dagsterYaml": dict(INSTANCE)},
             "run-isolation:protect": False,
             "run-isolation:codeLocations": LOCATIONS,
             "run-isolation:deploymentSettings": {"non_isolated_runs": {}},
@@ -207,6 +211,8 @@ class DagsterDeployment:
             config["run-isolation:deploymentSettings"] = settings
         if locations is not None:
             config["run-isolation:codeLocations"] = locations
+        if instance is not None:
+            config["run-isolation:instance"] = dict(instance)
         if config == self._config:
             return None
         # As a user writes it, without the YAML anchors of values that are there twice.
@@ -219,6 +225,14 @@ class DagsterDeployment:
     def write_home(self) -> str:
         """`run-isolation dagster-home`: what it says."""
         return self.command("run-isolation", "dagster-home")
+
+    def take_on_instance(self) -> None:
+        """`run-isolation dagster-home` after a change of the instance, and both programs anew."""
+        self.write_home()
+        self.webserver.stop()
+        self.daemon.stop()
+        self.start_webserver()
+        self.daemon.start()
 
     def start_webserver(self) -> None:
         """Start the webserver; return when the page is there."""
@@ -367,7 +381,7 @@ def deployed(
     deployment = DagsterDeployment(stack, account, directory, storage)
     try:
         deployment.up()
-        (deployment.home / "dagster.yaml").write_text(yaml.safe_dump(dict(DAGSTER_YAML)))
+        (deployment.home / "dagster.yaml").write_text(yaml.safe_dump(dict(OWN)))
         deployment.write_home()
         # The first process that opens the instance makes its tables.
         deployment.start_webserver()
@@ -379,4 +393,5 @@ def deployed(
         rights.write_report(account, stack.name)
         deployment.control_plane.detach()
         stack.destroy()
-    assert rights.denied(account, stack.name) == []
+    denied = rights.denied(account, stack.name)
+    assert denied == [], denied

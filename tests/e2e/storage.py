@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy
+from sqlalchemy.engine import make_url
 
 from localaws.account import LocalAccount
-from run_isolation.default_instance import DATABASE_URL
 from tests.waiting import eventually
 from tools.ports import free_port
 
 DEBIAN = Path("/usr/lib/postgresql")
 """https://packages.debian.org/stable/postgresql: each major version has its own directory here."""
+LOGS = "run-isolation-e2epostgres-logs"
+"""A bucket of the user's own: it stays while a test changes what is said about compute logs."""
 NO_POSTGRES = "no Postgres server here: neither `initdb` on PATH nor Debian's package"
 UNPRIVILEGED = ("postgres", "nobody")
 """Whom the server runs as where the tests run as root, which it refuses."""
@@ -33,20 +37,26 @@ class Storage:
 
     Attributes:
         instance: The stack config's `run-isolation:instance`.
-        environment: What the user's own webserver and daemon need beside.
+        database: That part of it which says where the storage is.
         shared: The directory that all have to write to, if there is one.
+        logs: The bucket of compute logs.
+        rotate: Changes the database's password, and then its secret.
     """
 
-    instance: Mapping[str, Any]
-    environment: Mapping[str, str] = field(default_factory=dict)
+    database: Mapping[str, Any]
     shared: Path | None = None
+    logs: str = "create"
+    rotate: Callable[[], None] | None = None
+
+    @property
+    def instance(self) -> Mapping[str, Any]:
+        return {**self.database, "computeLogsBucket": self.logs, "io": "create"}
 
 
 def sqlite(directory: Path, account: LocalAccount) -> Storage:
     """A directory on this machine's disk, which tasks find at the same path."""
     account.mount(directory)
-    instance = {"sqliteDirectory": str(directory), "computeLogsBucket": "create"}
-    return Storage(instance, shared=directory)
+    return Storage({"sqliteDirectory": str(directory)}, shared=directory)
 
 
 def postgres_programs() -> Path | None:
@@ -62,20 +72,44 @@ def postgres_programs() -> Path | None:
 
 @contextmanager
 def postgres(programs: Path, account: LocalAccount) -> Iterator[Storage]:
-    """A server of its own with an empty database, and the secret that holds its URL."""
-    with server(programs) as url:
-        secret = account.client("secretsmanager").create_secret(
-            Name="e2e-database-url", SecretString=url
-        )
-        yield Storage(
-            {"databaseUrlSecretArn": secret["ARN"], "computeLogsBucket": "create"},
-            {DATABASE_URL: url},
-        )
+    """A server of its own with an empty database, and a secret as RDS keeps it.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html
+
+    Webserver and daemon read it by themselves.
+    """
+    manager = account.client("secretsmanager")
+    with server(programs, password="first") as text:
+        url = make_url(text)
+
+        def credentials() -> str:
+            return json.dumps({"username": url.username, "password": url.password})
+
+        def rotate() -> None:
+            nonlocal url
+            password = uuid4().hex
+            with sqlalchemy.create_engine(url).begin() as connection:
+                connection.exec_driver_sql(f"ALTER ROLE {url.username} PASSWORD '{password}'")
+            url = url.set(password=password)
+            manager.put_secret_value(SecretId=arn, SecretString=credentials())
+
+        arn = manager.create_secret(Name="rds!db-e2e", SecretString=credentials())["ARN"]
+        place = {"host": url.host, "port": url.port, "name": url.database}
+        account.client("s3").create_bucket(Bucket=LOGS)
+        yield Storage({"database": {"secretArn": arn, **place}}, logs=LOGS, rotate=rotate)
 
 
 @contextmanager
-def server(programs: Path) -> Iterator[str]:
-    """Postgres with an empty database: its URL. Answers on one port of 127.0.0.1 only."""
+def server(
+    programs: Path, password: str | None = None, files: Mapping[str, bytes] | None = None
+) -> Iterator[str]:
+    """Postgres with an empty database: its URL. Answers on one port of 127.0.0.1 only.
+
+    Args:
+        programs: Where `initdb` and `postgres` are.
+        password: Without which nobody may log in; None: anybody may.
+        files: For TLS: `server.crt` and `server.key`.
+    """
     user = _unprivileged()
     # Not below pytest's directories: only their owner can go in.
     directory = Path(tempfile.mkdtemp(prefix="run-isolation-postgres-"))
@@ -87,8 +121,11 @@ def server(programs: Path) -> Iterator[str]:
     if user is not None:
         own |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     try:
+        secret = directory / "password"
+        secret.write_text(password or "")
+        login = ["-A", "scram-sha-256", f"--pwfile={secret}"] if password else ["-A", "trust"]
         subprocess.run(
-            [programs / "initdb", "-D", data, "-U", "dagster", "-A", "trust", "--no-sync"],
+            [programs / "initdb", "-D", data, "-U", "dagster", *login, "--no-sync"],
             check=True,
             capture_output=True,
             **own,
@@ -97,13 +134,20 @@ def server(programs: Path) -> Iterator[str]:
         settings = ["listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories="]
         # The database does not outlive the tests: nothing has to be on the disk.
         settings += ["fsync=off", "full_page_writes=off", "synchronous_commit=off"]
+        for name, content in (files or {}).items():
+            (data / name).write_bytes(content)
+            (data / name).chmod(0o600)
+            if user is not None:
+                os.chown(data / name, user.pw_uid, user.pw_gid)
+        settings += ["ssl=on"] if files else []
         options = [part for setting in settings for part in ("-c", setting)]
         with log.open("wb") as output:
             server = subprocess.Popen(
                 [programs / "postgres", "-D", data, *options], stdout=output, stderr=output, **own
             )
         try:
-            url = f"postgresql://dagster@127.0.0.1:{port}/postgres"
+            who = f"dagster:{password}" if password else "dagster"
+            url = f"postgresql://{who}@127.0.0.1:{port}/postgres"
             eventually(lambda: _accepts(url), lambda: f"Postgres answers\n{log.read_text()}")
             yield url
         finally:

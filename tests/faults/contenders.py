@@ -19,7 +19,6 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import GrpcServerTarget
 
 from run_isolation.dagster.deployment import MANIFEST
-from run_isolation.dagster.home.dagster_yaml import instance_config
 from run_isolation.isolated.waiting_runs import LAUNCH_SECONDS
 from tests.e2e.programs import BIN, Program
 from tests.runtime.dagster.account import CALLER, LOCATION, PARAMETER, PORT, Stack
@@ -152,9 +151,8 @@ def serve_at(home: Path, stack: Stack, standing_task: str) -> None:
 def _config(name: str, stack: Stack, directory: Path) -> dict[str, Any]:
     """``dagster.yaml`` without the settings that all share."""
     if name == OURS:
-        stack.sqlite_directory = directory / "storage"
-        stack.publish()
-        config = instance_config(stack.manifest)
+        stack.store_in(directory / "storage")
+        config = stack.instance.dagster_yaml
         return config | {"run_coordinator": config["run_coordinator"] | {"config": dict(_QUEUE)}}
     return {
         "storage": {"sqlite": {"base_dir": str(directory / "storage")}},

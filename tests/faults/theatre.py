@@ -70,6 +70,7 @@ def theatre(directory: Path, *, quick: bool) -> Iterator[Theatre]:
         names = {"AWS_ACCESS_KEY_ID": CALLER, MANIFEST: PARAMETER}
         exits.enter_context(patch.dict(os.environ, account.environment | names))
         stack = Stack(account, directory / "storage")
+        stack.store_in(directory / "before")
         stack.up()
         stack.configure(NonIsolatedRuns(enabled=True))
         yield Theatre(stack, serve(stack), directory, quick, exits)

@@ -53,7 +53,11 @@ CONFIG: dict[str, Any] = {
             "policyArns": [POLICY],
         },
     },
-    "run-isolation:instance": {"databaseUrlSecretArn": DATABASE, "computeLogsBucket": "create"},
+    "run-isolation:instance": {
+        "databaseUrlSecretArn": DATABASE,
+        "computeLogsBucket": "create",
+        "io": "create",
+    },
     "run-isolation:tags": {"team": "data"},
     "run-isolation:propagateTags": ["team"],
 }

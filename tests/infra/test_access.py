@@ -13,7 +13,7 @@ def test_a_role_per_actor_of_each_location(location: str, actor: str) -> None:
     name = f"run-isolation-prod-{location}-{actor}"
     statements = {
         "standing": policy_statements.standing(deployment(), location),
-        "isolated": policy_statements.isolated(deployment()),
+        "isolated": policy_statements.isolated(deployment(), location),
         "execution": policy_statements.execution(deployment(), location),
     }
     assert default().inputs("iam/role", f"{location}-{actor}") == {

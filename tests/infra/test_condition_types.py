@@ -48,7 +48,7 @@ def all_statements() -> Iterator[Statement]:
     made = deployment(changed(codeLocations={"sales": sales}))
     yield from policy_statements.trust(made)
     yield from policy_statements.standing(made, "sales")
-    yield from policy_statements.isolated(made)
+    yield from policy_statements.isolated(made, "sales")
     yield from policy_statements.execution(made, "sales")
     yield from policy_statements.launcher(made)
     yield from policy_statements.launcher_roles(made)

@@ -6,9 +6,10 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from infra import containers
+from infra import containers, instance_document
 from tests.infra.program import CONFIG, DATABASE, REGION, SALES_IMAGE, TOKEN, changed, deployment
 
+VERSION = instance_document.render(deployment()).version
 REVISION = "arn:aws:ecs:eu-west-1:123456789012:task-definition/run-isolation-prod-sales-isolated:7"
 
 
@@ -30,11 +31,22 @@ def common(prefix: str) -> dict[str, Any]:
         "essential": True,
         "environment": [
             {"name": "AWS_REGION", "value": REGION},
+            {"name": "DAGSTER_CLOUD_DEPLOYMENT_NAME", "value": "prod"},
+            {"name": "DAGSTER_CLOUD_IS_BRANCH_DEPLOYMENT", "value": "0"},
             {"name": "DAGSTER_CURRENT_IMAGE", "value": SALES_IMAGE},
+            {"name": "DAGSTER_DEFAULT_IO_MANAGER_ATTRIBUTE", "value": "io_manager"},
+            {"name": "DAGSTER_DEFAULT_IO_MANAGER_MODULE", "value": "run_isolation.dagster.outputs"},
+            {"name": "RUN_ISOLATION_DEPLOYMENT", "value": "prod"},
+            {"name": "RUN_ISOLATION_INSTANCE", "value": VERSION},
             {"name": "RUN_ISOLATION_LOCATION", "value": "sales"},
             {"name": "RUN_ISOLATION_MANIFEST", "value": "/run-isolation/prod/manifest"},
+            {
+                "name": "RUN_ISOLATION_OUTPUTS",
+                "value": "s3://run-isolation-prod-outputs-123456789012/prod",
+            },
+            {"name": "RUN_ISOLATION_TABLE", "value": "run-isolation-prod-slots"},
         ],
-        "secrets": [{"name": "RUN_ISOLATION_DATABASE_URL", "valueFrom": DATABASE}],
+        "secrets": [{"name": "RUN_ISOLATION_DATABASE", "valueFrom": DATABASE}],
         "logConfiguration": {
             "logDriver": "awslogs",
             "options": {
@@ -64,7 +76,9 @@ def test_standing_container() -> None:
     assert check.pop("command")[:5] == ["CMD", "python3", "-I", "-S", "-c"]
     assert check == {"interval": 10, "timeout": 10, "retries": 6, "startPeriod": 300}
     context = container["command"].pop()
-    assert json.loads(context) == {"run_isolation": {"task_definition": REVISION}}
+    assert json.loads(context) == {
+        "run_isolation": {"task_definition": REVISION, "instance": VERSION}
+    }
     bucket = {
         "name": "RUN_ISOLATION_COMPUTE_LOGS_BUCKET",
         "value": "run-isolation-prod-compute-logs-123456789012",
@@ -92,15 +106,18 @@ def test_every_key_of_a_location_reaches_both_containers() -> None:
     kinds = {"standing": standing("research_lab"), "isolated": isolated("research_lab")}
     for kind, container in kinds.items():
         assert [one["name"] for one in container["environment"]] == [
-            *("AWS_REGION", "COLOR", "DAGSTER_CURRENT_IMAGE"),
+            *("AWS_REGION", "COLOR", "DAGSTER_CLOUD_DEPLOYMENT_NAME"),
+            *("DAGSTER_CLOUD_IS_BRANCH_DEPLOYMENT", "DAGSTER_CURRENT_IMAGE"),
+            *("DAGSTER_DEFAULT_IO_MANAGER_ATTRIBUTE", "DAGSTER_DEFAULT_IO_MANAGER_MODULE"),
             *(["RUN_ISOLATION_COMPUTE_LOGS_BUCKET"] if kind == "standing" else []),
-            *("RUN_ISOLATION_LOCATION", "RUN_ISOLATION_MANIFEST"),
+            *("RUN_ISOLATION_DEPLOYMENT", "RUN_ISOLATION_INSTANCE", "RUN_ISOLATION_LOCATION"),
+            *("RUN_ISOLATION_MANIFEST", "RUN_ISOLATION_OUTPUTS", "RUN_ISOLATION_TABLE"),
             *(["RUN_ISOLATION_WORKING_DIRECTORY"] if kind == "standing" else []),
             "ZONE",
         ]
         assert container["workingDirectory"] == "/srv"
         assert container["secrets"] == [
-            {"name": "RUN_ISOLATION_DATABASE_URL", "valueFrom": DATABASE},
+            {"name": "RUN_ISOLATION_DATABASE", "valueFrom": DATABASE},
             {"name": "TOKEN", "valueFrom": f"{TOKEN}:key::"},
         ]
 

@@ -82,6 +82,7 @@ def test_outputs() -> None:
         "vpc": "vpc-id",
         "subnets": ["private-1-id", "private-2-id"],
         "computeLogsBucket": "run-isolation-prod-compute-logs-123456789012",
+        "outputsBucket": "run-isolation-prod-outputs-123456789012",
         "codeLocations": {
             name: {
                 "host": f"{host}.prod.run-isolation.internal",
@@ -129,6 +130,8 @@ def test_the_last_step_remembers_what_each_service_came_up_with() -> None:
     before = " ".join(one.urn for one in resources[: resources.index(record)])
     for suffix in (
         "TableItem::settings",
+        "TableItem::instance",
+        "BucketPolicy::outputs",
         "Parameter::manifest",
         "Policy::launcher",
         "BucketPolicy::compute-logs",

@@ -4,10 +4,10 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.deployment import PROJECT
+from infra import instance_document
 from infra.manifest import VALUE_LIMIT, render
 from run_isolation.manifest import Manifest, Size
-from tests.infra.program import CONFIG, DATABASE, TAGS, Cloud, changed, default, deployment, run
+from tests.infra.program import CONFIG, TAGS, changed, default, deployment, run
 
 
 def many_locations(count: int) -> dict[str, Any]:
@@ -48,11 +48,7 @@ def test_the_runtime_reads_what_was_written() -> None:
             "security_groups": ["isolated-id"],
             "assign_public_ip": False,
         },
-        "instance": {
-            "database_url_secret_arn": DATABASE,
-            "sqlite_directory": None,
-            "compute_logs_bucket": "run-isolation-prod-compute-logs-123456789012",
-        },
+        "instance_version": instance_document.render(deployment()).version,
         "locations": {
             "research_lab": {
                 "host": "research-lab.prod.run-isolation.internal",
@@ -86,17 +82,6 @@ def test_a_release_of_code_does_not_change_it() -> None:
     released = copy.deepcopy(CONFIG)
     released["run-isolation:codeLocations"]["sales"]["image"] += "-next"
     assert render(deployment(released), ["s"], "g") == render(deployment(), ["s"], "g")
-
-
-@pytest.mark.parametrize(
-    ("directory", "expected"),
-    [(".local/dagster", str(PROJECT / ".local/dagster")), ("/srv/dagster", "/srv/dagster")],
-)
-def test_sqlite_starts_at_the_checkout(directory: str, expected: str) -> None:
-    config = changed(instance={"sqliteDirectory": directory})
-    program = run(config, cloud=Cloud(account="000000000000"))
-    manifest = Manifest.model_validate_json(program.outputs["manifest"])
-    assert manifest.instance.sqlite_directory == expected
 
 
 def test_a_manifest_that_fits_no_parameter_is_a_config_error() -> None:

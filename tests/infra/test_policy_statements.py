@@ -17,6 +17,30 @@ BUCKET = f"arn:aws:s3:::run-isolation-prod-compute-logs-{ACCOUNT}"
 
 ON_CLUSTER = {"ArnEquals": {"ecs:cluster": CLUSTER}}
 
+
+def on_items(action: str, *keys: str) -> dict[str, Any]:
+    return {
+        "Action": [f"dynamodb:{action}"],
+        "Resource": TABLE,
+        "Condition": {
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        },
+    }
+
+
+OUTPUTS = {
+    "Outputs": {
+        "Action": ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
+        "Resource": f"arn:aws:s3:::run-isolation-prod-outputs-{ACCOUNT}/prod/*",
+    },
+    "ListOutputs": {
+        "Action": ["s3:ListBucket"],
+        "Resource": f"arn:aws:s3:::run-isolation-prod-outputs-{ACCOUNT}",
+    },
+}
+
+
 INSTANCE = {
     "ReadManifest": {
         "Action": ["ssm:GetParameter"],
@@ -28,17 +52,6 @@ INSTANCE = {
     },
     "ListComputeLogs": {"Action": ["s3:ListBucket"], "Resource": BUCKET},
 }
-
-
-def on_items(action: str, *keys: str) -> dict[str, Any]:
-    return {
-        "Action": [f"dynamodb:{action}"],
-        "Resource": TABLE,
-        "Condition": {
-            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)},
-            "Null": {"dynamodb:LeadingKeys": "false"},
-        },
-    }
 
 
 def secrets(*arns: str) -> dict[str, Any]:
@@ -88,14 +101,20 @@ def test_standing_container() -> None:
                 }
             },
         },
+        "ReadInstance": on_items("GetItem", "instance#*"),
         **INSTANCE,
+        **OUTPUTS,
+        **secrets(DATABASE),
     }
 
 
 def test_isolated_task() -> None:
-    assert by_sid(policy_statements.isolated(deployment())) == {
+    assert by_sid(policy_statements.isolated(deployment(), "sales")) == {
         "ClaimRun": on_items("PutItem", "claim#*"),
+        "ReadInstance": on_items("GetItem", "instance#*"),
         **INSTANCE,
+        **OUTPUTS,
+        **secrets(DATABASE),
     }
 
 
@@ -169,7 +188,7 @@ def test_launcher() -> None:
             "Resource": TASKS,
             "Condition": {"StringEquals": {"ecs:CreateAction": "RunTask"}},
         },
-        "ReadTable": on_items("GetItem", "settings", "slots", "claim#*"),
+        "ReadTable": on_items("GetItem", "settings", "slots", "claim#*", "instance#*"),
         "TakeSlots": on_items("UpdateItem", "slots"),
         "ReadLogs": {
             "Action": ["logs:GetLogEvents"],
@@ -223,6 +242,10 @@ WILDCARDS = {
     ("DecryptSecrets", f"arn:aws:kms:{HERE}:key/*"): "key unknown; secrets in the condition",
     ("ListTasks", "*"): "has no resource for a cluster; cluster in the condition",
     ("LogInToEcr", "*"): "the only resource that the action has",
+    (
+        "Outputs",
+        f"arn:aws:s3:::run-isolation-prod-outputs-{ACCOUNT}/prod/*",
+    ): "keys are named after assets and runs",
     ("ProtectTask", TASKS): "tasks have no ids before they run",
     ("ReadLogs", f"arn:aws:logs:{HERE}:log-group:/run-isolation/prod/*"): "all of the deployment",
     ("SeeNames", NAMES): "Cloud Map makes the ids; the location's tags in the condition",
@@ -238,7 +261,7 @@ def all_statements() -> list[Statement]:
     return [
         *policy_statements.launcher(made),
         *policy_statements.launcher_roles(made),
-        *policy_statements.isolated(made),
+        *policy_statements.isolated(made, "sales"),
         *(
             one
             for name in made.config.code_locations
@@ -281,10 +304,9 @@ def test_policies_beyond_iams_limit_are_a_config_error() -> None:
 @pytest.mark.parametrize("bucket", ["create", "mine"])
 def test_without_compute_logs_nobody_touches_s3(bucket: str) -> None:
     instance = {"databaseUrlSecretArn": DATABASE, "computeLogsBucket": bucket}
-    with_bucket = by_sid(policy_statements.isolated(deployment(changed(instance=instance))))
-    assert with_bucket.keys() == {"ClaimRun", "ReadManifest", "ComputeLogs", "ListComputeLogs"}
+    with_bucket = by_sid(
+        policy_statements.isolated(deployment(changed(instance=instance)), "sales")
+    )
     without = changed(instance={"databaseUrlSecretArn": DATABASE})
-    assert by_sid(policy_statements.isolated(deployment(without))).keys() == {
-        "ClaimRun",
-        "ReadManifest",
-    }
+    others = by_sid(policy_statements.isolated(deployment(without), "sales")).keys()
+    assert with_bucket.keys() - others == {"ComputeLogs", "ListComputeLogs"}

@@ -20,7 +20,7 @@ _CONFIG: Final = changed(codeLocations=_LOCATIONS)
 LOCATIONS: Final = tuple(_LOCATIONS)
 """One with nothing but what it must have and its image in ECR, one with every key, and one with a
 parameter as a secret."""
-BUCKET, TRUST = "bucket", "trust"
+LOGS_BUCKET, OUTPUTS_BUCKET, TRUST = "compute-logs", "outputs", "trust"
 """Names of what is no policy of a role."""
 
 
@@ -30,7 +30,7 @@ class Granted:
 
     Attributes:
         policies: Statements by the policy's name: `launcher`, `launcher-roles`,
-            `<location>-<actor>`, the same with `-trust`, BUCKET.
+            `<location>-<actor>`, the same with `-trust`, LOGS_BUCKET, OUTPUTS_BUCKET.
     """
 
     policies: Mapping[str, Sequence[Statement]]
@@ -41,7 +41,7 @@ class Granted:
         return {
             f"{kind(name)}:{sid(one['Sid'])} {action}": None
             for name, statements in self.policies.items()
-            if kind(name) not in (BUCKET, TRUST)
+            if kind(name) not in (LOGS_BUCKET, OUTPUTS_BUCKET, TRUST)
             for one in statements
             for action in one["Action"]
         }
@@ -63,7 +63,6 @@ def largest(location: str) -> tuple[int, int]:
 def granted() -> Granted:
     """What the program registers for a deployment with all that there is."""
     program = run(_CONFIG)
-    [bucket] = program.of("s3/bucketPolicy")
     of_roles = _documents(program, "iam/rolePolicy", "policy")
     return Granted(
         {
@@ -71,7 +70,7 @@ def granted() -> Granted:
             # The simplest location first, as in the config.
             **{name: of_roles[name] for name in sorted(of_roles, key=_place)},
             **_documents(program, "iam/role", "assumeRolePolicy", f"-{TRUST}"),
-            BUCKET: _statements(bucket.inputs["policy"]),
+            **_documents(program, "s3/bucketPolicy", "policy"),
         }
     )
 

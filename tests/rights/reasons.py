@@ -13,7 +13,24 @@ _DEAD: Final = "for tasks that end before their runs begin: in `tests/runtime/da
 _OWN_KEY: Final = "the secret of these tests has no key of its own"
 _NOT_HERE: Final = "no image in ECR and no parameter as a secret in these tests"
 
+_ROTATED: Final = "after the database's password has changed: in `tests/runtime/dagster/postgres`"
+_KEPT: Final = "outputs stay in their containers in these tests"
+_BROKEN: Final = "for a large output that could not be written as a whole"
+
 UNUSED: Final[Mapping[str, str]] = {
+    **{
+        f"{kind}:{grant}": why
+        for kind in ("standing", "isolated")
+        for grant, why in {
+            "ReadInstance dynamodb:GetItem": "recorded before there were versions of the instance",
+            "ReadSecrets secretsmanager:GetSecretValue": _ROTATED,
+            "DecryptSecrets kms:Decrypt": _OWN_KEY,
+            "Outputs s3:GetObject": _KEPT,
+            "Outputs s3:PutObject": _KEPT,
+            "Outputs s3:AbortMultipartUpload": _BROKEN,
+            "ListOutputs s3:ListBucket": _KEPT,
+        }.items()
+    },
     "launcher:ReadLogs logs:GetLogEvents": _DEAD,
     "launcher:ReadSecrets secretsmanager:GetSecretValue": _DATABASE,
     "launcher:DecryptSecrets kms:Decrypt": _DATABASE,

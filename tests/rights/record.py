@@ -44,6 +44,7 @@ _PLACEHOLDERS: Final = (
     (r"(service/run-isolation-\{stack\}/)[\w-]+", r"\1{location}"),
     (r"(?<=-isolated):\d+$", ":{revision}"),
     (r"^claim#.+", "claim#{id}"),
+    (r"^instance#.+", "instance#{id}"),
     (r"(?<=:service/)srv-\w+", "{id}"),
 )
 

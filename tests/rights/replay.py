@@ -10,7 +10,7 @@ from localaws.iam import policy
 from localaws.iam.evaluate import Decision, decide
 from localaws.iam.policy import Policy, Request
 from tests.rights import record
-from tests.rights.granted import BUCKET, LOCATIONS, TRUST, kind
+from tests.rights.granted import LOCATIONS, LOGS_BUCKET, OUTPUTS_BUCKET, TRUST, kind
 from tests.rights.requests import Asked
 
 #: Of every request, where it does not say otherwise.
@@ -77,5 +77,5 @@ def _replayed(asked: Asked, location: str) -> Replayed:
     if here.action == "sts:AssumeRole":
         theirs = f"{here.resource.rpartition('run-isolation-prod-')[2]}-{TRUST}"
     elif here.resource.startswith("arn:aws:s3:"):
-        theirs = BUCKET
+        theirs = OUTPUTS_BUCKET if f"-{OUTPUTS_BUCKET}-" in here.resource else LOGS_BUCKET
     return Replayed(here, request, own, theirs)

@@ -114,6 +114,7 @@ _TASK, _OTHER_TASK = (f"{_ECS}task/run-isolation-{one}/{{id}}" for one in ("{sta
 _REVISION = f"{_ECS}task-definition/run-isolation-{{stack}}-{{location}}-isolated:7"
 _TABLE = "arn:aws:dynamodb:{region}:{account}:table/run-isolation-{stack}-slots"
 _BUCKET = "arn:aws:s3:::run-isolation-{stack}-compute-logs-{account}"
+_OUTPUTS = "arn:aws:s3:::run-isolation-{stack}-outputs-{account}"
 _MANIFEST = "arn:aws:ssm:{region}:{account}:parameter/run-isolation/{stack}/manifest"
 _ROLE = "arn:aws:iam::{account}:role/run-isolation-{stack}-{location}"
 _LOGS = "arn:aws:logs:{region}:{account}:log-group:/run-isolation"
@@ -176,9 +177,15 @@ def _refused_items() -> Iterator[Asked]:
         (record.LAUNCHER, "UpdateItem", (_keys("settings"), _keys("claim#1"), {})),
         (record.LAUNCHER, "PutItem", (_keys("claim#1"),)),
         (record.LAUNCHER, "Scan", ({},)),
-        ("standing", "GetItem", (_keys("slots"), _keys("claim#1"))),
+        ("standing", "GetItem", (_keys("slots"), _keys("claim#1"), {})),
         ("standing", "UpdateItem", (_keys("settings"), _keys("claim#1"), {})),
-        ("isolated", "PutItem", (_keys("slots"), _keys("settings"), {})),
+        ("standing", "PutItem", (_keys("instance#1"),)),
+        (
+            "isolated",
+            "GetItem",
+            (_keys("slots"), _keys("claim#1"), _keys("instance#1", "slots"), {}),
+        ),
+        ("isolated", "PutItem", (_keys("slots"), _keys("settings"), _keys("instance#1"), {})),
         ("isolated", "UpdateItem", (_keys("claim#1"),)),
     ):
         yield from (_no(actor, f"dynamodb:{action}", _TABLE, one) for one in keys)
@@ -202,7 +209,7 @@ def _refused_tasks() -> Iterator[Asked]:
 
 def _refused_secrets() -> Iterator[Asked]:
     """Secrets and parameters of others, and their keys."""
-    for actor in (record.LAUNCHER, "execution"):
+    for actor in (record.LAUNCHER, *_KINDS):
         yield _no(actor, "secretsmanager:GetSecretValue", f"{DATABASE}2")
         yield _no(actor, "secretsmanager:PutSecretValue", DATABASE)
         yield from (
@@ -211,7 +218,6 @@ def _refused_secrets() -> Iterator[Asked]:
         )
     yield _no("execution", "ssm:GetParameters", f"{PARAMETER}2")
     for actor in ("standing", "isolated"):
-        yield _no(actor, "secretsmanager:GetSecretValue", DATABASE)
         yield _no(actor, "ssm:PutParameter", _MANIFEST)
 
 
@@ -230,10 +236,22 @@ def _refused_logs() -> Iterator[Asked]:
         yield _no(actor, "ssm:GetParameter", f"{_MANIFEST}2")
     for actor, action, resource in (
         (ROOT, "s3:GetObject", f"{_BUCKET}/a"),
+        (ROOT, "s3:GetObject", f"{_OUTPUTS}/a"),
+        (ROOT, "s3:ListBucket", _OUTPUTS),
         (ROOT, "s3:ListBucket", _BUCKET),
         (record.LAUNCHER, "s3:GetObject", f"{_BUCKET}/a"),
     ):
         yield _no(actor, action, resource, {"aws:securetransport": "false"})
+
+
+def _refused_outputs() -> Iterator[Asked]:
+    """Outputs of other deployments, all of them for the launcher, and deletion."""
+    for actor in ("standing", "isolated"):
+        yield _no(actor, "s3:GetObject", f"{_OUTPUTS}/test/a")
+        yield _no(actor, "s3:GetObject", f"{_OUTPUTS}2/{{stack}}/a")
+        yield _no(actor, "s3:DeleteObject", f"{_OUTPUTS}/{{stack}}/a")
+    yield _no(record.LAUNCHER, "s3:GetObject", f"{_OUTPUTS}/{{stack}}/a")
+    yield _no(record.LAUNCHER, "s3:ListBucket", _OUTPUTS)
 
 
 def _refused_trust() -> Iterator[Asked]:
@@ -264,6 +282,7 @@ REFUSED: Final = (
     *_refused_tasks(),
     *_refused_secrets(),
     *_refused_logs(),
+    *_refused_outputs(),
     *_refused_names(),
     *_refused_trust(),
 )
@@ -279,7 +298,17 @@ LARGEST: Final = _yes(
 
 _IMAGE = f"arn:aws:ecr:{_HERE}:repository/team/sales"
 _PULL = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
+_OF_TASKS = ("standing", "isolated")
 BESIDE: Final = (
+    *(_yes(one, "dynamodb:GetItem", _TABLE, _keys("instance#1")) for one in _OF_TASKS),
+    *(_yes(one, "secretsmanager:GetSecretValue", DATABASE) for one in _OF_TASKS),
+    *(_yes(one, "kms:Decrypt", _KEY, {_SECRET_KEY: DATABASE}) for one in _OF_TASKS),
+    *(_yes(one, "s3:ListBucket", _OUTPUTS) for one in _OF_TASKS),
+    *(
+        _yes(one, f"s3:{verb}", f"{_OUTPUTS}/{{stack}}/a")
+        for one in _OF_TASKS
+        for verb in ("GetObject", "PutObject", "AbortMultipartUpload")
+    ),
     _yes(record.LAUNCHER, "logs:GetLogEvents", _STREAM),
     _yes(record.LAUNCHER, "secretsmanager:GetSecretValue", DATABASE),
     _yes(record.LAUNCHER, "kms:Decrypt", _KEY, {_SECRET_KEY: DATABASE}),

@@ -1,8 +1,11 @@
-"""A deployment's manifest."""
+"""A deployment's manifest, and the Dagster instance that it names."""
 
 from run_isolation import Instance, Location, Manifest, Network, Size
+from run_isolation.default_instance import default_dagster_yaml, no_logs, sqlite
 
 CLUSTER = "arn:aws:ecs:us-east-1:123456789012:cluster/run-isolation-test"
+
+INSTANCE = Instance(dagster_yaml=default_dagster_yaml(sqlite("/srv/dagster"), no_logs()))
 
 MANIFEST = Manifest(
     deployment="test",
@@ -11,7 +14,7 @@ MANIFEST = Manifest(
     cluster=CLUSTER,
     table="run-isolation-test-slots",
     network=Network(subnets=["subnet-1", "subnet-2"], security_groups=["sg-1"]),
-    instance=Instance(),
+    instance_version=INSTANCE.version,
     locations={
         "sales": Location(
             host="sales.test.run-isolation.internal",

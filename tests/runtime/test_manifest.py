@@ -84,6 +84,25 @@ def test_location() -> None:
     assert MANIFEST.location("sales").isolated == Size(cpu=4096, memory=16384)
 
 
+def test_a_location_is_found_by_the_name_that_dagster_knows() -> None:
+    sales = MANIFEST.locations["sales"]
+    named = sales.model_copy(update={"location_name": "data team"})
+    manifest = MANIFEST.model_copy(update={"locations": {"sales": named}})
+    assert manifest.location("data team") == named
+    assert (manifest.key("data team"), MANIFEST.key("sales")) == ("sales", "sales")
+    with pytest.raises(ManifestError, match=r"'sales', but \['data team'\]"):
+        manifest.location("sales")
+    assert Manifest.model_validate_json(manifest.to_json()) == manifest
+    assert "location_name" not in MANIFEST.to_json()
+
+
+def test_a_manifest_of_before_the_instance_had_versions(ssm: SSMClient) -> None:
+    value = as_dict()
+    del value["instance_version"]
+    value["instance"] = {"sqlite_directory": "/srv/dagster"}
+    assert stored(ssm, value) == MANIFEST.model_copy(update={"instance_version": ""})
+
+
 def test_unknown_location_names_the_nearest() -> None:
     with pytest.raises(ManifestError, match=r"'salse'.*Did you mean sales\?"):
         MANIFEST.location("salse")

@@ -88,5 +88,11 @@ def test_the_users_own_value_wins_and_ends_the_tick(never_answering: int) -> Non
 
 def test_one_value_of_the_users_for_all_calls_wins_too() -> None:
     environment = {ALL_CALLS: "90"}
-    allow_long_ticks(environment)
+    allow_long_ticks(environment=environment)
     assert environment == {ALL_CALLS: "90"}
+
+
+def test_the_deployment_says_how_long_unless_the_environment_does() -> None:
+    environment = {SCHEDULE: "7", ALL_CALLS: "90"}
+    allow_long_ticks(100, 200, environment)
+    assert environment == {SENSOR: "100", SCHEDULE: "7", ALL_CALLS: "90"}

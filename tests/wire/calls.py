@@ -32,7 +32,7 @@ from dagster._serdes import serialize_value
 from run_isolation import tag_names
 from run_isolation.dagster.home.merge import write_home
 from run_isolation.dagster.standing.client import StandingServer
-from tests.runtime.manifests import MANIFEST
+from tests.runtime.manifests import INSTANCE, MANIFEST
 from tests.wire.values import LOCATION, RUN, SERVER
 
 HOME: Final = "/opt/dagster"
@@ -89,7 +89,7 @@ def start_run() -> Any:
     """The call: our metadata, and Dagster's own arguments with the instance's reference in them."""
     listener = Listener()
     with TemporaryDirectory() as home, patch.dict(os.environ, {"DAGSTER_HOME": home}):
-        write_home(Path(home), MANIFEST)
+        write_home(Path(home), MANIFEST, INSTANCE)
         with listening(listener) as server:
             ask(server, InstanceRef.from_dir(home))
         args = json.loads(listener.args.replace(home, HOME))

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import yaml
 
-from infra import containers, manifest
+from infra import containers, instance_document, manifest
 from infra.deployment import Kind as TaskKind
 from run_isolation import IsolatedLaunch, Manifest, NonIsolatedRuns, default_instance
 from run_isolation.dagster import daemon, deployment
-from run_isolation.dagster.home import merge
+from run_isolation.dagster.home import merge, workspace
 from run_isolation.dagster.worker import Exit
 from run_isolation.isolated.run_task import request
 from run_isolation.task_logs import LogStream
@@ -46,9 +46,15 @@ def _manifest() -> Any:
     return json.loads(rendered().to_json())
 
 
+def _instance() -> Any:
+    """Parsed: in the item it is text."""
+    return instance_document.render(program.deployment(CONFIG)).model_dump(mode="json")
+
+
 def _home(config: Mapping[str, Any], name: str, account: str = program.ACCOUNT) -> Any:
     with tempfile.TemporaryDirectory() as directory:
-        merge.write_home(Path(directory), rendered(config, account))
+        instance = instance_document.render(program.deployment(config, account=account))
+        merge.write_home(Path(directory), rendered(config, account), instance)
         return yaml.safe_load(Path(directory, name).read_text())
 
 
@@ -114,9 +120,9 @@ def _names() -> Any:
         "resource_tags": of.tags(location=LOCATION),
         "environment_of_webserver_and_daemon": {
             "manifest": deployment.MANIFEST,
-            "database": default_instance.DATABASE_URL,
+            "database": default_instance.DATABASE,
             "way back": deployment.SWITCH,
-            "resolver": merge.RESOLVER,
+            "resolver": workspace.RESOLVER,
         },
         "daemons": [
             each.daemon_type()
@@ -132,6 +138,7 @@ FORMATS: Final[Mapping[str, Callable[[], Any]]] = {
     "dagster.no-bucket.yaml": lambda: _home(NO_BUCKET, "dagster.yaml"),
     "workspace.yaml": lambda: _home(CONFIG, "workspace.yaml"),
     "manifest.json": _manifest,
+    "instance.json": _instance,
     "settings.json": lambda: NonIsolatedRuns(
         enabled=True, max_concurrent_non_isolated_runs=2, allow_automated=True
     ).to_item(),

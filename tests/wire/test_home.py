@@ -14,12 +14,20 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster._grpc.types import ExecuteExternalJobArgs
 from dagster._serdes import deserialize_value
 
+from infra import instance_document
+from run_isolation import Instance
 from run_isolation.dagster.coordinator import RunIsolationCoordinator
-from run_isolation.dagster.home.merge import write_home, write_workspace
+from run_isolation.dagster.home.merge import write_home
+from run_isolation.dagster.home.workspace import write_workspace
 from run_isolation.dagster.launcher import RunIsolationLauncher
-from run_isolation.default_instance import DATABASE_URL
+from run_isolation.default_instance import DATABASE
+from run_isolation.instance import DOCUMENT
+from run_isolation.table import HASH_KEY
+from tests.infra import program
+from tests.runtime.tables import TABLE
 from tests.wire.formats import NO_BUCKET, rendered
 from tests.wire.recorded import each, newest, parsed
+from tests.wire.table import table
 
 
 def is_ours(ref: InstanceRef) -> None:
@@ -50,7 +58,8 @@ def test_dagster_opens_the_instance(file: Path, tmp_path: Path) -> None:
 
 @each("dagster.no-bucket.yaml")
 def test_dagster_home_brings_it_to_what_is_written_today(file: Path, tmp_path: Path) -> None:
-    write_home(home_with(tmp_path, parsed(file)), rendered(NO_BUCKET))
+    instance = instance_document.render(program.deployment(NO_BUCKET))
+    write_home(home_with(tmp_path, parsed(file)), rendered(NO_BUCKET), instance)
     last = newest("dagster.no-bucket.yaml")
     assert last is not None
     assert parsed(tmp_path / "dagster.yaml") == parsed(last)
@@ -77,7 +86,19 @@ def test_its_entries_are_known_as_ours(file: Path, tmp_path: Path) -> None:
 @each("start_run.json")
 def test_a_reference_to_the_instance(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a webserver of another version packs it into a call."""
-    monkeypatch.setenv(DATABASE_URL, "postgresql://user:secret@db/dagster")
+    monkeypatch.setenv(DATABASE, "postgresql://user:secret@db/dagster")
     args = deserialize_value(json.dumps(parsed(file)["args"]), ExecuteExternalJobArgs)
     assert args.instance_ref is not None
     is_ours(args.instance_ref)
+
+
+@each("instance.json")
+def test_the_instance(file: Path, account: None) -> None:
+    """By a release that does not know all of it."""
+    item = {HASH_KEY: {"S": "instance#1"}, DOCUMENT: {"S": json.dumps(parsed(file))}}
+    with table(item) as client:
+        instance = Instance.load(client, TABLE, "1")
+        assert instance.model_dump(mode="json") == parsed(file)
+    item[DOCUMENT]["S"] = json.dumps(parsed(file) | {"colour": "blue"})
+    with table(item) as client:
+        assert Instance.load(client, TABLE, "1") == instance

@@ -21,7 +21,7 @@ from types_boto3_ssm import SSMClient
 from run_isolation import IsolatedLaunch, Manifest, ManifestError, aws, task_metadata
 from run_isolation.cli import main
 from run_isolation.dagster import worker
-from run_isolation.dagster.launch.advertised_task_definition import task_definition
+from run_isolation.dagster.launch.advertised import task_definition
 from run_isolation.dagster.standing import code_server
 from run_isolation.isolated.orphans import IsolatedTask
 from run_isolation.isolated.run_task import request, started_by
@@ -62,7 +62,9 @@ def in_it(part: Any, whole: Any) -> bool:
 @each("manifest.json")
 def test_the_manifest(file: Path, ssm: SSMClient) -> None:
     manifest = loaded(ssm, parsed(file))
-    assert in_it(parsed(file), manifest.model_dump(mode="json"))
+    # What ``instance`` said until 0.1.0 is an item of its own now.
+    known = {key: value for key, value in parsed(file).items() if key != "instance"}
+    assert in_it(known, manifest.model_dump(mode="json"))
     assert loaded(ssm, grown(parsed(file))) == manifest
 
 

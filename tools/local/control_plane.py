@@ -19,7 +19,7 @@ from rich.console import Console
 
 from run_isolation.dagster.daemon import ReconcilerDaemon
 from run_isolation.dagster.deployment import MANIFEST
-from run_isolation.dagster.home.merge import RESOLVER
+from run_isolation.dagster.home.workspace import RESOLVER
 from tools.local.account import Account
 from tools.local.dagster_processes import DAEMON, WEBSERVER, stop_dagster
 from tools.local.errors import StepError

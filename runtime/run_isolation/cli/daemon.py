@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-from run_isolation.tick_timeouts import allow_long_ticks
-
 
 @click.command(
     # Every option is Dagster's, and so is --help.
@@ -18,7 +16,9 @@ def command(options: tuple[str, ...]) -> None:
 
     Takes every option of `dagster-daemon run`. Needs DAGSTER_HOME and RUN_ISOLATION_MANIFEST.
     """
-    allow_long_ticks()
+    from run_isolation.dagster.home import environment
+
+    environment.take_on()
     from run_isolation.dagster.daemon import run
 
     run(options)

@@ -18,28 +18,33 @@ import click
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory of dagster.yaml and workspace.yaml; made if missing.",
 )
-@click.option("--force", is_flag=True, help="Replace another run launcher or run coordinator.")
+@click.option("--force", is_flag=True, help="Replace what has to be the deployment's.")
 def command(directory: Path, force: bool) -> None:
     """Write dagster.yaml and workspace.yaml, or merge them with what is there.
 
-    Reads the manifest that RUN_ISOLATION_MANIFEST names. When `pulumi up` adds or removes a code
-    location, webserver and daemon follow by themselves. Your own keys stay; comments in an existing
-    file are lost.
+    Reads the manifest that RUN_ISOLATION_MANIFEST names, and the Dagster instance of the
+    deployment. When `pulumi up` adds or removes a code location, webserver and daemon follow by
+    themselves; after a change of the instance run this again, and restart them. Your own keys stay,
+    but for launcher, storage, queue and concurrency; comments in an existing file are lost.
     """
-    from run_isolation.dagster.deployment import load_manifest
-    from run_isolation.dagster.home.merge import RESOLVER, HomeConflictError, write_home
-    from run_isolation.errors import ManifestError
+    from run_isolation.dagster.deployment import Deployment
+    from run_isolation.dagster.home.files import HomeConflictError
+    from run_isolation.dagster.home.merge import write_home
+    from run_isolation.dagster.home.workspace import RESOLVER
+    from run_isolation.errors import RunIsolationError
 
+    deployment = Deployment()
     try:
         written = write_home(
-            directory, load_manifest(), resolver=os.environ.get(RESOLVER), force=force
+            directory,
+            deployment.manifest,
+            deployment.newest_instance(),
+            resolver=os.environ.get(RESOLVER),
+            force=force,
         )
-    except (HomeConflictError, ManifestError) as error:
+    except (HomeConflictError, RunIsolationError) as error:
         raise click.ClickException(str(error)) from error
     for file in written:
         click.echo(f"{file.path}: {'written' if file.changed else 'unchanged'}")
-        if file.kept:
-            click.echo(
-                f"{file.path}: kept your {' and '.join(file.kept)}. Isolated runs use those of the "
-                "stack config: they have to be the same."
-            )
+        for line in file.told:
+            click.echo(f"{file.path}: {line}", err=True)

@@ -17,6 +17,9 @@ def command(options: tuple[str, ...]) -> None:
     Takes every option of `dagster job launch`. Only runs launched by hand may go without their own
     task: ask for it by --tags '{"dagster/isolation": "disabled"}'.
     """
+    from run_isolation.dagster.home import environment
+
+    environment.take_on()
     from dagster._cli.job import job_launch_command
 
     from run_isolation.dagster.launched_by import by_hand

@@ -13,6 +13,7 @@ from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.controller import create_daemons_from_instance, daemon_controller_from_instance
 from dagster._daemon.daemon import DaemonIterator, DagsterDaemon, IntervalDaemon
 
+from run_isolation.dagster import pool_limits
 from run_isolation.dagster.channels import connecting_soon
 from run_isolation.dagster.deployment import Deployment, switched_off
 from run_isolation.dagster.home.workspace_watch import workspace_watch
@@ -149,6 +150,7 @@ def run(options: Sequence[str]) -> None:
     controller = partial(daemon_controller_from_instance, gen_daemons=generate_daemons)
     with (
         connecting_soon(),
+        pool_limits.kept(Deployment()),
         replaced(dagster._daemon.cli, "daemon_controller_from_instance", controller),
     ):
         dagster._daemon.cli.run_command.main(list(options), prog_name="run-isolation daemon")

@@ -13,9 +13,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from run_isolation import aws
-from run_isolation.errors import ManifestError
+from run_isolation.errors import InstanceError, ManifestError
+from run_isolation.instance import Instance
 from run_isolation.manifest import Location, Manifest
 from run_isolation.slots.slots import Slots
+from run_isolation.table import TABLE
 
 if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient
@@ -62,6 +64,7 @@ class Deployment:
     def __init__(self) -> None:
         self._manifest: Manifest | None = None
         self._read_at = 0.0
+        self._instances: dict[str, Instance] = {}
 
     @property
     def manifest(self) -> Manifest:
@@ -90,8 +93,41 @@ class Deployment:
 
     @cached_property
     def slots(self) -> Slots:
-        """The deployment's slots."""
+        """The deployment's slots. In a task of ours no manifest is read for them."""
+        table = os.environ.get(TABLE)
+        if table:
+            return Slots(aws.dynamodb(), table)
         return Slots(aws.dynamodb(self.manifest.region), self.manifest.table)
+
+    def instance(self, version: str) -> Instance:
+        """A version of the deployment's Dagster instance: one GetItem, once.
+
+        Raises:
+            TableError: It can't be read.
+            InstanceError: It is not there, or not understood.
+            ManifestError: Outside of a task: the manifest, which names the table, can't be read.
+        """
+        if version not in self._instances:
+            slots = self.slots
+            self._instances[version] = Instance.load(slots.client, slots.table, version)
+        return self._instances[version]
+
+    def newest_instance(self) -> Instance:
+        """The version that the manifest names.
+
+        Raises:
+            TableError: It can't be read.
+            InstanceError: There is none, or it is not understood.
+            ManifestError: The manifest can't be read.
+        """
+        version = self.manifest.instance_version
+        if not version:
+            raise InstanceError(
+                "newest",
+                problem="the manifest names none: the `pulumi up` of an earlier release wrote it.",
+                mend="Run `pulumi up` of this release.",
+            )
+        return self.instance(version)
 
     @cached_property
     def ecs(self) -> ECSClient:

@@ -8,11 +8,13 @@ not stop the task of another run.
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from run_isolation import tag_names
 from run_isolation.errors import RunIsolationError
+from run_isolation.instance import VERSION
 from run_isolation.slots.decision import Kind
 
 if TYPE_CHECKING:
@@ -103,6 +105,12 @@ def out_of_memory_before(run: DagsterRun) -> str | None:
     return before
 
 
+def used_instance() -> dict[str, str]:
+    """The tag with the version of the instance that this process uses, if it has one of ours."""
+    version = os.environ.get(VERSION)
+    return {tag_names.INSTANCE: version} if version else {}
+
+
 def write(
     instance: DagsterInstance,
     run: DagsterRun,
@@ -113,6 +121,7 @@ def write(
     task_arn: str | None = None,
     address: str | None = None,
     expected_mib: float | None = None,
+    instance_version: str | None = None,
 ) -> None:
     """Writes the given values in one call to the storage, and blanks what was inherited.
 
@@ -125,6 +134,7 @@ def write(
         task_arn: The task that executes the run; empty while it is not known.
         address: ``ip:port`` of the standing task; empty for isolated runs.
         expected_mib: The most memory that the job's recent runs had.
+        instance_version: Of the deployment's Dagster instance; empty while it is not known.
     """
     given = {
         tag_names.KIND: kind,
@@ -133,6 +143,7 @@ def write(
         tag_names.TASK_ARN: task_arn,
         tag_names.ADDRESS: address,
         tag_names.EXPECTED_MIB: None if expected_mib is None else f"{expected_mib:.0f}",
+        tag_names.INSTANCE: instance_version,
     }
     inherited = run.tags.get(OWNER) != run.run_id
     blank = {key: "" for key in (*given, *_MEASURED) if inherited}

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from enum import IntEnum
-from pathlib import Path
 from typing import Final
 
 from dagster import (
@@ -22,12 +19,13 @@ from dagster._daemon.monitoring.run_monitoring import count_resume_run_attempts
 from dagster._utils.interrupts import capture_interrupts
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from run_isolation.dagster import run_record
+from run_isolation.dagster import pool_limits, run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.process_end import ProcessEnd, looked_after
-from run_isolation.dagster.home.merge import write_task_home
+from run_isolation.dagster.home import own_home
 from run_isolation.dagster.memory.isolated_memory import measured
-from run_isolation.errors import ClaimLostError, TableError
+from run_isolation.errors import ClaimLostError, RunIsolationError, TableError
+from run_isolation.instance import VERSION
 from run_isolation.isolated.claims import claim
 from run_isolation.slots.decision import Kind
 
@@ -46,6 +44,8 @@ class Exit(IntEnum):
     """Another task executes the run, or it is deleted. Nothing is lost."""
     NOT_CLAIMED = 4
     """The slot table did not answer, so the run was not touched."""
+    NO_INSTANCE = 5
+    """The deployment's Dagster instance could not be used here, so the run was not touched."""
 
 
 _ENDS: Final = {
@@ -105,7 +105,15 @@ class Worker:
             return Exit.NOT_MINE, str(error)
         except TableError as error:
             return Exit.NOT_CLAIMED, str(error)
-        with self._instance() as instance:
+        with ExitStack() as exits:
+            try:
+                # A run executes by its id alone. Its steps, too, find the home in the environment.
+                exits.enter_context(own_home.opened(self._deployment))
+            except TableError as error:
+                return Exit.NOT_CLAIMED, str(error)
+            except RunIsolationError as error:
+                return Exit.NO_INSTANCE, str(error)
+            instance = exits.enter_context(DagsterInstance.get())
             run = instance.get_run_by_id(self._run_id)
             if run is None:
                 return Exit.NOT_MINE, f"Run {self._run_id} is deleted."
@@ -121,21 +129,6 @@ class Worker:
         slots = self._deployment.slots
         claim(slots.client, slots.table, self._run_id, self._attempt, self._task_arn)
 
-    @contextmanager
-    def _instance(self) -> Iterator[DagsterInstance]:
-        """The deployment's instance, by a Dagster home of this task's own.
-
-        A run executes by its id alone. Its steps, too, find the home in the environment.
-        """
-        image_home = os.environ.get("DAGSTER_HOME")
-        with tempfile.TemporaryDirectory(prefix="dagster-home-") as home:
-            write_task_home(
-                Path(home), self._deployment.manifest, Path(image_home) if image_home else None
-            )
-            os.environ["DAGSTER_HOME"] = home
-            with DagsterInstance.get() as instance:
-                yield instance
-
     def _execute(self, instance: DagsterInstance, run: DagsterRun) -> tuple[Exit, str]:
         if run.is_finished:
             return Exit.DONE, f"Run {run.run_id} had ended before this task began."
@@ -150,7 +143,12 @@ class Worker:
             )
         # The launcher may have died before it could: the task is found by what it writes itself.
         run_record.write(
-            instance, run, kind=Kind.ISOLATED, attempt=self._attempt, task_arn=self._task_arn
+            instance,
+            run,
+            kind=Kind.ISOLATED,
+            attempt=self._attempt,
+            task_arn=self._task_arn,
+            instance_version=os.environ.get(VERSION),
         )
         body = _resume_run_command_body if resumes else _execute_run_command_body
         unwanted: list[str] = []
@@ -162,7 +160,11 @@ class Worker:
                 raise _UnwantedError
 
         end = ProcessEnd(instance.get_ref(), run.run_id, exit_code=Exit.RUN_FAILED)
-        with self._looked_after(end), measured(self._run_id, instance):
+        with (
+            pool_limits.kept(self._deployment),
+            self._looked_after(end),
+            measured(self._run_id, instance),
+        ):
             code = body(run.run_id, instance, watch, set_exit_code_on_failure=True)
             end.exit_code = Exit.DONE if unwanted or code == 0 else Exit.RUN_FAILED
         if unwanted:

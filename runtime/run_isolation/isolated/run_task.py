@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from run_isolation.errors import LaunchFailedError, LaunchTagsError, Meaning, TagProblem
+from run_isolation.instance import OWN_VERSION, VERSION
 from run_isolation.isolated import ecs_wishes, run_task_answers
 from run_isolation.isolated.ecs_tag_models import RunTaskArguments
 from run_isolation.isolated.ecs_wishes import Asked
@@ -56,6 +57,8 @@ class IsolatedLaunch:
     """ARN with revision of the run's own isolated task definition."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """The run's tags. Those that begin with ``ecs/`` say what it asks for."""
+    instance_version: str = ""
+    """Version of the Dagster instance that the task definition was made with, where it is known."""
     job: str = ""
     """The run's job, which becomes a tag of the task, as EcsRunLauncher has it."""
 
@@ -86,7 +89,7 @@ def request(manifest: Manifest, launch: IsolatedLaunch) -> dict[str, Any]:
         "count": 1,
         **_capacity(wish.arguments, spot=location.spot, as_asked=placement.as_asked),
         "networkConfiguration": {"awsvpcConfiguration": {**network, "subnets": placement.subnets}},
-        "overrides": _overrides(launch, wish),
+        "overrides": _overrides(launch, wish, manifest.instance_version),
         "clientToken": _token(launch),
         "startedBy": started_by(launch.run_id),
         "propagateTags": "TASK_DEFINITION",
@@ -157,13 +160,14 @@ def _capacity(arguments: RunTaskArguments, *, spot: bool, as_asked: bool) -> dic
     return {"launchType": "FARGATE"}
 
 
-def _overrides(launch: IsolatedLaunch, wish: Asked) -> dict[str, Any]:
+def _overrides(launch: IsolatedLaunch, wish: Asked, instance_version: str) -> dict[str, Any]:
     size = {"cpu": wish.size.cpu, "memory": wish.size.memory} if wish.size else {}
     environment = {
         **({JOB_VARIABLE: launch.job} if launch.job else {}),
         **wish.container.get("environment", {}),
         ATTEMPT_VARIABLE: str(launch.attempt),
         RUN_ID_VARIABLE: launch.run_id,
+        **_versions(launch, instance_version),
     }
     overrides: dict[str, Any] = {
         "containerOverrides": [
@@ -194,6 +198,14 @@ def _overrides(launch: IsolatedLaunch, wish: Asked) -> dict[str, Any]:
             "of the stack's config",
         )
     return overrides
+
+
+def _versions(launch: IsolatedLaunch, newest: str) -> dict[str, str]:
+    """The newest version of the instance, and the task definition's where that is an older one."""
+    if not newest:
+        return {}
+    older = launch.instance_version not in ("", newest)
+    return {VERSION: newest} | ({OWN_VERSION: launch.instance_version} if older else {})
 
 
 def _tags(

@@ -1,24 +1,12 @@
-import json
 from typing import Any
 
 import pytest
 
-from infra.config import Config, ConfigError, Problem, parse
+from infra.config import Config, ConfigError, parse
+from tests.infra.config.refusals import problems, texts
 from tests.infra.program import ACCOUNT, CONFIG, DATABASE, changed
 
 Case = tuple[dict[str, Any], str, str, str, str | None]
-
-
-def texts(config: dict[str, Any]) -> dict[str, str]:
-    return {k: v if isinstance(v, str) else json.dumps(v) for k, v in config.items()}
-
-
-def problems(
-    config: dict[str, Any], *, stack: str = "prod", account: str = ACCOUNT, secret: str = ""
-) -> list[Problem]:
-    with pytest.raises(ConfigError) as refused:
-        parse(texts(config), deployment=stack, account=account, secret=frozenset([secret]))
-    return refused.value.problems
 
 
 def location(**keys: Any) -> dict[str, Any]:
@@ -235,7 +223,13 @@ BAD: list[Case] = [
         None,
     ),
     (changed(network={"assignPublicIp": True}), "network.assignPublicIp", "true", "vpcId", "false"),
-    (changed(instance={}), "instance", "neither", "exactly one", "databaseUrlSecretArn"),
+    (
+        changed(instance={}),
+        "instance",
+        "none of them",
+        "exactly one of databaseUrlSecretArn, database, sqliteDirectory and a storage",
+        "databaseUrlSecretArn",
+    ),
     (
         changed(instance={"sqliteDirectory": "data"}),
         "instance.sqliteDirectory",
@@ -244,9 +238,9 @@ BAD: list[Case] = [
         "databaseUrlSecretArn",
     ),
     (
-        changed(instance={"databaseUrlSecretArn": DATABASE, "sqliteDirectory": "data"}),
+        changed(instance={"databaseUrlSecretArn": DATABASE, "database": {"secretArn": DATABASE}}),
         "instance",
-        "both",
+        "databaseUrlSecretArn and database",
         "exactly one of",
         "databaseUrlSecretArn",
     ),

@@ -11,7 +11,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +20,10 @@ import boto3
 
 from localaws.iam.decisions import Ruling
 from run_isolation import Instance, Location, Manifest, Network, NonIsolatedRuns, Size, Slots
+from run_isolation.default_instance import default_dagster_yaml, local_logs, sqlite
+from run_isolation.instance import VERSION
 from run_isolation.table import HASH_KEY
+from run_isolation.table import TABLE as TABLE_VARIABLE
 from tests.runtime.dagster.roles import LAUNCHER, make_roles
 from tests.runtime.tables import configure
 from tests.waiting import PATIENCE_SECONDS, eventually
@@ -170,6 +173,9 @@ class Stack:
 
     account: Account
     sqlite_directory: Path
+    """The same for as long as the stack is there: a standing container opens it again and again."""
+    dagster_yaml: dict[str, Any] = field(default_factory=dict)
+    """Keys in place of the defaults, or beside them."""
     _older_tasks: frozenset[str] = frozenset()
 
     @cached_property
@@ -187,6 +193,15 @@ class Stack:
         return str(self.account.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"])
 
     @property
+    def instance(self) -> Instance:
+        """The newest version of the Dagster instance."""
+        directory = str(self.sqlite_directory)
+        return Instance(
+            dagster_yaml=default_dagster_yaml(sqlite(directory), local_logs(directory))
+            | self.dagster_yaml
+        )
+
+    @property
     def manifest(self) -> Manifest:
         return Manifest(
             deployment="test",
@@ -195,7 +210,7 @@ class Stack:
             cluster=self.cluster,
             table=TABLE,
             network=Network(subnets=[self.subnet], security_groups=[]),
-            instance=Instance(sqlite_directory=str(self.sqlite_directory)),
+            instance_version=self.instance.version,
             locations={
                 LOCATION: Location(
                     host=f"{LOCATION}.test.run-isolation.internal",
@@ -239,7 +254,7 @@ class Stack:
         )
 
     def up(self) -> None:
-        """Table, log group and manifest."""
+        """Table, log group, instance and manifest."""
         self.account.client("dynamodb").create_table(
             TableName=TABLE,
             KeySchema=[{"AttributeName": HASH_KEY, "KeyType": "HASH"}],
@@ -249,7 +264,16 @@ class Stack:
         self.account.client("logs").create_log_group(logGroupName=LOG_GROUP)
         self.publish()
 
+    def store_in(self, directory: Path) -> None:
+        """Lets all that is stored from now on be in a directory of its own, such as a test's."""
+        directory.mkdir(parents=True, exist_ok=True)
+        link = self.sqlite_directory.with_name("next")
+        link.symlink_to(directory)
+        link.replace(self.sqlite_directory)
+
     def publish(self) -> None:
+        """The instance, then the manifest that names it."""
+        self.account.client("dynamodb").put_item(TableName=TABLE, Item=self.instance.to_item())
         self.account.client("ssm").put_parameter(
             Name=PARAMETER, Type="String", Value=self.manifest.to_json(), Overwrite=True
         )
@@ -268,7 +292,12 @@ class Stack:
             "awslogs-region": "us-east-1",
             "awslogs-stream-prefix": kind,
         }
-        environment = {"DAGSTER_CURRENT_IMAGE": LOCATION, "RUN_ISOLATION_MANIFEST": PARAMETER}
+        environment = {
+            "DAGSTER_CURRENT_IMAGE": LOCATION,
+            "RUN_ISOLATION_MANIFEST": PARAMETER,
+            TABLE_VARIABLE: TABLE,
+            VERSION: self.instance.version,
+        }
         if self.account.path:
             environment["PATH"] = self.account.path
         registered = self.ecs.register_task_definition(

@@ -30,7 +30,9 @@ def session_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     shutil.copytree(PROBE, images / LOCATION)
     directory = tmp_path_factory.mktemp("account")
     with Account.running(directory, images, warm=True) as account:
-        stack = Stack(account, tmp_path_factory.mktemp("sqlite"))
+        storage = tmp_path_factory.mktemp("storage")
+        stack = Stack(account, storage / "now")
+        stack.store_in(storage / "before")
         stack.up()
         yield stack
         assert account.denied() == []
@@ -47,7 +49,7 @@ def stack(
     session_stack: Stack, environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stack]:
     """The deployment with its own database, room for one non-isolated run, no holders or faults."""
-    session_stack.sqlite_directory = tmp_path / "sqlite"
+    session_stack.store_in(tmp_path / "sqlite")
     session_stack.publish()
     for name, value in session_stack.launcher.items():
         monkeypatch.setenv(name, value)
@@ -99,10 +101,10 @@ def home(
     stack: Stack, empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """A Dagster home as `run-isolation dagster-home` writes it."""
-    # A task of the test before may have read the new manifest, and made the directory.
+    # A task of the test before may have made files already.
     shutil.copytree(empty_database, stack.sqlite_directory, dirs_exist_ok=True)
     directory = tmp_path / "home"
-    write_home(directory, stack.manifest)
+    write_home(directory, stack.manifest, stack.instance)
     monkeypatch.setenv("DAGSTER_HOME", str(directory))
     return directory
 

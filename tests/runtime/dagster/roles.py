@@ -28,7 +28,7 @@ def make_roles(iam: Any, account: str, region: str) -> dict[str, str]:
     made = Deployment("test", account, region, "aws", typed)
     statements = {
         Kind.STANDING: policy_statements.standing(made, LOCATION),
-        Kind.ISOLATED: policy_statements.isolated(made),
+        Kind.ISOLATED: policy_statements.isolated(made, LOCATION),
         EXECUTION: policy_statements.execution(made, LOCATION),
         LAUNCHER: [*policy_statements.launcher(made), *policy_statements.launcher_roles(made)],
     }

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus
 
-from run_isolation import aws, claim
+from run_isolation import Instance, aws, claim, tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.worker import Exit, Worker
+from run_isolation.default_instance import COORDINATOR
+from run_isolation.instance import OWN_VERSION, VERSION
 from run_isolation.slots.decision import Kind
+from run_isolation.table import TABLE as TABLE_VARIABLE
 from tests.runtime.dagster.account import CALLER, TABLE, Stack
 from tests.runtime.dagster.conftest import PROBE
 from tests.runtime.dagster.launches import Launches
@@ -26,7 +29,8 @@ MINE, OTHER = "arn:aws:ecs:us-east-1:1:task/c/mine", "arn:aws:ecs:us-east-1:1:ta
 def as_an_isolated_task(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker here has the rights of its task, not those of a launcher."""
     session = stack.account.session(stack.roles[Kind.ISOLATED], CALLER)
-    for name, value in session.items():
+    own = {TABLE_VARIABLE: TABLE, VERSION: stack.instance.version}
+    for name, value in {**session, **own}.items():
         monkeypatch.setenv(name, value)
 
 
@@ -129,24 +133,91 @@ def test_a_run_that_is_ended_just_before_its_start_is_not_executed(
 
 
 @pytest.mark.parametrize("image_home", ["/nowhere", None])
-def test_it_opens_the_instance_of_the_manifest(
-    launches: Launches, monkeypatch: pytest.MonkeyPatch, image_home: str | None
+def test_it_opens_the_instance_of_the_deployment(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch, image_home: str | None
 ) -> None:
+    """One call for the claim and one for the instance: the manifest is not read."""
     run = launches.create()
     launches.instance.report_run_failed(run)
     if image_home is None:
         monkeypatch.delenv("DAGSTER_HOME")
     else:
         monkeypatch.setenv("DAGSTER_HOME", image_home)
+    stack.account.forget()
     assert work(run.run_id) == (Exit.DONE, f"Run {run.run_id} had ended before this task began.")
+    assert stack.account.calls() == ["PutItem", "GetItem"]
 
 
-def test_keys_of_the_images_own_dagster_yaml_are_in_force(
-    launches: Launches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_version_that_is_gone_is_replaced_by_the_newest(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine = {"python_logs": {"managed_python_loggers": ["of_the_image"]}}
-    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(mine))
+    run = launches.create()
+    launches.instance.report_run_failed(run)
+    monkeypatch.setenv(VERSION, "gone")
+    assert work(run.run_id)[0] is Exit.DONE
+    assert os.environ[VERSION] == stack.instance.version
+
+
+def published(stack: Stack, **more: Any) -> Instance:
+    """Another version of the instance."""
+    queue = {**COORDINATOR, "config": {"max_concurrent_runs": {"env": "MOST_RUNS"}}}
+    yaml = stack.instance.dagster_yaml | {"run_coordinator": queue}
+    instance = Instance(dagster_yaml=yaml, **more)
+    stack.account.client("dynamodb").put_item(TableName=TABLE, Item=instance.to_item())
+    return instance
+
+
+def test_variables_of_the_instance_that_the_task_definition_has_not(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest names them, and the run's own task definition is older."""
+    monkeypatch.setenv("MOST_RUNS", "0")
+    monkeypatch.delenv("MOST_RUNS")
+    monkeypatch.setenv(OWN_VERSION, stack.instance.version)
+    run = launches.create()
+    launches.instance.report_run_failed(run)
+    newest = published(stack, secrets={"MOST_RUNS": "arn"})
+    monkeypatch.setenv(VERSION, newest.version)
+    assert work(run.run_id)[0] is Exit.DONE
+    assert os.environ[VERSION] == stack.instance.version
+
+    newest = published(stack, env={"MOST_RUNS": "3"})
+    monkeypatch.setenv(VERSION, newest.version)
+    assert work(run.run_id, attempt=2)[0] is Exit.DONE
+    assert (os.environ[VERSION], os.environ["MOST_RUNS"]) == (newest.version, "3")
+
+
+def test_an_instance_that_this_dagster_does_not_take_leaves_the_run_untouched(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = Instance(dagster_yaml=stack.instance.dagster_yaml | {"python_logs": {"colour": "blue"}})
+    stack.account.client("dynamodb").put_item(TableName=TABLE, Item=odd.to_item())
+    monkeypatch.setenv(VERSION, odd.version)
+    run = launches.create()
+    code, what_happened = work(run.run_id)
+    assert code is Exit.NO_INSTANCE
+    assert "does not know python_logs.colour" in what_happened
+    assert run_record.read(launches.read(run)) == run_record.RunTags()
+
+
+def test_the_run_names_the_version_that_it_used(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launches.starting(launches.create())
+    monkeypatch.syspath_prepend(PROBE)
+    assert work(run.run_id)[0] is Exit.DONE
+    assert launches.read(run).tags[tag_names.INSTANCE] == stack.instance.version
+
+
+def test_the_images_own_dagster_yaml_is_not_used_and_a_line_says_so(
+    launches: Launches,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run = launches.create()
+    launches.instance.report_run_failed(run)
+    (tmp_path / "dagster.yaml").write_text("storage: {sqlite: {base_dir: /elsewhere}}")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    with Worker(Deployment(), "any", 1, MINE)._instance() as instance:
-        assert instance.managed_python_loggers == ["of_the_image"]
-        assert instance.get_runs_count() == launches.instance.get_runs_count()
+    assert work(run.run_id)[0] is Exit.DONE
+    assert f"{tmp_path}/dagster.yaml of the image is not used" in caplog.text

@@ -29,7 +29,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
 from run_isolation import aws
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.launch import advertised_task_definition
+from run_isolation.dagster.launch import advertised
 from run_isolation.isolated import run_task
 from tests import read_once
 from tests.faults.killed_launcher import steps_of_a_launch
@@ -87,7 +87,7 @@ def _second_task(instance: DagsterInstance, run_id: str) -> None:
         run_id,
         run_record.read(run).attempt,
         run.remote_job_origin.location_name if run.remote_job_origin else "",
-        advertised_task_definition.task_definition(run),
+        advertised.task_definition(run),
         tags=run.tags,
         job=run.job_name,
     )

@@ -18,7 +18,6 @@ from dagster._core.workspace.load_target import GrpcServerTarget
 
 from run_isolation import NonIsolatedRuns
 from run_isolation.dagster.deployment import MANIFEST
-from run_isolation.dagster.home.dagster_yaml import instance_config
 from tests.faults.contenders import environment, serve_at
 from tests.faults.theatre import PROBE
 from tests.runtime.dagster.account import CALLER, LOCATION, PARAMETER, PORT, Account, Stack
@@ -180,7 +179,7 @@ def _write_home(home: Path, stack: Stack, standing_task: str) -> None:
         "cancel_timeout_seconds": CANCEL_TIMEOUT_SECONDS,
         "max_resume_run_attempts": 0,
     }
-    config = instance_config(stack.manifest)
+    config = stack.instance.dagster_yaml
     config |= {"run_monitoring": monitoring, "telemetry": {"enabled": False}}
     (home / "dagster.yaml").write_text(yaml.safe_dump(config))
     serve_at(home, stack, standing_task)

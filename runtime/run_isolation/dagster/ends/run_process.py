@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from dagster._grpc import impl
 from dagster._grpc.types import ExecuteExternalJobArgs
-from dagster._serdes import deserialize_value, serialize_value
+from dagster._serdes import deserialize_value
 
+from run_isolation.dagster import pool_limits
+from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.own_keeper import KeptContext
 from run_isolation.dagster.ends.process_end import ProcessEnd, looked_after
-from run_isolation.dagster.home.own_directories import of_this_container
 from run_isolation.dagster.patching import SeamError, replaced
 
 _NAME: Final = "start_run_in_subprocess"
@@ -31,13 +32,8 @@ def start_run(serialized: str, job: Any, event_queue: Any, termination_event: An
     """What the process of a non-isolated run executes: Dagster's ``start_run_in_subprocess``."""
     asked = deserialize_value(serialized, ExecuteExternalJobArgs)
     assert asked.instance_ref is not None  # noqa: S101  # Dagster's server has checked it
-    ref = of_this_container(asked.instance_ref)
-    if ref != asked.instance_ref:
-        own = ExecuteExternalJobArgs(
-            job_origin=asked.job_origin, run_id=asked.run_id, instance_ref=ref
-        )
-        serialized = serialize_value(own)
-    with looked_after(ProcessEnd(ref, asked.run_id)) as end:
+    end = ProcessEnd(asked.instance_ref, asked.run_id)
+    with pool_limits.kept(Deployment()), looked_after(end):
         _start_run(serialized, job, event_queue, termination_event)
         end.exit_code = 0
 

@@ -1,5 +1,6 @@
-"""The Dagster home of the deployment's processes.
+"""The Dagster home of the deployment's processes, written from its instance.
 
-``dagster_yaml`` is what ``dagster.yaml`` says, ``files`` writes it and ``workspace.yaml`` beside
-what is the user's in them, and ``workspace_watch`` keeps the latter in step with the manifest.
+``own_home`` writes that of a task; ``merge`` that of webserver and daemon, with what is the user's
+in it, and ``workspace.yaml`` beside it, which ``workspace_watch`` keeps in step with the manifest.
+``this_dagster`` fits ``dagster.yaml`` to the version of Dagster that is there.
 """

@@ -1,193 +1,202 @@
-"""A Dagster home written from the manifest: ``dagster.yaml`` and ``workspace.yaml``."""
+"""``dagster.yaml`` of webserver and daemon: the deployment's instance, and what is the user's own.
+
+What runs and queue are bound by must be the same for every process, so that there the stack's
+config alone counts. What was written the last time is kept beside, to tell it from the user's own.
+"""
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
-from run_isolation.dagster.home.dagster_yaml import instance_config
+from run_isolation.dagster.home.files import (
+    LAST,
+    HomeConflictError,
+    Written,
+    read_file,
+    replace_file,
+    written,
+)
+from run_isolation.dagster.home.this_dagster import EVERYTHING, fit
+from run_isolation.dagster.home.workspace import write_workspace
 from run_isolation.default_instance import COORDINATOR, LAUNCHER, Config
+from run_isolation.instance import Instance
 from run_isolation.manifest import Manifest
 
-RESOLVER: Final = "RUN_ISOLATION_RESOLVER"
-"""Environment variable with ``ip:port`` of a DNS server that knows the deployment's names, where
-the machine's own does not. gRPC's name syntax has a place for it:
-https://github.com/grpc/grpc/blob/master/doc/naming.md"""
-
-_SPLIT_STORAGES: Final = frozenset({"run_storage", "event_log_storage", "schedule_storage"})
-_SAID_OTHERWISE: Final = _SPLIT_STORAGES | {"run_queue"}
-"""Keys that Dagster accepts in place of ``storage`` and ``run_coordinator``, never beside them
+_SPLIT_STORAGES: Final = ("run_storage", "event_log_storage", "schedule_storage")
+"""Keys that Dagster accepts in place of ``storage``, never beside it
 (dagster/_core/instance/config.py)."""
 
+_BY_LEAF: Final = ("run_monitoring", "run_retries")
+"""Where the user may say a part, and the rest is ours."""
 
-class HomeConflictError(Exception):
-    """A file in the Dagster home says something that only its owner may change."""
+_RUNS_READ: Final = ("compute_logs", "python_logs", "local_artifact_storage", "defs_state_storage")
+"""Where a run has what the stack's config says, whatever webserver and daemon have."""
 
-
-@dataclass(frozen=True)
-class Written:
-    """What became of one file."""
-
-    path: Path
-    changed: bool
-    kept: tuple[str, ...] = ()
-    """Top-level keys of the user's that stand where the manifest would have put its own."""
-
-
-def workspace_config(manifest: Manifest, resolver: str | None) -> Config:
-    """``workspace.yaml`` with one gRPC server for each code location.
-
-    Args:
-        manifest: The deployment.
-        resolver: ``ip:port`` of the DNS server that knows its names, or None for the machine's own.
-    """
-    prefix = f"dns://{resolver}/" if resolver else ""
-    return {
-        "load_from": [
-            {
-                "grpc_server": {
-                    "host": prefix + location.host,
-                    "port": location.port,
-                    "location_name": name,
-                }
-            }
-            for name, location in sorted(manifest.locations.items())
-        ]
-    }
+_OLD_STORAGE: Final = {"postgres": {"postgres_url": {"env": "RUN_ISOLATION_DATABASE_URL"}}}
+"""What releases before 0.1.0 have written."""
 
 
 def write_home(
-    directory: Path, manifest: Manifest, *, resolver: str | None = None, force: bool = False
+    directory: Path,
+    manifest: Manifest,
+    instance: Instance,
+    *,
+    resolver: str | None = None,
+    force: bool = False,
 ) -> list[Written]:
     """Writes both files, or merges them with what is there. Comments of an existing file are lost.
 
-    What the user has written stays; what is missing is filled in. Only ``run_coordinator`` and
-    ``run_launcher`` have to be ours, and the deployment's code locations have to be served by it.
+    What is missing is filled in, and what was written the last time and has not been changed since
+    becomes what is to be written now. Other keys of the user's stay, but launcher, storage, queue
+    and concurrency have to be the deployment's, and its code locations have to be served by it.
 
     Args:
         directory: The Dagster home; made if missing.
         manifest: The deployment.
+        instance: The version that the manifest names.
         resolver: See ``workspace_config``.
-        force: Whether another run launcher or run coordinator may be replaced.
+        force: Whether what has to be the deployment's may be replaced.
 
     Raises:
-        HomeConflictError: A file holds another launcher, coordinator or code location of that name.
+        HomeConflictError: A file says otherwise what has to be the deployment's, and not ``force``.
+        InstanceError: The Dagster that is here can't use the instance.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    instance_path = directory / "dagster.yaml"
-    instance = _read(instance_path)
-    wanted = instance_config(manifest)
-    merged = merge_instance(instance, wanted, force=force, path=instance_path)
-    kept = tuple(
-        key for key in ("storage", "compute_logs") if key in instance and merged[key] != wanted[key]
+    path = directory / "dagster.yaml"
+    existing = read_file(path)
+    wanted = fit(instance, EVERYTHING).config
+    last = read_file(directory / LAST)
+    merged = merge_instance(
+        existing, wanted, last.get("dagster_yaml") or {}, force=force, path=path
     )
     # First what may conflict: either both files are written or none.
     workspace = write_workspace(directory, manifest, resolver=resolver)
-    return [Written(instance_path, _replace(instance_path, instance, merged), kept), workspace]
+    now = {"version": instance.version, "dagster_yaml": wanted}
+    if now != last:
+        replace_file(directory / LAST, now)
+    return [written(path, existing, merged, tuple(_kept(merged, wanted))), workspace]
 
 
-def write_workspace(directory: Path, manifest: Manifest, *, resolver: str | None) -> Written:
-    """Writes ``workspace.yaml`` alone; see ``write_home``.
-
-    Raises:
-        HomeConflictError: It holds a code location of that name that is not the deployment's.
-    """
-    path = directory / "workspace.yaml"
-    existing = _read(path)
-    wanted = workspace_config(manifest, resolver)
-    return Written(
-        path, _replace(path, existing, merge_workspace(existing, wanted, manifest, path))
-    )
-
-
-_TASK_DEFAULTS: Final[Config] = {"telemetry": {"enabled": False}}
-"""Dagster would take each task's new home for another installation, and report it."""
-
-
-def write_task_home(directory: Path, manifest: Manifest, image_home: Path | None) -> None:
-    """Writes ``dagster.yaml`` for one isolated task, which has to run in the deployment's instance.
-
-    Args:
-        directory: The task's own Dagster home.
-        manifest: The deployment. What it says about the instance counts.
-        image_home: The Dagster home in the image, whose other keys stay: ``python_logs`` ...
-
-    Raises:
-        HomeConflictError: The image's file is not a mapping.
-    """
-    given = _read(image_home / "dagster.yaml") if image_home else {}
-    theirs = {key: value for key, value in given.items() if key not in _SAID_OTHERWISE}
-    instance = _TASK_DEFAULTS | theirs | instance_config(manifest)
-    # Whoever stores a failure with run retries on also decides whether it is retried. It is left to
-    # the daemon, whose dagster.yaml says how often.
-    del instance["run_retries"]
-    _replace(directory / "dagster.yaml", {}, instance)
-
-
-def merge_instance(existing: Config, wanted: Config, *, force: bool, path: Path) -> Config:
+def merge_instance(
+    existing: Config, wanted: Config, last: Config, *, force: bool, path: Path
+) -> Config:
     """``dagster.yaml`` with the user's keys and ours.
 
-    Dagster's own QueuedRunCoordinator and the ``run_queue`` shorthand carry over: our coordinator
-    has the same config.
+    Args:
+        existing: The file as it is.
+        wanted: What it is to say.
+        last: What was written the last time; empty where that is not known.
+        force: Whether what has to be the deployment's may be replaced.
+        path: Of the file.
 
     Raises:
-        HomeConflictError: Another launcher or coordinator is configured, and not ``force``.
+        HomeConflictError: It says otherwise what has to be the deployment's, and not ``force``.
     """
-    merged = {key: value for key, value in existing.items() if key != "run_queue"}
-    queue = existing.get("run_queue")
-    coordinator = existing.get("run_coordinator")
-    if isinstance(coordinator, dict) and coordinator.get("class") in (
-        "QueuedRunCoordinator",
-        COORDINATOR["class"],
-    ):
-        queue = coordinator.get("config")
-    elif coordinator is not None and not force:
-        raise _foreign(path, "run_coordinator", coordinator)
-    ours = wanted["run_coordinator"]
-    merged["run_coordinator"] = ours | {"config": ours["config"] | (queue or {})}
-
-    launcher = existing.get("run_launcher")
-    if launcher is not None and launcher != LAUNCHER and not force:
-        raise _foreign(path, "run_launcher", launcher)
-    merged["run_launcher"] = dict(LAUNCHER)
-
-    split_storages = _SPLIT_STORAGES & existing.keys()
-    for key in ("storage", "compute_logs", "sensors", "schedules"):
-        if not (key == "storage" and split_storages):
-            merged.setdefault(key, wanted[key])
-    for key in ("run_monitoring", "run_retries"):
-        merged[key] = wanted[key] | (existing.get(key) or {})
+    if not force:
+        _check_launcher(existing, path)
+        if found := [*_differences(existing, wanted, last)]:
+            raise _differs(path, found)
+    ours = {"run_coordinator", "run_launcher", "storage", "concurrency"}
+    replaced = {*ours, "run_queue", *_SPLIT_STORAGES}
+    merged = {}
+    for key in (*existing, *(key for key in wanted if key not in existing)):
+        if key not in replaced:
+            value = _merged_key(key, existing, wanted, last)
+            if value is not None:
+                merged[key] = value
+        elif key in wanted:
+            merged[key] = wanted[key]
     return merged
 
 
-def merge_workspace(existing: Config, wanted: Config, manifest: Manifest, path: Path) -> Config:
-    """``workspace.yaml`` with the user's entries, and ours as the manifest has them now.
+def _merged_key(key: str, existing: Config, wanted: Config, last: Config) -> Any:
+    """The value of a key that the user may say; None where there is none any more."""
+    if key not in existing or (key in last and existing[key] == last[key]):
+        return wanted.get(key)
+    if key not in _BY_LEAF:
+        return existing[key]
+    said, before = existing[key] or {}, last.get(key) or {}
+    own = {leaf: said[leaf] for leaf in said if leaf not in before or said[leaf] != before[leaf]}
+    return (wanted.get(key) or {}) | own
 
-    Entries whose host belongs to the deployment are ours; those that the manifest no longer has go.
 
-    Raises:
-        HomeConflictError: An entry of the user's own has the name of one of the code locations.
+def _check_launcher(existing: Config, path: Path) -> None:
+    """Refuses another launcher or coordinator.
+
+    Dagster's own QueuedRunCoordinator carries over: our coordinator has the same config.
     """
-    domain = f".{manifest.deployment}.run-isolation.internal"
-    others = []
-    for entry in existing.get("load_from") or []:
-        server = entry.get("grpc_server") if isinstance(entry, dict) else None
-        server = server if isinstance(server, dict) else {}
-        if str(server.get("host", "")).endswith(domain):
-            continue
-        if server.get("location_name") in manifest.locations:
-            raise HomeConflictError(
-                f"{path} already has a code location {server['location_name']!r} at "
-                f"{server.get('host')}. Remove that entry, or rename one of the two."
-            )
-        others.append(entry)
-    return existing | {"load_from": others + wanted["load_from"]}
+    coordinator = existing.get("run_coordinator")
+    known = ("QueuedRunCoordinator", COORDINATOR["class"])
+    if coordinator is not None and (
+        not isinstance(coordinator, dict) or coordinator.get("class") not in known
+    ):
+        raise _foreign(path, "run_coordinator", coordinator)
+    launcher = existing.get("run_launcher")
+    if launcher is not None and launcher != LAUNCHER:
+        raise _foreign(path, "run_launcher", launcher)
+
+
+def _differences(existing: Config, wanted: Config, last: Config) -> Iterator[str]:
+    """What the user's file says otherwise than the deployment, as lines with both values."""
+    there = f"in the deployment {_kind(wanted.get('storage'))}"
+    for key in _SPLIT_STORAGES:
+        if key in existing and existing[key] not in (wanted.get(key), last.get(key)):
+            yield f"  {key}: here {_kind(existing[key])}; storage: {there}"
+    storage = existing.get("storage")
+    known = (None, wanted.get("storage"), last.get("storage"), _OLD_STORAGE)
+    if storage not in known:
+        # Without values: a password may be among them.
+        both = dict(_leaves(wanted.get("storage") or {}))
+        differing = [name for name, value in _leaves(storage) if both.get(name) != value]
+        yield f"  storage: here {_kind(storage)} ({', '.join(differing)}), {there}"
+    for name, section in (("run_queue", _queue), ("concurrency", _concurrency)):
+        wants, had = dict(_leaves(section(wanted))), dict(_leaves(section(last)))
+        for leaf, value in _leaves(section(existing)):
+            is_ours = leaf in had and had[leaf] == value
+            if not is_ours and (leaf not in wants or wants[leaf] != value):
+                there = wants.get(leaf, "nothing")
+                yield f"  {name}.{leaf}: here {value}, in the deployment {there}"
+
+
+def _queue(config: Config) -> Config:
+    coordinator = config.get("run_coordinator") or {}
+    return config.get("run_queue") or coordinator.get("config") or {}
+
+
+def _concurrency(config: Config) -> Config:
+    return config.get("concurrency") or {}
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and set(value) != {"env"}:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+    elif path:
+        yield path, value
+
+
+def _kind(storage: Any) -> str:
+    """What kind of storage it is."""
+    if not isinstance(storage, Mapping):
+        return "nothing"
+    said = storage.get("custom", storage)
+    return f"{said['module']}.{said['class']}" if "class" in said else ", ".join(storage)
+
+
+def _differs(path: Path, found: list[str]) -> HomeConflictError:
+    return HomeConflictError(
+        "\n".join(
+            [
+                f"{path} says otherwise what has to be the same for runs, queue and daemon:",
+                *found,
+                "To keep what is here, say it in the stack's config (`instance` or "
+                "`deploymentSettings`), run `pulumi up`, then this again. To take what the "
+                "deployment has, remove it here, or pass --force.",
+            ]
+        )
+    )
 
 
 def _foreign(path: Path, key: str, value: object) -> HomeConflictError:
@@ -198,28 +207,10 @@ def _foreign(path: Path, key: str, value: object) -> HomeConflictError:
     )
 
 
-def _read(path: Path) -> Config:
-    if not path.exists():
-        return {}
-    content = yaml.safe_load(path.read_text())
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise HomeConflictError(
-            f"{path} holds a {type(content).__name__}, not a mapping. Mend or remove it."
-        )
-    return content
-
-
-def _replace(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Writes the file in one step, so that no process ever reads half of it."""
-    if old == new and path.exists():
-        return False
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as temporary:
-        yaml.safe_dump(dict(new), temporary, sort_keys=False)
-    mode = path.stat().st_mode if path.exists() else 0o644
-    os.chmod(temporary.name, mode)
-    os.replace(temporary.name, path)
-    return True
+def _kept(merged: Config, wanted: Config) -> Iterator[str]:
+    for key in _RUNS_READ:
+        if key in merged and merged[key] != wanted.get(key):
+            yield (
+                f"Kept your {key}: runs have that of the stack's config. Say it there "
+                "(instance.dagsterYaml) and remove it here."
+            )

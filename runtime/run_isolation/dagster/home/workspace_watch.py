@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from run_isolation.dagster.deployment import load_manifest, switched_off
-from run_isolation.dagster.home.merge import RESOLVER, HomeConflictError, write_workspace
+from run_isolation.dagster.home.environment import tell_of_version
+from run_isolation.dagster.home.files import HomeConflictError
+from run_isolation.dagster.home.workspace import RESOLVER, write_workspace
 from run_isolation.errors import ManifestError
 
 CHECK_SECONDS: Final = 15
@@ -34,6 +36,7 @@ class WorkspaceWatch:
     def __init__(self, home: Path) -> None:
         self._file = home / "workspace.yaml"
         self._loaded = self._file.read_bytes()
+        self._newest: str | None = None
 
     def start(self, on_change: Callable[[], None]) -> None:
         """Looks every CHECK_SECONDS, in a thread that ends with the process.
@@ -56,7 +59,12 @@ class WorkspaceWatch:
             HomeConflictError: The file has something of the user's own in the way.
             OSError: The file can't be read or written.
         """
-        write_workspace(self._file.parent, load_manifest(), resolver=os.environ.get(RESOLVER))
+        manifest = load_manifest()
+        if manifest.instance_version != self._newest:
+            if self._newest is not None:  # the first one is told of as the process starts
+                tell_of_version(manifest.instance_version, str(self._file.parent))
+            self._newest = manifest.instance_version
+        write_workspace(self._file.parent, manifest, resolver=os.environ.get(RESOLVER))
         content = self._file.read_bytes()
         if content == self._loaded:
             return False

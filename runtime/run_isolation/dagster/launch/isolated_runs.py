@@ -52,7 +52,7 @@ class IsolatedRuns:
             )
             return True
         if task.stopped and not is_over(instance, run.run_id):
-            instance.report_run_canceled(run, message=verdict(run, task))
+            instance.report_run_canceled(run, message=verdict(self._deployment, run, task))
         return True
 
     def health(self, instance: DagsterInstance, run: DagsterRun) -> CheckRunHealthResult:
@@ -73,7 +73,7 @@ class IsolatedRuns:
             return CheckRunHealthResult(WorkerStatus.RUNNING, run_worker_id=task_id(task_arn))
         return CheckRunHealthResult(
             WorkerStatus.NOT_FOUND if task.missing else WorkerStatus.FAILED,
-            f"{verdict(run, task)} The run had not ended.",
+            f"{verdict(self._deployment, run, task)} The run had not ended.",
             transient=passes_by_itself(task),
             run_worker_id=task_id(task_arn),
         )
@@ -86,7 +86,7 @@ class IsolatedRuns:
         cluster = self._deployment.manifest.cluster
         task = describe(self._deployment.ecs, cluster, [task_arn])[task_arn]
         said = output(self._deployment, run, "isolated", task_arn, lines=lines)
-        return f"{verdict(run, task)}\n{said}"
+        return f"{verdict(self._deployment, run, task)}\n{said}"
 
 
 def _gone(instance: DagsterInstance, run: DagsterRun) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from dagster import DagsterError, DagsterInstance, DagsterRun
@@ -16,6 +17,7 @@ from run_isolation import start_run_timers
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.stored_end import is_over
+from run_isolation.dagster.launch.advertised import instance_version
 from run_isolation.dagster.launch.non_isolated_start import NonIsolatedStart, RefusedError
 from run_isolation.dagster.reconciler_sources import make_reconciler
 from run_isolation.dagster.standing.client import (
@@ -137,7 +139,7 @@ def _servers(context: LaunchRunContext) -> Iterator[ServerIdentity]:
     location = _grpc_location(context)
     loaded = ServerIdentity.from_server_id(location.server_id or "")
     if loaded is not None and is_there(loaded):
-        yield loaded
+        yield replace(loaded, instance_version=instance_version(context.dagster_run))
     while True:
         yield _named_server(location)
 

@@ -63,7 +63,11 @@ class NonIsolatedStart:
                 if not self._is_wanted():
                     return
                 run_record.write(
-                    self._instance, self._run, task_arn=server.task_arn, address=server.address
+                    self._instance,
+                    self._run,
+                    task_arn=server.task_arn,
+                    address=server.address,
+                    instance_version=server.instance_version,
                 )
                 # Again: whoever cancels from here on finds the server, and asked nobody before.
                 if not self._is_wanted():
@@ -183,6 +187,7 @@ class NonIsolatedStart:
                 attempt=run_record.FIRST_ATTEMPT,
                 task_arn="",
                 address="",
+                instance_version="",
             )
             self._instance.report_engine_event(f"This run is isolated after all. {reason}", now)
             self._instance.report_dagster_event(DagsterEvent.job_enqueue(now), run_id=now.run_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,14 +18,17 @@ from run_isolation.tasks import TaskState
 _log: Final = logging.getLogger(__name__)
 
 
-def verdict(run: DagsterRun, task: TaskState) -> str:
+def verdict(deployment: Deployment, run: DagsterRun, task: TaskState) -> str:
     """What became of the task, and what to do, in one line."""
     if task.missing:
         return f"ECS no longer knows task {task.task_arn}."
     if not task.stopped:
         return f"ECS task {task.task_arn} is {task.status}."
     said = f"ECS task {task.task_arn} has stopped: {task.reason}."
-    return " ".join(part for part in (said, advice(task, location_name(run))) if part)
+    location = location_name(run)
+    with suppress(ManifestError):
+        location = deployment.manifest.key(location)
+    return " ".join(part for part in (said, advice(task, location)) if part)
 
 
 def output(

@@ -10,6 +10,7 @@ from typing import Final
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus
 from dagster._core.instance.ref import InstanceRef
 
+from run_isolation.dagster import run_record
 from run_isolation.dagster.memory.reservations import HostedRun
 from run_isolation.dagster.memory.usage import start_latency
 from run_isolation.dagster.memory.verdict import TAGS, Verdict
@@ -69,7 +70,8 @@ def fail(ended: Ended, run: HostedRun) -> bool:
         if stored is None or stored.is_finished:
             return False
         latency = start_latency(instance, ended.run_id)
-        instance.add_run_tags(ended.run_id, {**run.usage.as_tags(latency), **TAGS})
+        taken = run.usage.as_tags(latency)
+        instance.add_run_tags(ended.run_id, {**taken, **TAGS, **run_record.used_instance()})
         instance.report_run_failed(stored, str(run.verdict))
         return True
 
@@ -99,7 +101,7 @@ def record(ended: Ended, run: HostedRun, killed: Verdict | None) -> bool:
             new |= TAGS
             instance.report_engine_event(str(verdict), stored)
         if new:
-            instance.add_run_tags(ended.run_id, new)
+            instance.add_run_tags(ended.run_id, new | run_record.used_instance())
         return lost_a_step
 
 

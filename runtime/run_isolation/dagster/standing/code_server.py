@@ -7,35 +7,38 @@ and a caller whose answer got lost can't help calling twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 import dagster._grpc.server
 import grpc
 from dagster._cli.api import grpc_command
+from dagster._core.instance.ref import InstanceRef
 from dagster._grpc.__generated__ import dagster_api_pb2
 from dagster._grpc.types import (
     CancelExecutionRequest,
     CancelExecutionResult,
-    ExecuteExternalJobArgs,
     GetCurrentRunsResult,
     StartRunResult,
 )
 from dagster._serdes import deserialize_value, serialize_value
 
-from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.deployment import MANIFEST, Deployment
 from run_isolation.dagster.ends import run_process
-from run_isolation.dagster.home import own_directories
+from run_isolation.dagster.home import own_home
 from run_isolation.dagster.memory.standing_memory import StandingMemory
 from run_isolation.dagster.patching import replaced
 from run_isolation.dagster.standing.client import DRAINING
 from run_isolation.dagster.standing.listeners import TwoPortServer
 from run_isolation.dagster.standing.load_error import load_error_in_short
+from run_isolation.dagster.standing.own_instance import OwnInstance
 from run_isolation.dagster.standing.run_processes import Records, RunProcesses
 from run_isolation.dagster.standing.tick_priority import PromptTicks
 from run_isolation.dagster.warm.start import WarmStart, installed
-from run_isolation.errors import DrainingError
+from run_isolation.errors import DrainingError, RunIsolationError
 from run_isolation.server_identity import ATTEMPT_KEY, EXPECTED_KEY, SERVER_KEY, ServerIdentity
 from run_isolation.standing.draining import Listener, StandingTask
 from run_isolation.standing.hosting import Hosting
@@ -55,9 +58,17 @@ class RunIsolationApiServer(PromptTicks):
     Args:
         warm: What run processes are forked by, put in the place of ``_mp_ctx``, which Dagster's
             servicer makes them with; None where they are spawned, as there.
+        own: The instance of all that is executed here; None: of whoever calls.
     """
 
-    def __init__(self, *args: Any, warm: WarmStart | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        warm: WarmStart | None = None,
+        own: OwnInstance | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._own = own or OwnInstance(None)
         # Dagster's begins to look after runs before it returns.
         self._processes: RunProcesses[StartRunReply] | None = None
         with load_error_in_short():
@@ -106,10 +117,10 @@ class RunIsolationApiServer(PromptTicks):
         if metadata.get(SERVER_KEY, self._server_id) != self._server_id:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"This is {self._server_id}.")
         assert self._processes is not None  # noqa: S101  # Dagster's serves no calls before
+        args, request = self._own.start_run(request)
         start = partial(super().StartRun, request, context)
         if ATTEMPT_KEY not in metadata:
             return self._processes.begin(start)
-        args = deserialize_value(request.serialized_execute_run_args, ExecuteExternalJobArgs)
         expected = metadata.get(EXPECTED_KEY)
         try:
             return self._processes.start(
@@ -204,30 +215,54 @@ def serve(
             port after the public one.
         warm_start: Whether runs are forked from a process that has imported everything.
     """
-    own_directories.prepare()
     warm = WarmStart() if warm_start else None
     asked = grpc_command.make_context("code-server", list(options), resilient_parsing=True)
     port = asked.params["port"]
-    if task is None or port is None:
-        # No task, no address to prefer.
-        here = ["--host", "0.0.0.0", *options]  # noqa: S104
-        _run(here, dagster._grpc.server.DagsterGrpcServer, warm)
+    with _own_instance() as own:
+        if task is None or port is None:
+            # No task, no address to prefer.
+            here = ["--host", "0.0.0.0", *options]  # noqa: S104
+            _run(here, dagster._grpc.server.DagsterGrpcServer, warm, own)
+            return
+        control_port = port + 1 if control_port is None else control_port
+        identity = ServerIdentity(task.task_arn, f"{task.address}:{control_port}")
+        # The last of an option given twice counts, so the caller's wins.
+        mine = ["--host", task.address, "--fixed-server-id", identity.to_server_id()]
+        server = partial(TwoPortServer, control_port=control_port)
+        _run([*mine, *options], server, warm, own)
+
+
+@contextmanager
+def _own_instance() -> Iterator[OwnInstance]:
+    """The deployment's instance in a task of ours; elsewhere that of whoever calls.
+
+    Raises:
+        SystemExit: It can't be used, and stderr says why.
+    """
+    if MANIFEST not in os.environ:
+        yield OwnInstance(None)
         return
-    control_port = port + 1 if control_port is None else control_port
-    identity = ServerIdentity(task.task_arn, f"{task.address}:{control_port}")
-    # The last of an option given twice counts, so the caller's wins.
-    mine = ["--host", task.address, "--fixed-server-id", identity.to_server_id()]
-    _run([*mine, *options], partial(TwoPortServer, control_port=control_port), warm)
+    with ExitStack() as exits:
+        deployment = Deployment()
+        try:
+            home = exits.enter_context(own_home.opened(deployment))
+        except RunIsolationError as error:
+            raise SystemExit(str(error)) from error
+        # Its connection is no business of the processes that are forked from this one.
+        deployment.slots.client.close()
+        yield OwnInstance(InstanceRef.from_dir(str(home)))
 
 
 def _run(
     options: list[str],
     server: Callable[..., dagster._grpc.server.DagsterGrpcServer],
     warm: WarmStart | None,
+    own: OwnInstance,
 ) -> None:
-    servicer = partial(RunIsolationApiServer, warm=warm)
+    servicer = partial(RunIsolationApiServer, warm=warm, own=own)
     with (
         installed(warm),
+        own.installed(),
         replaced(dagster._grpc.server, "DagsterApiServer", servicer),
         replaced(dagster._grpc.server, "DagsterGrpcServer", server),
         run_process.installed(),

@@ -60,7 +60,7 @@ class Board:
 
     def _look(self) -> TableReading | None:
         try:
-            locations = self._deployment.manifest.locations
+            locations = self._deployment.manifest.named
             self._answers, self._last = (
                 True,
                 TableReading(

@@ -31,6 +31,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from run_isolation.dagster.patching import replaced
+from run_isolation.default_instance import POSTGRES
 
 CONNECTION_SECONDS: Final = 5
 """How old a connection may be to be used once more: for the burst of events of a step, but not one
@@ -41,6 +42,9 @@ _SCHEMA: Final = sqlalchemy.text(
     "SELECT relname, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid "
     "WHERE relname = ANY(:tables) AND pg_table_is_visible(attrelid) AND NOT attisdropped"
 )
+
+_POSTGRES: Final = ("DagsterPostgresStorage", POSTGRES["class"])
+"""Dagster's own and ours, which is made of it."""
 
 _open: Final = DagsterInstance.from_ref
 _pools: Final[WeakSet[Engine]] = WeakSet()
@@ -112,7 +116,7 @@ def revision(config: Config, connection: Connection) -> AlembicVersion:
 
 
 def _on_postgres(ref: InstanceRef) -> bool:
-    return ref.storage_data is not None and ref.storage_data.class_name == "DagsterPostgresStorage"
+    return ref.storage_data is not None and ref.storage_data.class_name in _POSTGRES
 
 
 def _without_creation(ref: InstanceRef) -> InstanceRef:

@@ -11,7 +11,7 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.stored_end import is_over
-from run_isolation.dagster.launch.advertised_task_definition import RunNotLaunchableError
+from run_isolation.dagster.launch.advertised import RunNotLaunchableError
 from run_isolation.dagster.launch.post_mortem import output, verdict
 from run_isolation.errors import LaunchError, LaunchFailedError, Retry
 from run_isolation.isolated.claims import Claim, claimed_by
@@ -90,7 +90,7 @@ class Remedies:
         )
 
     def _relaunch_or_fail(self, step: Step, run: DagsterRun, task: TaskState) -> None:
-        lost = f"{_LOST} {verdict(run, task)}"
+        lost = f"{_LOST} {verdict(self.deployment, run, task)}"
         if step is Step.RELAUNCH:
             self._launch(run, lambda: self.launches.relaunch(self.instance, run, lost), lost)
             return
@@ -138,7 +138,7 @@ class Remedies:
         ours = run_record.read(run)
         if winner is None or winner.task_arn == task.task_arn or winner.attempt < ours.attempt:
             return False
-        why = f"it has claimed the run. {verdict(run, task)}"
+        why = f"it has claimed the run. {verdict(self.deployment, run, task)}"
         self.adopt(run, winner.attempt, winner.task_arn, why)
         return True
 
@@ -148,7 +148,7 @@ class Remedies:
 
     def _cancel(self, run: DagsterRun, task: TaskState | None) -> None:
         if task is not None:
-            self._say_canceled(run, verdict(run, task))
+            self._say_canceled(run, verdict(self.deployment, run, task))
             return
         cluster = self.deployment.manifest.cluster
         found = live_tasks(self.deployment.ecs, cluster, started_by=started_by(run.run_id))

@@ -17,10 +17,13 @@ Run config of every job, all of it optional:
           fill_memory: true              # takes memory until the task has none left
           exit_code: 0                   # ends the process at once with this code
           fail: true                     # ends with an exception
+          log_as: some.library           # a line by this logger of Python's
           append_to: /path/ledger        # gets a line when the op begins, and when it has ended
           leave: [thread, copy]          # what it leaves behind, see leave.py
 """
 
+import json
+import logging
 import os
 import signal
 import time
@@ -28,20 +31,29 @@ from pathlib import Path
 
 from dagster import (
     AssetExecutionContext,
+    AssetKey,
     AutomationCondition,
     AutomationConditionSensorDefinition,
     Config,
     DagsterLogManager,
+    DagsterRunStatus,
     Definitions,
+    EventLogEntry,
     MaterializeResult,
     OpExecutionContext,
     RunRequest,
+    RunStatusSensorContext,
+    ScheduleEvaluationContext,
+    SensorEvaluationContext,
+    SkipReason,
     StaticPartitionsDefinition,
     asset,
+    asset_sensor,
     define_asset_job,
     in_process_executor,
     job,
     op,
+    run_status_sensor,
     schedule,
     sensor,
 )
@@ -73,6 +85,7 @@ class Work(Config):
         fill_memory: Whether to take memory until the process is killed for it.
         exit_code: Exit code to end the process with, at once; it goes on when negative.
         fail: Whether to end with an exception.
+        log_as: Logger of Python's that gets a warning; none when empty.
         append_to: File that gets a line when the op begins, and another one when it has ended;
             none when empty.
         leave: What it leaves behind: names of functions in leave.py.
@@ -87,6 +100,7 @@ class Work(Config):
     fill_memory: bool = False
     exit_code: int = -1
     fail: bool = False
+    log_as: str = ""
     append_to: str = ""
     leave: list[str] = Field(default_factory=list)
 
@@ -100,6 +114,8 @@ class Work(Config):
         place = Place.here(run_id)
         log.info(f"probe ran at {place.as_json()}")
         print(f"probe stdout of run {run_id}", flush=True)
+        if self.log_as:
+            logging.getLogger(self.log_as).warning(f"probe logs in run {run_id}")
         self._append("began", run_id)
         if self.report_to:
             _write_at_once(Path(self.report_to), place.as_json())
@@ -247,6 +263,38 @@ def every_minute() -> RunRequest:
     return RunRequest(tags=NON_ISOLATED)
 
 
+@sensor(job=work_job, minimum_interval_seconds=3600)
+def tells_its_instance(context: SensorEvaluationContext) -> SkipReason:
+    """Say how many runs a tick finds, and which settings."""
+    return SkipReason(
+        json.dumps(
+            {
+                "runs": context.instance.get_runs_count(),
+                "loggers": list(context.instance.managed_python_loggers),
+            }
+        )
+    )
+
+
+@asset_sensor(asset_key=AssetKey("upstream"), job=work_job, minimum_interval_seconds=3600)
+def after_upstream(context: SensorEvaluationContext, event: EventLogEntry) -> RunRequest:
+    """Request a run after each materialization, which the tick finds in its instance."""
+    assert context.instance.get_run_by_id(event.run_id) is not None
+    return RunRequest(run_key=event.run_id)
+
+
+@run_status_sensor(run_status=DagsterRunStatus.SUCCESS, minimum_interval_seconds=3600)
+def after_success(context: RunStatusSensorContext) -> None:
+    """Look at a run that has succeeded."""
+    assert context.instance.get_run_by_id(context.dagster_run.run_id) is not None
+
+
+@schedule(job=work_job, cron_schedule="0 0 1 1 *")
+def yearly(context: ScheduleEvaluationContext) -> SkipReason:
+    """Say how many runs a tick finds."""
+    return SkipReason(str(context.instance.get_runs_count()))
+
+
 @op
 def give() -> list[int]:
     """Give a value to `take`, by the default I/O manager."""
@@ -263,6 +311,30 @@ def take(given: list[int]) -> None:
 def hand_over_job() -> None:
     """A step hands a value to another one."""
     take(give())
+
+
+class Until(Config):
+    """When `take_in_time` stops failing.
+
+    Attributes:
+        exists: File that has to be there.
+    """
+
+    exists: str
+
+
+@op
+def take_in_time(config: Until, given: list[int]) -> None:
+    """Take the value of `give`, and fail while it is too early."""
+    assert given == [1, 2, 3]
+    if not Path(config.exists).exists():
+        raise RuntimeError("probe: it is too early")
+
+
+@job
+def too_early_job() -> None:
+    """A run that fails after a step of it has handed over a value; it can be retried."""
+    take_in_time(give())
 
 
 class Handed(Config):
@@ -304,9 +376,10 @@ defs = Definitions(
         pooled_job,
         partitioned_job,
         hand_over_job,
+        too_early_job,
         numbers_job,
         doubled_job,
     ],
-    schedules=[every_minute],
-    sensors=[requests_a_run, automation],
+    schedules=[every_minute, yearly],
+    sensors=[requests_a_run, tells_its_instance, after_upstream, after_success, automation],
 )

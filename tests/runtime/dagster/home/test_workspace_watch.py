@@ -13,7 +13,7 @@ from run_isolation.dagster.deployment import SWITCH
 from run_isolation.dagster.home import workspace_watch
 from run_isolation.dagster.home.merge import write_home
 from run_isolation.dagster.home.workspace_watch import WorkspaceWatch
-from tests.runtime.manifests import MANIFEST
+from tests.runtime.manifests import INSTANCE, MANIFEST
 
 SALES = MANIFEST.locations["sales"]
 NEW = SALES.model_copy(update={"host": "new.test.run-isolation.internal"})
@@ -30,7 +30,7 @@ def manifest(monkeypatch: pytest.MonkeyPatch) -> Mock:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    write_home(tmp_path, MANIFEST)
+    write_home(tmp_path, MANIFEST, INSTANCE)
     return tmp_path
 
 
@@ -73,6 +73,19 @@ def test_each_process_loads_it_also_where_another_has_written_it(
     assert load_again.call_count == 2
 
 
+def test_a_newer_instance_is_told_of_once(
+    home: Path, manifest: Mock, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = WorkspaceWatch(home)
+    watch.check(Mock())
+    assert caplog.text == ""
+    manifest.return_value = MANIFEST.model_copy(update={"instance_version": "newer"})
+    for _ in range(2):
+        watch.check(Mock())
+    [said] = caplog.messages
+    assert f"is newer; {home} was written from {INSTANCE.version}" in said
+
+
 def test_a_look_that_failed_is_made_again(home: Path, manifest: Mock) -> None:
     watch = WorkspaceWatch(home)
     manifest.return_value = GROWN
@@ -108,7 +121,7 @@ def test_there_is_nothing_to_watch_without_a_file_or_where_switched_off(
     assert workspace_watch.workspace_watch() is None
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     assert workspace_watch.workspace_watch() is None
-    write_home(tmp_path, MANIFEST)
+    write_home(tmp_path, MANIFEST, INSTANCE)
     assert workspace_watch.workspace_watch() is not None
     monkeypatch.setenv(SWITCH, "1")
     assert workspace_watch.workspace_watch() is None

@@ -11,7 +11,7 @@ from dagster import DagsterRun, DagsterRunStatus
 from run_isolation import LaunchFailedError, LaunchTagsError, tag_names
 from run_isolation.dagster import launcher, run_record
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.launch.advertised_task_definition import (
+from run_isolation.dagster.launch.advertised import (
     RunNotLaunchableError,
     task_definition,
 )

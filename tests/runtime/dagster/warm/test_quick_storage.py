@@ -16,6 +16,7 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._core.test_utils import create_run_for_test
 
 from run_isolation.dagster.warm.quick_storage import open_in_run, open_in_server, opened_by
+from run_isolation.default_instance import DATABASE, postgres
 from tests.code_server.runs import new_home
 from tests.e2e.storage import NO_POSTGRES, postgres_programs, server
 
@@ -32,13 +33,18 @@ def url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module")
-def ref(url: str, tmp_path_factory: pytest.TempPathFactory) -> InstanceRef:
+@pytest.fixture(scope="module", params=["Dagster's own", "ours"])
+def ref(
+    request: pytest.FixtureRequest, url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[InstanceRef]:
     """Of a home whose tables are there."""
-    home = new_home(tmp_path_factory.mktemp("home"), {"postgres": {"postgres_url": url}})
-    ref = InstanceRef.from_dir(str(home))
-    with DagsterInstance.from_ref(ref):
-        return ref
+    ours = request.param == "ours"
+    storage = postgres(ssl_mode="disable") if ours else {"postgres": {"postgres_url": url}}
+    ref = InstanceRef.from_dir(str(new_home(tmp_path_factory.mktemp("home"), storage)))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(DATABASE, url)
+        with DagsterInstance.from_ref(ref):
+            yield ref
 
 
 @contextmanager

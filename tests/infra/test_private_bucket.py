@@ -5,6 +5,7 @@ import pytest
 from tests.infra.program import DATABASE, TAGS, changed, default, run
 
 BUCKET = "run-isolation-prod-compute-logs-123456789012"
+OUTPUTS = "run-isolation-prod-outputs-123456789012"
 
 
 @pytest.mark.parametrize("protect", [True, False])
@@ -56,11 +57,27 @@ def test_bucket_refuses_plain_http() -> None:
     ]
 
 
+def test_outputs_are_kept_as_well_and_do_not_expire() -> None:
+    program = default()
+    assert program.inputs("s3/bucket", "outputs")["bucket"] == OUTPUTS
+    for kind in ("bucketPublicAccessBlock", "bucketServerSideEncryptionConfiguration"):
+        of_logs = program.inputs(f"s3/{kind}", "compute-logs")
+        assert program.inputs(f"s3/{kind}", "outputs") == {**of_logs, "bucket": "outputs-id"}
+    [rule] = program.inputs("s3/bucketLifecycleConfiguration", "outputs")["rules"]
+    assert "expiration" not in rule
+    assert rule["abortIncompleteMultipartUpload"] == {"daysAfterInitiation": 1}
+    policy = json.loads(program.inputs("s3/bucketPolicy", "outputs")["policy"])
+    assert policy["Statement"][0]["Resource"] == [
+        f"arn:aws:s3:::{OUTPUTS}",
+        f"arn:aws:s3:::{OUTPUTS}/*",
+    ]
+    assert program.one("s3/bucket", "outputs").request.protect is True
+
+
 @pytest.mark.parametrize("bucket", [None, "my-bucket"])
 def test_no_bucket_is_made_where_there_is_one_or_none(bucket: str | None) -> None:
-    instance = {"databaseUrlSecretArn": DATABASE}
-    program = run(
-        changed(instance={**instance, "computeLogsBucket": bucket} if bucket else instance)
-    )
+    named = {"computeLogsBucket": bucket, "io": bucket} if bucket else {}
+    program = run(changed(instance={"databaseUrlSecretArn": DATABASE, **named}))
     assert not [one for one in program.resources if ":s3/" in one.type]
     assert program.outputs.get("computeLogsBucket") == bucket
+    assert program.outputs.get("outputsBucket") == bucket

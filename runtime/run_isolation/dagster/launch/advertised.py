@@ -1,8 +1,8 @@
-"""What a code server tells Dagster about its isolated runs, as Dagster stores it with each run."""
+"""What a code server tells Dagster about itself, as Dagster stores it with each run."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from dagster import DagsterRun
 
@@ -12,6 +12,8 @@ CONTEXT_KEY: Final = "run_isolation"
 TASK_DEFINITION_KEY: Final = "task_definition"
 """A code server advertises the exact revision of its own isolated task definition as
 ``container_context["run_isolation"]["task_definition"]``. Dagster stores it with each run."""
+INSTANCE_KEY: Final = "instance"
+"""Beside it: the version of the deployment's Dagster instance that the server uses."""
 
 
 class RunNotLaunchableError(RunIsolationError):
@@ -24,9 +26,7 @@ def task_definition(run: DagsterRun) -> str:
     Raises:
         RunNotLaunchableError: It advertised none.
     """
-    origin = run.job_code_origin
-    context = (origin.repository_origin.container_context if origin else None) or {}
-    advertised = context.get(CONTEXT_KEY, {}).get(TASK_DEFINITION_KEY)
+    advertised = _context(run).get(TASK_DEFINITION_KEY)
     if not advertised:
         name = run.remote_job_origin.location_name if run.remote_job_origin else "unknown"
         raise RunNotLaunchableError(
@@ -36,3 +36,15 @@ def task_definition(run: DagsterRun) -> str:
             "reload it in Dagster and launch the run again."
         )
     return str(advertised)
+
+
+def instance_version(run: DagsterRun) -> str:
+    """Version of the instance that the run's code server advertised; empty for earlier releases."""
+    return str(_context(run).get(INSTANCE_KEY) or "")
+
+
+def _context(run: DagsterRun) -> Any:
+    origin = run.job_code_origin
+    return ((origin.repository_origin.container_context if origin else None) or {}).get(
+        CONTEXT_KEY, {}
+    )

@@ -1,0 +1,93 @@
+"""The file that ``instance.dagsterYaml`` names, and what of it no program can pass on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import yaml
+from pydantic import ValidationError
+
+from infra.config.base import Surroundings
+from infra.config.dagster_yaml import DagsterYaml, is_reference
+from infra.config.problems import NAMESPACE, Problem, problems
+
+KEY: Final = ("instance", "dagsterYaml")
+_NO_SOURCES: Final = (("auto_materialize", "run_tags"), ("python_logs",))
+"""Where ``{env: X}`` is what it looks like, and names no environment variable."""
+
+Place: TypeAlias = tuple[str | int, ...]
+
+
+def named(path: Place) -> str:
+    """A place in it, as problems name it."""
+    return f"{NAMESPACE}:{'.'.join(map(str, (*KEY, *path)))}"
+
+
+def checked(
+    value: Any, directory: Path, surroundings: Surroundings
+) -> tuple[dict[str, Any] | None, list[Problem]]:
+    """What the key says: the mapping itself, or that of a file.
+
+    Args:
+        value: The key's value.
+        directory: Where the stack's config file is.
+        surroundings: What checks need to know beyond it.
+
+    Returns:
+        The content, None where it can't be read; and what is wrong with it.
+    """
+    content, found = _read(value, directory)
+    if content is None:
+        return None, found
+    try:
+        DagsterYaml.model_validate(content, context=surroundings)
+    except ValidationError as error:
+        return content, problems(error, DagsterYaml, set(), below=KEY)
+    return content, []
+
+
+def _read(value: Any, directory: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
+    content = value
+    if isinstance(value, str):
+        allowed = f"a mapping, or the path of a YAML file, which begins at {directory}"
+        try:
+            content = yaml.safe_load((directory / value).read_text()) or {}
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            return None, [Problem(named(()), value, f"{allowed}: {why}")]
+        except yaml.YAMLError as error:
+            return None, [Problem(named(()), value, f"{allowed}: {' '.join(str(error).split())}")]
+    if not isinstance(content, dict):
+        return None, [Problem(named(()), str(value), "a mapping, or the path of a file with one")]
+    found = list(_unknown_values(content, ()))
+    return (None if found else content), found
+
+
+def _unknown_values(value: Any, path: Place) -> Iterator[Problem]:
+    """What has no place in JSON, as which the instance is published: dates, keys that are numbers.
+
+    Dagster would refuse them, too.
+    """
+    if isinstance(value, dict):
+        for key, one in value.items():
+            if isinstance(key, str):
+                yield from _unknown_values(one, (*path, key))
+            else:
+                yield Problem(named(path), str(key), "a key that is text; put quotes around it")
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _unknown_values(one, (*path, number))
+    elif not isinstance(value, str | int | float | None):
+        yield Problem(named(path), str(value), "text, a number, true, false, a list or a mapping")
+
+
+def references(value: Any, path: Place = ()) -> Iterator[tuple[Place, str]]:
+    """Every ``{env: NAME}``: where it is, and the name."""
+    if path in _NO_SOURCES:
+        return
+    if is_reference(value):
+        yield path, value["env"]
+    elif isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, one in pairs:
+            yield from references(one, (*path, key))
