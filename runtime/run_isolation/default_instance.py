@@ -134,6 +134,19 @@ def local_logs(directory: str) -> Config:
     }
 
 
+def container_storage(directory: str) -> Config:
+    """``local_artifact_storage`` of a container: where outputs are kept that stay in it.
+
+    Args:
+        directory: The container's own.
+    """
+    return {
+        "module": "run_isolation.dagster.container_storage",
+        "class": "ContainerStorage",
+        "config": {"base_dir": directory},
+    }
+
+
 def s3_logs(bucket: str, prefix: str, region: str) -> Config:
     """Compute logs in a bucket."""
     return {

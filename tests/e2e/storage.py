@@ -26,6 +26,9 @@ UNPRIVILEGED = ("postgres", "nobody")
 """Whom the server runs as where the tests run as root, which it refuses."""
 
 
+_BUCKETS = {"computeLogsBucket": "create", "io": "create"}
+
+
 @dataclass(frozen=True)
 class Storage:
     """How the deployment's processes find it.
@@ -44,8 +47,7 @@ class Storage:
 def sqlite(directory: Path, account: LocalAccount) -> Storage:
     """A directory on this machine's disk, which tasks find at the same path."""
     account.mount(directory)
-    instance = {"sqliteDirectory": str(directory), "computeLogsBucket": "create"}
-    return Storage(instance, shared=directory)
+    return Storage({"sqliteDirectory": str(directory)} | _BUCKETS, shared=directory)
 
 
 def postgres_programs() -> Path | None:
@@ -69,7 +71,7 @@ def postgres(programs: Path, account: LocalAccount) -> Iterator[Storage]:
         secret = account.client("secretsmanager").create_secret(
             Name="e2e-database-url", SecretString=url
         )
-        yield Storage({"databaseUrlSecretArn": secret["ARN"], "computeLogsBucket": "create"})
+        yield Storage({"databaseUrlSecretArn": secret["ARN"]} | _BUCKETS)
 
 
 @contextmanager

@@ -4,48 +4,66 @@ from __future__ import annotations
 
 from random import randrange
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from run_isolation import tag_names
 from tests.e2e.dagster_deployment import ON, PROBE, DagsterDeployment
-from tests.e2e.runs import NON_ISOLATED
+from tests.e2e.runs import NON_ISOLATED, Run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
 KINDS = {"non-isolated": NON_ISOLATED, "isolated": {}}
-ACROSS = pytest.mark.xfail(
-    reason="the default I/O manager writes to the disk of one container", strict=True
-)
+PAIRS = [(first, then) for first in KINDS for then in KINDS]
 
 
-def execute(deployment: DagsterDeployment, job: str, kind: str, **ops: Any) -> str:
-    """Execute a job as a run of a kind; how it ended."""
-    config = {"ops": {op: {"config": given} for op, given in ops.items()}}
-    launched = deployment.page.launch(job, location=PROBE, tags=KINDS[kind], config=config)
-    run = deployment.run(launched)
-    status = run.wait_for("SUCCESS", "FAILURE")
+def ended(deployment: DagsterDeployment, run_id: str, kind: str) -> Run:
+    """A run of a kind, once it is over and its slot is free."""
+    run = deployment.run(run_id)
+    run.wait_for("SUCCESS", "FAILURE")
     assert run.kind == kind, run.reason
     deployment.wait_for_free_slots()
-    return status
+    return run
+
+
+def execute(deployment: DagsterDeployment, job: str, kind: str, **ops: Any) -> Run:
+    """Execute a job as a run of a kind."""
+    config = {"ops": {op: {"config": given} for op, given in ops.items()}}
+    launched = deployment.page.launch(job, location=PROBE, tags=KINDS[kind], config=config)
+    return ended(deployment, launched, kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_between_steps_of_a_run(deployment: DagsterDeployment, kind: str) -> None:
     deployment.up(ON)
-    assert execute(deployment, "hand_over_job", kind) == "SUCCESS"
+    run = execute(deployment, "hand_over_job", kind)
+    assert run.status == "SUCCESS", run.messages
 
 
-@pytest.mark.parametrize(
-    ("first", "then"),
-    [
-        ("non-isolated", "non-isolated"),
-        pytest.param("non-isolated", "isolated", marks=ACROSS),
-        pytest.param("isolated", "non-isolated", marks=ACROSS),
-        pytest.param("isolated", "isolated", marks=ACROSS),
-    ],
-)
+@pytest.mark.parametrize(("first", "then"), PAIRS)
 def test_between_runs(deployment: DagsterDeployment, first: str, then: str) -> None:
     deployment.up(ON)
     handed = {"number": randrange(10**9)}
-    assert execute(deployment, "numbers_job", first, numbers=handed) == "SUCCESS"
-    assert execute(deployment, "doubled_job", then, doubled=handed) == "SUCCESS"
+    made = execute(deployment, "numbers_job", first, numbers=handed)
+    assert made.status == "SUCCESS", made.messages
+    taken = execute(deployment, "doubled_job", then, doubled=handed)
+    assert taken.status == "SUCCESS", taken.messages
+
+
+@pytest.mark.parametrize(("first", "then"), PAIRS)
+def test_a_retry_from_failure(deployment: DagsterDeployment, first: str, then: str) -> None:
+    deployment.up(ON)
+    in_time = deployment.work_directory / uuid4().hex
+    failed = execute(deployment, "too_early_job", first, take_in_time={"exists": str(in_time)})
+    assert failed.status == "FAILURE"
+    assert any("it is too early" in text for text in failed.messages), failed.messages
+    in_time.touch()
+    # Else it asks what its parent asked.
+    tags = KINDS[then] or {tag_names.ISOLATION: "enabled"}
+    again = deployment.page.reexecute(failed.id, tags, strategy="FROM_FAILURE")
+    run = ended(deployment, again, then)
+    assert run.status == "SUCCESS", run.messages
+    started = [text for kind, text in deployment.page.events(again) if kind == "STEP_START"]
+    assert len(started) == 1, started
+    assert "take_in_time" in started[0]

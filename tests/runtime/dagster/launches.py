@@ -35,8 +35,9 @@ class Launches:
         *,
         tags: Mapping[str, str] | None = None,
         config: Mapping[str, Any] | None = None,
+        run_config: Mapping[str, Any] | None = None,
     ) -> DagsterRun:
-        """A run that is not submitted yet."""
+        """A run that is not submitted yet; ``config`` is that of its op ``work``."""
         location = self.workspace().get_code_location(LOCATION)
         repository = location.get_repository("__repository__")
         run: DagsterRun = _create_run(
@@ -44,7 +45,8 @@ class Launches:
             code_location=location,
             remote_repo=repository,
             remote_job=repository.get_full_job(job),
-            run_config={"ops": {"work": {"config": dict(config)}}} if config else {},
+            run_config=run_config
+            or ({"ops": {"work": {"config": dict(config)}}} if config else {}),
             tags=tags,
             op_selection=None,
             run_id=None,

@@ -19,7 +19,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_rand
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.home.files import replace_file
 from run_isolation.dagster.home.this_dagster import RUNS_NEED, fit
-from run_isolation.default_instance import Config
+from run_isolation.default_instance import Config, container_storage
 from run_isolation.errors import InstanceError, TableError
 from run_isolation.instance import VERSION, Instance
 
@@ -97,9 +97,11 @@ def write(home: Path, instance: Instance) -> None:
     # Whoever stores a failure with run retries on also decides whether it is retried. It is left to
     # the daemon, whose dagster.yaml says how often.
     config.pop("run_retries", None)
-    for key in ("local_artifact_storage", "compute_logs"):
-        if _is_elsewhere(config.get(key)):
-            del config[key]  # Dagster's default is a directory below the home
+    if _is_elsewhere(config.get("compute_logs")):
+        del config["compute_logs"]  # Dagster's default is a directory below the home
+    artifacts = config.get("local_artifact_storage")
+    if artifacts is None or _is_elsewhere(artifacts):
+        config["local_artifact_storage"] = container_storage(str(home))
     replace_file(home / "dagster.yaml", config)
 
 

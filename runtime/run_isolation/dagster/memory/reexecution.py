@@ -1,8 +1,9 @@
-"""Out of memory becomes a slower success: such a run is executed again, isolated, from failure.
+"""Out of memory becomes a slower success: such a run is executed again, isolated.
 
-A server that ends a run for want of memory writes ``due`` on it. This side, in the daemon, makes
-Dagster's own re-execution of it, whose id is a function of the run's: a daemon that dies in the
-middle, or a second one, finds the same run and submits it if nobody has.
+From failure where the outputs of its finished steps can be read in another container, else from
+the beginning. A server that ends a run for want of memory writes ``due`` on it. This side, in the
+daemon, makes Dagster's own re-execution of it, whose id is a function of the run's: a daemon that
+dies in the middle, or a second one, finds the same run and submits it if nobody has.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from dagster._daemon.utils import DaemonErrorCapture
 from run_isolation import tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.memory.inputs import kept_in_container
 
 LOOKBACK: Final = timedelta(hours=24)
 """Of runs that failed before, nobody waits for the result any more."""
@@ -124,23 +126,27 @@ class ExecuteAgain:
 
     def _submit(self, run: DagsterRun, again: str) -> None:
         workspace = self.workspace.create_request_context()
-        new = self._instance.get_run_by_id(again) or self._create(run, again)
+        stays = kept_in_container(self._instance, run)
+        new = self._instance.get_run_by_id(again) or self._create(run, again, stays)
         if new.status is not DagsterRunStatus.NOT_STARTED:
             return
+        way, why = "from failure", "finished steps are kept."
+        if stays is not None:
+            way, why = "from the beginning", f"{stays}. `instance.io` keeps outputs on S3."
         self._instance.report_engine_event(
-            f"Executed again, isolated and from failure, as run {again}: its standing container "
+            f"Executed again, isolated and {way}, as run {again}: its standing container "
             "had no memory left for it.",
             run,
         )
         self._instance.report_engine_event(
-            f"Executes run {run.run_id} again, isolated and from failure: finished steps are kept. "
+            f"Executes run {run.run_id} again, isolated and {way}: {why} "
             "That run was ended because its standing container had no memory left.",
             new,
         )
         self._instance.submit_run(again, workspace)
         self.logger.info("Run %s is executed again, isolated, as run %s.", run.run_id, again)
 
-    def _create(self, run: DagsterRun, again: str) -> DagsterRun:
+    def _create(self, run: DagsterRun, again: str, stays: str | None) -> DagsterRun:
         workspace = self.workspace.create_request_context()
         origin = run.remote_job_origin
         if origin is None:
@@ -172,7 +178,11 @@ class ExecuteAgain:
                 parent_run=run,
                 code_location=location,
                 remote_job=job,
-                strategy=ReexecutionStrategy.FROM_FAILURE,
+                strategy=(
+                    ReexecutionStrategy.FROM_FAILURE
+                    if stays is None
+                    else ReexecutionStrategy.ALL_STEPS
+                ),
                 use_parent_run_tags=True,
             )
         except DagsterInvalidSubsetError as error:

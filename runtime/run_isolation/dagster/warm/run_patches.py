@@ -26,6 +26,7 @@ from dagster._core.execution.compute_logs import _fileno
 from dagster._core.instance.ref import InstanceRef
 from dagster._utils import _termination_handler
 
+from run_isolation import outputs
 from run_isolation.dagster.patching import replaced
 from run_isolation.dagster.warm import quick_storage
 from run_isolation.default_instance import COMPUTE_LOGS_BUCKET
@@ -54,9 +55,17 @@ def installed() -> Iterator[None]:
         yield
 
 
+def prepare() -> None:
+    """In the template: makes what runs and steps use. The server has no use for it."""
+    if models := s3_models():
+        models.parse()
+    if outputs.are_kept():
+        importlib.import_module(outputs.IO_MANAGER).prepare()
+
+
 def s3_models() -> ModuleType | None:
-    """The module ``aws_models``, where compute logs go to S3: the AWS SDK has 8 MiB."""
-    if COMPUTE_LOGS_BUCKET not in os.environ:
+    """The module ``aws_models``, where something goes to S3: the AWS SDK has 8 MiB."""
+    if COMPUTE_LOGS_BUCKET not in os.environ and not outputs.are_kept():
         return None
     return importlib.import_module("run_isolation.dagster.warm.aws_models")
 

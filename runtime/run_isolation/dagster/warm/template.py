@@ -49,8 +49,7 @@ def fork(settle: Callable[[], None], grace: Grace) -> socket.socket:
         # Each run collects its own garbage (child.py). Here it would make holes in shared pages.
         gc.disable()
         with steps.installed(), run_patches.installed():
-            if models := run_patches.s3_models():
-                models.parse()  # not before the fork: the server has no use for it
+            run_patches.prepare()
             _serve(theirs, settle, grace)
     except BaseException:
         traceback.print_exc()

@@ -18,6 +18,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
+from run_isolation import outputs
 from run_isolation.dagster.warm import libraries
 from run_isolation.default_instance import COMPUTE_LOGS_BUCKET, DATABASE
 from run_isolation.quick_imports import quick_imports
@@ -39,6 +40,7 @@ _MODULES: Final = (
     # Of the default I/O manager.
     "fsspec.implementations.local",
     "upath.implementations.local",
+    "run_isolation.dagster.container_storage",
     "run_isolation.dagster.coordinator",
     "run_isolation.dagster.launcher",
 )
@@ -52,6 +54,7 @@ _POSTGRES: Final = (
     "sqlalchemy.dialects.postgresql.psycopg2",
 )
 _S3: Final = ("dagster_aws.s3.compute_log_manager",)
+_OUTPUTS: Final = (outputs.IO_MANAGER, "boto3.s3.transfer", "upath")
 
 
 class ThreadError(Exception):
@@ -77,4 +80,8 @@ def warm_up() -> None:
 def _storage_modules() -> tuple[str, ...]:
     postgres = DATABASE in os.environ and find_spec("dagster_postgres") is not None
     s3 = COMPUTE_LOGS_BUCKET in os.environ and find_spec("dagster_aws") is not None
-    return (*(_POSTGRES if postgres else ()), *(_S3 if s3 else ()))
+    return (
+        *(_POSTGRES if postgres else ()),
+        *(_S3 if s3 else ()),
+        *(_OUTPUTS if outputs.are_kept() else ()),
+    )

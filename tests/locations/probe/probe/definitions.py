@@ -287,6 +287,30 @@ def hand_over_job() -> None:
     take(give())
 
 
+class Until(Config):
+    """When `take_in_time` stops failing.
+
+    Attributes:
+        exists: File that has to be there.
+    """
+
+    exists: str
+
+
+@op
+def take_in_time(config: Until, given: list[int]) -> None:
+    """Take the value of `give`, and fail while it is too early."""
+    assert given == [1, 2, 3]
+    if not Path(config.exists).exists():
+        raise RuntimeError("probe: it is too early")
+
+
+@job
+def too_early_job() -> None:
+    """A run that fails after a step of it has handed over a value; it can be retried."""
+    take_in_time(give())
+
+
 class Handed(Config):
     """What is handed from `numbers` to `doubled`.
 
@@ -326,6 +350,7 @@ defs = Definitions(
         pooled_job,
         partitioned_job,
         hand_over_job,
+        too_early_job,
         numbers_job,
         doubled_job,
     ],

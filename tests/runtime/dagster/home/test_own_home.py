@@ -15,8 +15,14 @@ from dagster._core.instance.config import dagster_instance_config
 from dagster._core.instance.ref import InstanceRef
 
 from run_isolation import Instance
+from run_isolation.dagster.container_storage import ContainerStorage
 from run_isolation.dagster.home import own_home
-from run_isolation.default_instance import default_dagster_yaml, local_logs, sqlite
+from run_isolation.default_instance import (
+    container_storage,
+    default_dagster_yaml,
+    local_logs,
+    sqlite,
+)
 
 # /proc is nobody's to write to, not even root's.
 ELSEWHERE = "/proc/1/of-the-webserver"
@@ -41,7 +47,11 @@ def test_it_is_the_deployments_but_for_who_decides_about_retries(tmp_path: Path)
     of = instance(tmp_path, python_logs=logs, concurrency={"pools": {"default_limit": 1}})
     config = written(tmp_path, of)
     expected = {key: value for key, value in of.dagster_yaml.items() if key != "run_retries"}
-    assert config == {"telemetry": {"enabled": False}, **expected}
+    assert config == {
+        "telemetry": {"enabled": False},
+        "local_artifact_storage": container_storage(str(tmp_path)),
+        **expected,
+    }
     with DagsterInstance.from_config(str(tmp_path)) as opened:
         assert opened.managed_python_loggers == ["mine"]
         assert opened.global_op_concurrency_default_limit == 1
@@ -64,6 +74,7 @@ def test_directories_that_this_container_has_not_are_its_own(tmp_path: Path) -> 
         tmp_path, instance(tmp_path, local_artifact_storage=artifacts, compute_logs=logs)
     )
     ref = InstanceRef.from_dir(str(tmp_path))
+    assert isinstance(ref.local_artifact_storage, ContainerStorage)
     assert Path(ref.local_artifact_storage.base_dir) == tmp_path
     assert ref.compute_logs_data.config_dict["base_dir"] == str(tmp_path / "storage")
 

@@ -8,16 +8,21 @@ from typing import Any, cast
 
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
-from run_isolation import NonIsolatedRuns, tag_names
+from run_isolation import NonIsolatedRuns, outputs, tag_names
+from run_isolation.dagster import outputs as on_s3
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.memory import reexecution
 from run_isolation.dagster.memory.reexecution import ExecuteAgain, again_id
 from run_isolation.slots.decision import Kind
+from tests.locations.probe.probe.definitions import too_early_job
 from tests.runtime.dagster.account import Stack
 from tests.runtime.dagster.launches import NON_ISOLATED, Launches
+from tests.runtime.dagster.memory.bucket import Bucket
 
 DUE = {tag_names.OUT_OF_MEMORY: "true", tag_names.AGAIN: tag_names.DUE, tag_names.PEAK_MIB: "700"}
 
@@ -70,6 +75,50 @@ def test_it_is_executed_again_isolated_once_and_both_say_so(
     assert any(run.run_id in text for text in launches.events(new))
     assert look(again) == []
     assert len(children(launches, run)) == 1
+
+
+def ended_after_a_step(launches: Launches) -> DagsterRun:
+    """The same, but that a step of it has really handed a value over."""
+    run = launches.create(
+        "too_early_job",
+        tags=NON_ISOLATED,
+        run_config={
+            "execution": {"config": {"in_process": {}}},
+            "ops": {"take_in_time": {"config": {"exists": "/no/such/file"}}},
+        },
+    )
+    run_record.write(launches.instance, run, kind=Kind.NON_ISOLATED, attempt=1)
+    launches.instance.add_run_tags(run.run_id, DUE)
+    execute_run(InMemoryJob(too_early_job), launches.read(run), launches.instance)
+    return launches.read(run)
+
+
+def test_it_begins_anew_where_an_input_is_on_a_container_s_disk(
+    launches: Launches, again: ExecuteAgain
+) -> None:
+    run = ended_after_a_step(launches)
+    assert run.status is DagsterRunStatus.FAILURE
+    assert look(again) == []
+    [new] = children(launches, run)
+    assert new.step_keys_to_execute is None
+    assert any("isolated and from the beginning" in text for text in launches.events(run))
+    [said] = [text for text in launches.events(new) if "from the beginning" in text]
+    assert f"Executes run {run.run_id} again" in said
+    assert "from the beginning: output result of step give is at /" in said
+    assert "instance.io" in said
+
+
+def test_it_goes_on_where_its_inputs_are_on_s3(
+    launches: Launches, again: ExecuteAgain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_s3, "_client", on_s3._Client(cast(Any, Bucket())))
+    for name, value in outputs.environment(outputs.Place("bucket", "prod")).items():
+        monkeypatch.setenv(name, value)
+    run = ended_after_a_step(launches)
+    assert look(again) == []
+    [new] = children(launches, run)
+    assert new.step_keys_to_execute == ["take_in_time"]
+    assert any("from failure: finished steps are kept" in text for text in launches.events(new))
 
 
 @pytest.mark.parametrize("dies_at", ["submit_run", "add_run_tags"])
