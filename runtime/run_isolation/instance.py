@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 VERSION: Final = "RUN_ISOLATION_INSTANCE"
 """Environment variable with the version that a task uses. RunTask sets it to the newest for an
 isolated run, whatever its task definition says."""
+
+OWN_VERSION: Final = "RUN_ISOLATION_OWN_INSTANCE"
+"""Environment variable of isolated runs whose task definition is of an older version: which one.
+ECS has given them the variables and secrets of that one."""
 
 DOCUMENT: Final = "instance"
 """Attribute of the item that holds the document, as JSON."""
@@ -45,6 +50,11 @@ class Instance(BaseModel):
     sensor_timeout_seconds: int | None = None
     """How long a tick of a sensor may take; None: as ``tick_timeouts`` says."""
     schedule_timeout_seconds: int | None = None
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """Environment variables that ``dagster.yaml`` names, as ``{env: NAME}``."""
+        return frozenset(_variables(self.dagster_yaml))
 
     @property
     def version(self) -> str:
@@ -96,3 +106,16 @@ class Instance(BaseModel):
                 problem=f"this release does not understand it: {error}.",
                 mend="Use the release of run-isolation in this image that `pulumi up` used.",
             ) from error
+
+
+def _variables(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        name = value.get("env")
+        if len(value) == 1 and isinstance(name, str):
+            yield name
+        else:
+            for inner in value.values():
+                yield from _variables(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _variables(inner)

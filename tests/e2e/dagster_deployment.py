@@ -136,7 +136,6 @@ class DagsterDeployment:
     @property
     def _own_environment(self) -> dict[str, str]:
         return {
-            **self.storage.environment,
             "DAGSTER_HOME": str(self.home),
             MANIFEST: f"/run-isolation/{self.stack.name}/manifest",
             RESOLVER: self.account.dns,
@@ -394,4 +393,5 @@ def deployed(
         rights.write_report(account, stack.name)
         deployment.control_plane.detach()
         stack.destroy()
-    assert rights.denied(account, stack.name) == []
+    denied = rights.denied(account, stack.name)
+    assert denied == [], denied

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -178,6 +179,22 @@ class Page:
         result: Mapping[str, Any] = answer["evaluationResult"]
         return result
 
+    def scheduled(self, schedule: str, *, location: str) -> Mapping[str, Any]:
+        """Press "Test schedule": what a tick of now gives."""
+        selector = {
+            "repositoryLocationName": location,
+            "repositoryName": REPOSITORY,
+            "scheduleName": schedule,
+        }
+        answer = self.change(
+            "scheduleDryRun",
+            "DryRunInstigationTick",
+            SCHEDULED,
+            **{"selector": selector, "at": time.time()},
+        )
+        result: Mapping[str, Any] = answer["evaluationResult"]
+        return result
+
     def pool_limits(self) -> dict[str, tuple[int, bool]]:
         """By pool: its limit, and whether it is the default."""
         limits = self.ask(LIMITS)["instance"]["concurrencyLimits"]
@@ -197,6 +214,12 @@ class Page:
         found = self.ask(RUNS, filter={"tags": _pairs(tags)} if tags else {})
         return [run["runId"] for run in found["runsOrError"]["results"]]
 
+    def errors(self, run_id: str) -> list[str]:
+        """What was raised in a run, with where."""
+        found = self.ask(ERRORS, runId=run_id)["logsForRun"]["events"]
+        chains = [[error, *(one["error"] for one in error["errorChain"])] for error in _of(found)]
+        return ["".join([one["message"], *one["stack"]]) for chain in chains for one in chain]
+
     def events(self, run_id: str) -> list[tuple[str, str]]:
         """A run's event log, in order: the type of each event (`RUN_ENQUEUED`) and its message."""
         found = self.ask(EVENTS, runId=run_id)["logsForRun"]
@@ -205,6 +228,10 @@ class Page:
             for event in found["events"]
             if "message" in event
         ]
+
+
+def _of(events: Sequence[Mapping[str, Any]]) -> list[Any]:
+    return [event["error"] for event in events if event.get("error")]
 
 
 def _selector(job: str, location: str) -> dict[str, Any]:
@@ -288,6 +315,16 @@ TICK = f"""
 mutation Tick($selector: SensorSelector!) {{
   sensorDryRun(selectorData: $selector, cursor: null) {{
     {_ERROR}
+    ... on DryRunInstigationTick {{
+      evaluationResult {{ skipReason runRequests {{ runKey }} error {{ message }} }}
+    }}
+  }}
+}}"""
+
+SCHEDULED = f"""
+mutation Scheduled($selector: ScheduleSelector!, $at: Float!) {{
+  scheduleDryRun(selectorData: $selector, timestamp: $at) {{
+    {_ERROR}
     ... on DryRunInstigationTick {{ evaluationResult {{ skipReason error {{ message }} }} }}
   }}
 }}"""
@@ -305,6 +342,17 @@ query Run($runId: ID!) {
 RUNS = """
 query Runs($filter: RunsFilter!) {
   runsOrError(filter: $filter, limit: 100) { __typename ... on Runs { results { runId } } }
+}"""
+
+ERRORS = """
+query Errors($runId: ID!) {
+  logsForRun(runId: $runId) {
+    ... on EventConnection {
+      events {
+        ... on ErrorEvent { error { message stack errorChain { error { message stack } } } }
+      }
+    }
+  }
 }"""
 
 EVENTS = """

@@ -176,4 +176,5 @@ class Run:
         stored = self.page.run(self.id)
         if stored is None:
             return "it is deleted"
-        return "\n".join([f"it is {stored['status']}, tags {self.tags}", *self.messages])
+        said = [f"it is {stored['status']}, tags {self.tags}", *self.messages]
+        return "\n".join([*said, *self.page.errors(self.id)])

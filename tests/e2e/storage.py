@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy
+from sqlalchemy.engine import make_url
 
 from localaws.account import LocalAccount
 from tests.waiting import eventually
@@ -21,12 +24,11 @@ from tools.ports import free_port
 
 DEBIAN = Path("/usr/lib/postgresql")
 """https://packages.debian.org/stable/postgresql: each major version has its own directory here."""
+LOGS = "run-isolation-e2epostgres-logs"
+"""A bucket of the user's own: it stays while a test changes what is said about compute logs."""
 NO_POSTGRES = "no Postgres server here: neither `initdb` on PATH nor Debian's package"
 UNPRIVILEGED = ("postgres", "nobody")
 """Whom the server runs as where the tests run as root, which it refuses."""
-
-
-_BUCKETS = {"computeLogsBucket": "create", "io": "create"}
 
 
 @dataclass(frozen=True)
@@ -35,19 +37,26 @@ class Storage:
 
     Attributes:
         instance: The stack config's `run-isolation:instance`.
-        environment: What the user's own webserver and daemon need beside.
+        database: That part of it which says where the storage is.
         shared: The directory that all have to write to, if there is one.
+        logs: The bucket of compute logs.
+        rotate: Changes the database's password, and then its secret.
     """
 
-    instance: Mapping[str, Any]
-    environment: Mapping[str, str] = field(default_factory=dict)
+    database: Mapping[str, Any]
     shared: Path | None = None
+    logs: str = "create"
+    rotate: Callable[[], None] | None = None
+
+    @property
+    def instance(self) -> Mapping[str, Any]:
+        return {**self.database, "computeLogsBucket": self.logs, "io": "create"}
 
 
 def sqlite(directory: Path, account: LocalAccount) -> Storage:
     """A directory on this machine's disk, which tasks find at the same path."""
     account.mount(directory)
-    return Storage({"sqliteDirectory": str(directory)} | _BUCKETS, shared=directory)
+    return Storage({"sqliteDirectory": str(directory)}, shared=directory)
 
 
 def postgres_programs() -> Path | None:
@@ -63,15 +72,31 @@ def postgres_programs() -> Path | None:
 
 @contextmanager
 def postgres(programs: Path, account: LocalAccount) -> Iterator[Storage]:
-    """A server of its own with an empty database, and the secret that holds its URL.
+    """A server of its own with an empty database, and a secret as RDS keeps it.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html
 
     Webserver and daemon read it by themselves.
     """
-    with server(programs, password="e2e") as url:
-        secret = account.client("secretsmanager").create_secret(
-            Name="e2e-database-url", SecretString=url
-        )
-        yield Storage({"databaseUrlSecretArn": secret["ARN"]} | _BUCKETS)
+    manager = account.client("secretsmanager")
+    with server(programs, password="first") as text:
+        url = make_url(text)
+
+        def credentials() -> str:
+            return json.dumps({"username": url.username, "password": url.password})
+
+        def rotate() -> None:
+            nonlocal url
+            password = uuid4().hex
+            with sqlalchemy.create_engine(url).begin() as connection:
+                connection.exec_driver_sql(f"ALTER ROLE {url.username} PASSWORD '{password}'")
+            url = url.set(password=password)
+            manager.put_secret_value(SecretId=arn, SecretString=credentials())
+
+        arn = manager.create_secret(Name="rds!db-e2e", SecretString=credentials())["ARN"]
+        place = {"host": url.host, "port": url.port, "name": url.database}
+        account.client("s3").create_bucket(Bucket=LOGS)
+        yield Storage({"database": {"secretArn": arn, **place}}, logs=LOGS, rotate=rotate)
 
 
 @contextmanager

@@ -31,10 +31,11 @@ def stdout(deployment: DagsterDeployment, run: Run) -> str:
 def uploaded(deployment: DagsterDeployment, run: Run) -> bytes:
     """What the deployment's bucket has of a run; the page would show this machine's files, too."""
     s3 = deployment.account.client("s3")
-    [bucket] = [one for one in s3.list_buckets()["Buckets"] if deployment.cluster in one["Name"]]
-    objects = s3.list_objects_v2(Bucket=bucket["Name"]).get("Contents", ())
+    names = [one["Name"] for one in s3.list_buckets()["Buckets"]]
+    [bucket] = [one for one in names if deployment.cluster in one and "logs" in one]
+    objects = s3.list_objects_v2(Bucket=bucket).get("Contents", ())
     keys = [one["Key"] for one in objects if run.id in one["Key"]]
-    return b"".join(s3.get_object(Bucket=bucket["Name"], Key=key)["Body"].read() for key in keys)
+    return b"".join(s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys)
 
 
 METADATA = """

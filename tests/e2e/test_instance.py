@@ -13,6 +13,7 @@ import pytest
 from run_isolation import tag_names
 from tests.e2e.dagster_deployment import INSTANCE, LOCATIONS, OTHER, PROBE, DagsterDeployment
 from tests.e2e.runs import Run
+from tests.e2e.storage import LOGS as LOGS_BUCKET
 from tests.e2e.test_compute_logs import stdout
 from tests.waiting import eventually
 
@@ -20,11 +21,15 @@ pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
 MANY = {"enabled": True, "max_concurrent_non_isolated_runs": 10}
 LOGGER = "some.library"
-BUCKET, PREFIX = "e2e-logs-of-their-own", "of/the/team"
+PREFIX = "of/the/team"
 LOGS = {
     "module": "dagster_aws.s3.compute_log_manager",
     "class": "S3ComputeLogManager",
-    "config": {"bucket": BUCKET, "prefix": {"env": "LOGS_PREFIX"}, "region": {"env": "AWS_REGION"}},
+    "config": {
+        "bucket": LOGS_BUCKET,
+        "prefix": {"env": "LOGS_PREFIX"},
+        "region": {"env": "AWS_REGION"},
+    },
 }
 DAGSTER_YAML = {
     **INSTANCE,
@@ -47,7 +52,7 @@ ENV = {
     "DEQUEUE_WORKERS": "4",
     "AUTOMATION_SECONDS": "30",
 }
-KINDS = {
+KINDS: Mapping[str, Mapping[str, Any]] = {
     "warm": {"asked": True, "location": PROBE},
     "spawned": {"asked": True, "location": OTHER},
     "isolated": {"asked": False, "location": PROBE},
@@ -90,11 +95,9 @@ def changed(shared_deployment: DagsterDeployment) -> Iterator[Changed]:
     going = [deployment.launch(), deployment.launch(asked=False)]
     for run in going:
         run.wait_for_place()
-    s3 = deployment.account.client("s3")
-    s3.create_bucket(Bucket=BUCKET)
-    database = {"databaseUrlSecretArn": deployment.storage.instance["databaseUrlSecretArn"]}
     spawning = {**LOCATIONS, OTHER: {**LOCATIONS[OTHER], "warmStart": False}}
-    deployment.up(MANY, spawning, {**database, "dagsterYaml": DAGSTER_YAML, "env": ENV})
+    own = {"dagsterYaml": DAGSTER_YAML, "env": ENV}
+    deployment.up(MANY, spawning, {**deployment.storage.database, "io": "create", **own})
     deployment.take_on_instance()
     for location in (PROBE, OTHER):
         eventually(partial(deployment.shows, location), f"{location} is shown")
@@ -126,7 +129,7 @@ def test_each_kind_of_run_has_all_of_it(changed: Changed, kind: str) -> None:
     assert any(f"probe logs in run {run.id}" in message for message in run.messages)
     s3 = deployment.account.client("s3")
     eventually(lambda: stdout(deployment, run), "its output is in the bucket")
-    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET).get("Contents", ())]
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=LOGS_BUCKET).get("Contents", ())]
     mine = [key for key in keys if run.id in key]
     assert mine
     assert {key.startswith(f"{PREFIX}/") for key in mine} == {True}
@@ -138,6 +141,18 @@ def test_a_tick_has_it_too(changed: Changed) -> None:
     told = json.loads(result["skipReason"])
     assert told["loggers"] == [LOGGER]
     assert told["runs"] > 0
+
+
+def test_sensors_and_a_schedule_find_what_is_in_it(changed: Changed) -> None:
+    deployment = changed.deployment
+    page = deployment.page
+    launched = page.launch("__ASSET_JOB", location=PROBE, assets=["upstream"])
+    deployment.run(launched).wait_for("SUCCESS")
+    asked = page.tick("after_upstream", location=PROBE)
+    assert (asked["error"], [one["runKey"] for one in asked["runRequests"]]) == (None, [launched])
+    assert page.tick("after_success", location=PROBE)["error"] is None
+    found = page.scheduled("yearly", location=PROBE)
+    assert (found["error"], int(found["skipReason"]) > 0) == (None, True)
 
 
 def test_a_pool_of_one_under_runs_of_both_kinds(changed: Changed) -> None:
@@ -157,3 +172,33 @@ def test_a_pool_of_one_under_runs_of_both_kinds(changed: Changed) -> None:
     assert [what for what, _, _ in lines] == ["began", "ended"] * POOLED
     assert [run for _, run, _ in lines[::2]] == [run for _, run, _ in lines[1::2]]
     assert deployment.page.pool_limits() == {"probe": (1, True)}
+
+
+def test_a_rotation_in_the_middle_of_ten_runs(changed: Changed) -> None:
+    """They go on, others start, and nothing is restarted."""
+    deployment = changed.deployment
+    rotate = deployment.storage.rotate
+    assert rotate is not None
+    for run in changed.going:
+        run.go()
+    eventually(deployment.serves, "the standing task of before has gone with its run")
+
+    def processes() -> tuple[object, ...]:
+        standing = [deployment.standing_task(location) for location in (PROBE, OTHER)]
+        return deployment.webserver.pid, deployment.daemon.pid, *standing
+
+    before = processes()
+    kinds = ["isolated"] * 4 + ["spawned"] * 2 + ["warm"] * 4
+    runs = [deployment.launch(**KINDS[kind]) for kind in kinds]
+    for run in runs:
+        run.wait_for_place()
+
+    rotate()
+    for run in runs:
+        run.go()
+    later = [deployment.launch(**KINDS[kind], held=False) for kind in KINDS]
+    for run in (*runs, *later):
+        run.wait_for("SUCCESS")
+    assert [run.kind == "isolated" for run in later] == [kind == "isolated" for kind in KINDS]
+    assert deployment.page.tick("tells_its_instance", location=PROBE)["error"] is None
+    assert processes() == before

@@ -28,6 +28,15 @@ def test_equal_documents_have_equal_names_and_others_have_others() -> None:
     )
 
 
+def test_it_knows_which_variables_it_names() -> None:
+    yaml = {
+        "run_queue": {"max_concurrent_runs": {"env": "MOST"}},
+        "compute_logs": {"config": {"bucket": {"env": "BUCKET"}, "env": {"not": "one"}}},
+        "list": [{"env": "IN_A_LIST"}, {"env": 1}],
+    }
+    assert Instance(dagster_yaml=yaml).variables == {"MOST", "BUCKET", "IN_A_LIST"}
+
+
 def test_a_version_that_is_not_there_is_said(client: DynamoDBClient) -> None:
     with pytest.raises(InstanceError, match="no such item"):
         Instance.load(client, TABLE, "0123456789abcdef")

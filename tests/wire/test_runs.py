@@ -20,6 +20,7 @@ from run_isolation.dagster.memory.reexecution import again_id
 from run_isolation.dagster.run_record import RunTags, UnknownKindError
 from run_isolation.dagster.standing.client import ServerDrainingError, ServerReplacedError
 from run_isolation.dagster.standing.code_server import RunIsolationApiServer
+from run_isolation.dagster.standing.own_instance import OwnInstance
 from run_isolation.errors import DrainingError
 from run_isolation.slots.decision import Kind
 from tests.wire.calls import Listener, ask, listening
@@ -87,7 +88,8 @@ def start(file: Path, processes: Any, server_id: str = SERVER.to_server_id()) ->
     """The recorded call, as gRPC hands it to the servicer of a server. Returns gRPC's context."""
     call = parsed(file)
     server = object.__new__(RunIsolationApiServer)
-    server.__dict__ |= {"_server_id": server_id, "_processes": processes}
+    own = OwnInstance(None)
+    server.__dict__ |= {"_server_id": server_id, "_processes": processes, "_own": own}
     request = dagster_api_pb2.StartRunRequest(serialized_execute_run_args=json.dumps(call["args"]))
     context = MagicMock()
     context.abort.side_effect = Aborted

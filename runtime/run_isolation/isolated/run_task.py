@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from run_isolation.errors import LaunchFailedError, LaunchTagsError, Meaning, TagProblem
-from run_isolation.instance import VERSION
+from run_isolation.instance import OWN_VERSION, VERSION
 from run_isolation.isolated import ecs_wishes, run_task_answers
 from run_isolation.isolated.ecs_tag_models import RunTaskArguments
 from run_isolation.isolated.ecs_wishes import Asked
@@ -57,6 +57,8 @@ class IsolatedLaunch:
     """ARN with revision of the run's own isolated task definition."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """The run's tags. Those that begin with ``ecs/`` say what it asks for."""
+    instance_version: str = ""
+    """Version of the Dagster instance that the task definition was made with, where it is known."""
     job: str = ""
     """The run's job, which becomes a tag of the task, as EcsRunLauncher has it."""
 
@@ -165,8 +167,7 @@ def _overrides(launch: IsolatedLaunch, wish: Asked, instance_version: str) -> di
         **wish.container.get("environment", {}),
         ATTEMPT_VARIABLE: str(launch.attempt),
         RUN_ID_VARIABLE: launch.run_id,
-        # The newest: the run's task definition may be of an older one.
-        **({VERSION: instance_version} if instance_version else {}),
+        **_versions(launch, instance_version),
     }
     overrides: dict[str, Any] = {
         "containerOverrides": [
@@ -197,6 +198,14 @@ def _overrides(launch: IsolatedLaunch, wish: Asked, instance_version: str) -> di
             "of the stack's config",
         )
     return overrides
+
+
+def _versions(launch: IsolatedLaunch, newest: str) -> dict[str, str]:
+    """The newest version of the instance, and the task definition's where that is an older one."""
+    if not newest:
+        return {}
+    older = launch.instance_version not in ("", newest)
+    return {VERSION: newest} | ({OWN_VERSION: launch.instance_version} if older else {})
 
 
 def _tags(

@@ -14,7 +14,8 @@ from run_isolation import Instance, aws, claim, tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.worker import Exit, Worker
-from run_isolation.instance import VERSION
+from run_isolation.default_instance import COORDINATOR
+from run_isolation.instance import OWN_VERSION, VERSION
 from run_isolation.slots.decision import Kind
 from run_isolation.table import TABLE as TABLE_VARIABLE
 from tests.runtime.dagster.account import CALLER, TABLE, Stack
@@ -155,6 +156,35 @@ def test_a_version_that_is_gone_is_replaced_by_the_newest(
     monkeypatch.setenv(VERSION, "gone")
     assert work(run.run_id)[0] is Exit.DONE
     assert os.environ[VERSION] == stack.instance.version
+
+
+def published(stack: Stack, **more: Any) -> Instance:
+    """Another version of the instance."""
+    queue = {**COORDINATOR, "config": {"max_concurrent_runs": {"env": "MOST_RUNS"}}}
+    yaml = stack.instance.dagster_yaml | {"run_coordinator": queue}
+    instance = Instance(dagster_yaml=yaml, **more)
+    stack.account.client("dynamodb").put_item(TableName=TABLE, Item=instance.to_item())
+    return instance
+
+
+def test_variables_of_the_instance_that_the_task_definition_has_not(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest names them, and the run's own task definition is older."""
+    monkeypatch.setenv("MOST_RUNS", "0")
+    monkeypatch.delenv("MOST_RUNS")
+    monkeypatch.setenv(OWN_VERSION, stack.instance.version)
+    run = launches.create()
+    launches.instance.report_run_failed(run)
+    newest = published(stack, secrets={"MOST_RUNS": "arn"})
+    monkeypatch.setenv(VERSION, newest.version)
+    assert work(run.run_id)[0] is Exit.DONE
+    assert os.environ[VERSION] == stack.instance.version
+
+    newest = published(stack, env={"MOST_RUNS": "3"})
+    monkeypatch.setenv(VERSION, newest.version)
+    assert work(run.run_id, attempt=2)[0] is Exit.DONE
+    assert (os.environ[VERSION], os.environ["MOST_RUNS"]) == (newest.version, "3")
 
 
 def test_an_instance_that_this_dagster_does_not_take_leaves_the_run_untouched(

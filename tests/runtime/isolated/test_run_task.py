@@ -20,7 +20,7 @@ from run_isolation import (
 )
 from run_isolation.isolated import run_task_answers
 from run_isolation.isolated.run_task import request, started_by
-from tests.runtime.manifests import CLUSTER, MANIFEST
+from tests.runtime.manifests import CLUSTER, INSTANCE, MANIFEST
 from tests.runtime.network import ALWAYS, Network
 
 REVISION = "arn:aws:ecs:us-east-1:123456789012:task-definition/run-isolation-test-sales-isolated:7"
@@ -60,6 +60,7 @@ def test_the_request() -> None:
                     "name": "dagster",
                     "environment": [
                         {"name": "RUN_ISOLATION_ATTEMPT", "value": "1"},
+                        {"name": "RUN_ISOLATION_INSTANCE", "value": INSTANCE.version},
                         {"name": "RUN_ISOLATION_RUN_ID", "value": RUN},
                     ],
                 }
@@ -86,6 +87,25 @@ def asking(attempt: int = 1, **tags: object) -> IsolatedLaunch:
         for name, value in tags.items()
     }
     return dataclasses.replace(LAUNCH, attempt=attempt, tags=texts)
+
+
+@pytest.mark.parametrize(
+    ("newest", "of_definition", "told"),
+    [
+        ("2", "2", {"RUN_ISOLATION_INSTANCE": "2"}),
+        ("2", "", {"RUN_ISOLATION_INSTANCE": "2"}),
+        ("2", "1", {"RUN_ISOLATION_INSTANCE": "2", "RUN_ISOLATION_OWN_INSTANCE": "1"}),
+        ("", "1", {}),
+    ],
+)
+def test_the_task_is_told_of_the_newest_instance_and_of_its_definitions(
+    newest: str, of_definition: str, told: dict[str, str]
+) -> None:
+    launch = dataclasses.replace(LAUNCH, instance_version=of_definition)
+    manifest = MANIFEST.model_copy(update={"instance_version": newest})
+    [container] = request(manifest, launch)["overrides"]["containerOverrides"]
+    given = {one["name"]: one["value"] for one in container["environment"]}
+    assert {name: given[name] for name in given if "INSTANCE" in name} == told
 
 
 def test_sizes_that_the_run_asks_for() -> None:
@@ -129,6 +149,7 @@ def test_overrides_of_the_container_leave_our_environment() -> None:
             "environment": [
                 {"name": "COLOR", "value": "green"},
                 {"name": "RUN_ISOLATION_ATTEMPT", "value": "1"},
+                {"name": "RUN_ISOLATION_INSTANCE", "value": INSTANCE.version},
                 {"name": "RUN_ISOLATION_RUN_ID", "value": RUN},
                 {"name": "ZONE", "value": "eu"},
             ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import make_url
@@ -107,7 +107,7 @@ def _of_json(config: Database, secret: str) -> Parameters:
         raise DatabaseError(
             origin(config), "it begins like JSON and is none.", "Mend the secret."
         ) from None
-    said: Mapping[str, str] = {**(config.get("keys") or {})}
+    said = cast(Mapping[str, str], config.get("keys") or {})
     if lacking := sorted(set(said.values()) - content.keys()):
         raise DatabaseError(
             origin(config),

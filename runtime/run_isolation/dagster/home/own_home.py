@@ -21,7 +21,7 @@ from run_isolation.dagster.home.files import replace_file
 from run_isolation.dagster.home.this_dagster import RUNS_NEED, fit
 from run_isolation.default_instance import Config, container_storage
 from run_isolation.errors import InstanceError, TableError
-from run_isolation.instance import VERSION, Instance
+from run_isolation.instance import OWN_VERSION, VERSION, Instance
 
 READ_SECONDS: Final = 60
 """How long a task tries to read its instance while the table does not answer."""
@@ -34,21 +34,39 @@ _TASK_DEFAULTS: Final[Config] = {"telemetry": {"enabled": False}}
 _log: Final = logging.getLogger(__name__)
 
 
-@retry(
-    retry=retry_if_exception_type(TableError),
-    stop=stop_after_delay(READ_SECONDS),
-    wait=wait_random_exponential(max=10),
-    reraise=True,
-)
 def load(deployment: Deployment) -> Instance:
-    """The version that the environment names, or the newest where that one can't be used.
+    """The version that the environment names, with its variables.
+
+    The newest where that one can't be used; that of the task definition where the newest names
+    variables that only newer task definitions have.
 
     Raises:
         TableError: The table does not answer.
         InstanceError: There is none that can be used.
         ManifestError: The environment's can't be used, and the newest is not known.
     """
-    version = os.environ.get(VERSION)
+    instance = _read(deployment, os.environ.get(VERSION))
+    missing = instance.variables - {*os.environ, *instance.env}
+    own = os.environ.get(OWN_VERSION)
+    if missing and own:
+        _log.warning(
+            "Version %s of the deployment's Dagster instance needs %s, which this task's "
+            "definition, of version %s, does not have: that one is used here.",
+            *(instance.version, ", ".join(sorted(missing)), own),
+        )
+        instance = _read(deployment, own)
+    for name, value in instance.env.items():
+        os.environ.setdefault(name, value)
+    return instance
+
+
+@retry(
+    retry=retry_if_exception_type(TableError),
+    stop=stop_after_delay(READ_SECONDS),
+    wait=wait_random_exponential(max=10),
+    reraise=True,
+)
+def _read(deployment: Deployment, version: str | None) -> Instance:
     if not version:
         return deployment.newest_instance()
     try:

@@ -19,7 +19,7 @@ from dagster._core.errors import DagsterRunNotFoundError
 
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.launch.advertised import task_definition
+from run_isolation.dagster.launch.advertised import instance_version, task_definition
 from run_isolation.dagster.launch.attempt import Attempt
 from run_isolation.errors import ManifestError
 from run_isolation.isolated import retries
@@ -60,6 +60,7 @@ class _Making:
             self.location,
             self.task_definition,
             tags=self.run.tags,
+            instance_version=instance_version(self.run),
             job=self.run.job_name,
         )
         return launch_isolated(self.deployment.ecs, self.deployment.manifest, launch)

@@ -18,9 +18,12 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
+from dagster._core.instance.ref import InstanceRef
+from dagster._serdes import ConfigurableClassData
+
 from run_isolation import outputs
 from run_isolation.dagster.warm import libraries
-from run_isolation.default_instance import COMPUTE_LOGS_BUCKET, DATABASE
+from run_isolation.default_instance import COMPUTE_LOGS_BUCKET
 from run_isolation.quick_imports import quick_imports
 
 _MODULES: Final = (
@@ -53,6 +56,7 @@ _POSTGRES: Final = (
     "run_isolation.dagster.postgres",
     "sqlalchemy.dialects.postgresql.psycopg2",
 )
+_TOKENS: Final = ("boto3.session", "botocore.auth", "botocore.awsrequest")
 _S3: Final = ("dagster_aws.s3.compute_log_manager",)
 _OUTPUTS: Final = (outputs.IO_MANAGER, "boto3.s3.transfer", "upath")
 
@@ -78,10 +82,20 @@ def warm_up() -> None:
 
 
 def _storage_modules() -> tuple[str, ...]:
-    postgres = DATABASE in os.environ and find_spec("dagster_postgres") is not None
+    storage = _storage()
+    named = f"{storage.module_name} {storage.config_yaml}" if storage else ""
+    postgres = "postgres" in named and find_spec("dagster_postgres") is not None
+    tokens = postgres and storage is not None and storage.config_dict.get("iam")
     s3 = COMPUTE_LOGS_BUCKET in os.environ and find_spec("dagster_aws") is not None
     return (
         *(_POSTGRES if postgres else ()),
+        *(_TOKENS if tokens else ()),
         *(_S3 if s3 else ()),
         *(_OUTPUTS if outputs.are_kept() else ()),
     )
+
+
+def _storage() -> ConfigurableClassData | None:
+    """Of the instance of this container; where it has none runs have that of whoever calls."""
+    home = os.environ.get("DAGSTER_HOME")
+    return InstanceRef.from_dir(home).storage_data if home else None

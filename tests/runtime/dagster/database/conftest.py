@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import psycopg2
 import pytest
@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from types_boto3_secretsmanager import SecretsManagerClient
 
 from run_isolation import aws
-from run_isolation.default_instance import DATABASE
+from run_isolation.default_instance import DATABASE, Database
 from tests.e2e.storage import NO_POSTGRES, postgres_programs, server
 
 
@@ -115,6 +115,11 @@ def asked(manager: SecretsManagerClient, monkeypatch: pytest.MonkeyPatch) -> lis
 
     monkeypatch.setattr(aws, "secrets_manager", watched)
     return asked
+
+
+def database(**config: Any) -> Database:
+    """The config of a storage."""
+    return cast(Database, config)
 
 
 def secret(manager: SecretsManagerClient, text: str) -> str:

@@ -14,8 +14,7 @@ import pytest
 from types_boto3_secretsmanager import SecretsManagerClient
 
 from run_isolation.dagster.database.login import Login
-from run_isolation.default_instance import Database
-from tests.runtime.dagster.database.conftest import Role, secret
+from tests.runtime.dagster.database.conftest import Role, database, secret
 
 THREADS = 8
 
@@ -58,13 +57,13 @@ FORMS = list(forms(Role("postgresql://dagster@h:1/postgres")))
 @pytest.mark.parametrize("form", FORMS)
 def test_each_form_of_a_secret(role: Role, form: str) -> None:
     config, text = forms(role)[form]
-    assert who(Login(Database(**config), text)) == (role.name, role.name)
+    assert who(Login(database(**config), text)) == (role.name, role.name)
 
 
 def test_without_a_text_from_ecs_the_secret_is_read_once(
     role: Role, manager: SecretsManagerClient, asked: list[str]
 ) -> None:
-    login = Login(Database(secret_arn=secret(manager, role.url)), None)
+    login = Login(database(secret_arn=secret(manager, role.url)), None)
     assert [who(login), who(login)] == [(role.name, role.name)] * 2
     assert asked == ["current"]
 
@@ -72,7 +71,7 @@ def test_without_a_text_from_ecs_the_secret_is_read_once(
 def test_as_long_as_the_password_is_valid_aws_is_asked_nothing(
     role: Role, manager: SecretsManagerClient, asked: list[str]
 ) -> None:
-    who(Login(Database(secret_arn=secret(manager, "whatever")), role.url))
+    who(Login(database(secret_arn=secret(manager, "whatever")), role.url))
     assert asked == []
 
 
@@ -81,7 +80,7 @@ def test_a_password_that_has_changed_is_read(
 ) -> None:
     """In a task: its environment has the first password for ever."""
     arn = secret(manager, role.credentials)
-    login = Login(Database(**role.place, secret_arn=arn), role.credentials)
+    login = Login(database(**role.place, secret_arn=arn), role.credentials)
     open_one = login.connect()
     role.change("second")
     manager.put_secret_value(SecretId=arn, SecretString=role.credentials)
@@ -98,7 +97,7 @@ def test_in_the_middle_of_a_rotation_the_next_password_is_tried(
 ) -> None:
     """The database has it before it is the current one."""
     arn = secret(manager, role.credentials)
-    login = Login(Database(**role.place, secret_arn=arn), role.credentials)
+    login = Login(database(**role.place, secret_arn=arn), role.credentials)
     role.change("second")
     manager.put_secret_value(
         SecretId=arn, SecretString=role.credentials, VersionStages=["AWSPENDING"]
@@ -111,7 +110,7 @@ def test_all_threads_go_on_with_one_read(
     role: Role, manager: SecretsManagerClient, asked: list[str]
 ) -> None:
     arn = secret(manager, role.credentials)
-    login = Login(Database(**role.place, secret_arn=arn), role.credentials)
+    login = Login(database(**role.place, secret_arn=arn), role.credentials)
     role.change("second")
     manager.put_secret_value(SecretId=arn, SecretString=role.credentials)
     with ThreadPoolExecutor(THREADS) as threads:
@@ -124,7 +123,7 @@ def test_who_is_refused_again_and_again_reads_the_secret_seldom(
     role: Role, manager: SecretsManagerClient, asked: list[str]
 ) -> None:
     arn = secret(manager, role.credentials)
-    login = Login(Database(**role.place, secret_arn=arn), role.credentials)
+    login = Login(database(**role.place, secret_arn=arn), role.credentials)
     role.change("second")
     for _ in range(3):
         with pytest.raises(psycopg2.OperationalError):
@@ -137,7 +136,7 @@ def test_a_secret_that_can_t_be_read_is_named_and_the_server_s_words_stand(
 ) -> None:
     arn = secret(manager, role.credentials)
     manager.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
-    login = Login(Database(**role.place, secret_arn=arn), role.credentials)
+    login = Login(database(**role.place, secret_arn=arn), role.credentials)
     role.change("second")
     with (
         caplog.at_level(logging.WARNING),
@@ -153,7 +152,7 @@ def test_processes_that_are_forked_from_one_that_knows_no_better_ask_once(
 ) -> None:
     """As runs are, from the template."""
     arn = secret(manager, role.credentials)
-    template = Login(Database(**role.place, secret_arn=arn), role.credentials)
+    template = Login(database(**role.place, secret_arn=arn), role.credentials)
     role.change("second")
     manager.put_secret_value(SecretId=arn, SecretString=role.credentials)
 

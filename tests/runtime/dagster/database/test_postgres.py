@@ -15,11 +15,11 @@ from types_boto3_secretsmanager import SecretsManagerClient
 
 from run_isolation.dagster.database.login import Login
 from run_isolation.dagster.warm.quick_storage import open_in_run
-from run_isolation.default_instance import DATABASE, Database, postgres
+from run_isolation.default_instance import DATABASE, postgres
 from tests.code_server.runs import new_home
 from tests.e2e.storage import NO_POSTGRES, postgres_programs, server
 from tests.runtime.dagster.database.certificates import authority_and_server
-from tests.runtime.dagster.database.conftest import Role, secret
+from tests.runtime.dagster.database.conftest import Role, database, secret
 
 
 def ref(directory: Path, **config: Any) -> InstanceRef:
@@ -128,7 +128,7 @@ def with_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pa
 
 def encrypted(url: str, **config: Any) -> bool:
     """Whether the connection that these make is."""
-    connection = Login(Database(**config), url).connect()
+    connection = Login(database(**config), url).connect()
     with connection.cursor() as cursor:
         cursor.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
         [found] = cursor.fetchone()

@@ -14,7 +14,7 @@ from run_isolation.dagster.database import tokens
 from run_isolation.dagster.database.login import Login
 from run_isolation.default_instance import Database
 from run_isolation.errors import DatabaseError
-from tests.runtime.dagster.database.conftest import Role
+from tests.runtime.dagster.database.conftest import Role, database
 
 SIGNED: dict[str, Any] = {"host": "db.rds.amazonaws.com", "port": 5433, "user": "a b"}
 
@@ -37,7 +37,7 @@ def rds(role: Role, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def storage(role: Role) -> Database:
     # The server here has no TLS.
-    return Database(**role.place, user=role.name, iam=True, ssl_mode="disable")
+    return database(**role.place, user=role.name, iam=True, ssl_mode="disable")
 
 
 def test_a_token_is_what_the_sdk_makes() -> None:
@@ -75,13 +75,13 @@ def test_a_token_that_is_refused_is_followed_by_another(role: Role, rds: list[st
 
 
 def test_host_and_user_may_be_in_a_secret(role: Role, rds: list[str]) -> None:
-    config = Database(iam=True, ssl_mode="disable")
+    config = database(iam=True, ssl_mode="disable")
     Login(config, role.url).connect().close()
     assert f"DBUser={role.name}" in rds[0]
 
 
 def test_without_tls_there_is_no_connection(role: Role, rds: list[str]) -> None:
-    config = Database(**role.place, user=role.name, iam=True)
+    config = database(**role.place, user=role.name, iam=True)
     with pytest.raises(psycopg2.OperationalError, match="SSL"):
         Login(config, None).connect()
 
