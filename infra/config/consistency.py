@@ -29,8 +29,10 @@ def problems(config: Config) -> list[Problem]:
 
 def _contradictions(config: Config) -> Iterator[Problem]:
     """The same thing, said differently in two places."""
-    sources = ((".".join(KEY), config.instance.dagster_yaml or {}),)
-    sources += ((_SETTINGS, config.deployment_settings.dagster_yaml),)
+    sources = [
+        (".".join(KEY), config.instance.dagster_yaml or {}),
+        (_SETTINGS, config.deployment_settings.dagster_yaml),
+    ]
     said: dict[Place, tuple[str, Any]] = {}
     for source, content in sources:
         for path, value in _leaves(content, ()):
