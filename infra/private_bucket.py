@@ -56,20 +56,16 @@ class PrivateBucket(pulumi.ComponentResource):
             # S3 refuses two changes of a bucket's access at once.
             opts=pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[block])),
         )
+        expire: aws.s3.BucketLifecycleConfigurationRuleArgsDict = {
+            "id": "expire",
+            "status": "Enabled",
+            "filter": {"prefix": ""},
+            "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
+        }
+        if days is not None:
+            expire["expiration"] = {"days": days}
         rules = aws.s3.BucketLifecycleConfiguration(
-            purpose,
-            bucket=bucket.id,
-            rules=[
-                {
-                    "id": "expire",
-                    "status": "Enabled",
-                    "filter": {"prefix": ""},
-                    # A key that is there with no value is something else than one that is not.
-                    **({"expiration": {"days": days}} if days is not None else {}),
-                    "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
-                }
-            ],
-            opts=inside,
+            purpose, bucket=bucket.id, rules=[expire], opts=inside
         )
         self.parts = [bucket, block, encryption, policy, rules]
         self.register_outputs({})

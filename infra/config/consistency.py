@@ -37,7 +37,7 @@ def _contradictions(config: Config) -> Iterator[Problem]:
             key = f"{NAMESPACE}:{source}.{'.'.join(map(str, path))}"
             before, other = said.setdefault(_canonical(path), (key, value))
             if other != value:
-                allowed = f"{other}, as {before} says, or only one of the two keys"
+                allowed = f"what {before} says, or only one of the two keys"
                 yield Problem(key, str(value), allowed, str(other))
 
 

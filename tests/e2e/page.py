@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -178,6 +179,22 @@ class Page:
         result: Mapping[str, Any] = answer["evaluationResult"]
         return result
 
+    def scheduled(self, schedule: str, *, location: str) -> Mapping[str, Any]:
+        """Press "Test schedule": what a tick of now gives."""
+        selector = {
+            "repositoryLocationName": location,
+            "repositoryName": REPOSITORY,
+            "scheduleName": schedule,
+        }
+        answer = self.change(
+            "scheduleDryRun",
+            "DryRunInstigationTick",
+            SCHEDULED,
+            **{"selector": selector, "at": time.time()},
+        )
+        result: Mapping[str, Any] = answer["evaluationResult"]
+        return result
+
     def pool_limits(self) -> dict[str, tuple[int, bool]]:
         """By pool: its limit, and whether it is the default."""
         limits = self.ask(LIMITS)["instance"]["concurrencyLimits"]
@@ -297,6 +314,16 @@ query Sensor($selector: SensorSelector!) {{
 TICK = f"""
 mutation Tick($selector: SensorSelector!) {{
   sensorDryRun(selectorData: $selector, cursor: null) {{
+    {_ERROR}
+    ... on DryRunInstigationTick {{
+      evaluationResult {{ skipReason runRequests {{ runKey }} error {{ message }} }}
+    }}
+  }}
+}}"""
+
+SCHEDULED = f"""
+mutation Scheduled($selector: ScheduleSelector!, $at: Float!) {{
+  scheduleDryRun(selectorData: $selector, timestamp: $at) {{
     {_ERROR}
     ... on DryRunInstigationTick {{ evaluationResult {{ skipReason error {{ message }} }} }}
   }}

@@ -143,6 +143,18 @@ def test_a_tick_has_it_too(changed: Changed) -> None:
     assert told["runs"] > 0
 
 
+def test_sensors_and_a_schedule_find_what_is_in_it(changed: Changed) -> None:
+    deployment = changed.deployment
+    page = deployment.page
+    launched = page.launch("__ASSET_JOB", location=PROBE, assets=["upstream"])
+    deployment.run(launched).wait_for("SUCCESS")
+    asked = page.tick("after_upstream", location=PROBE)
+    assert (asked["error"], [one["runKey"] for one in asked["runRequests"]]) == (None, [launched])
+    assert page.tick("after_success", location=PROBE)["error"] is None
+    found = page.scheduled("yearly", location=PROBE)
+    assert (found["error"], int(found["skipReason"]) > 0) == (None, True)
+
+
 def test_a_pool_of_one_under_runs_of_both_kinds(changed: Changed) -> None:
     """At most one at once, and the limit is the same before, meanwhile and after."""
     deployment = changed.deployment

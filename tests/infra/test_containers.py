@@ -173,3 +173,56 @@ def nulls(value: object) -> bool:
     if isinstance(value, list):
         return any(map(nulls, value))
     return value is None
+
+
+def variables(container: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in container["environment"]}
+
+
+def of_all(**instance: Any) -> dict[str, Any]:
+    """A config whose instance has more to say."""
+    return changed(instance={"databaseUrlSecretArn": DATABASE, **instance})
+
+
+def test_a_locations_own_variables_go_before_the_instances() -> None:
+    config = of_all(
+        env={"ZONE": "us", "TOKEN": "open", "SHARED": "1"}, secrets={"COLOR": TOKEN, "ALL": TOKEN}
+    )
+    container = standing("research_lab", config)
+    assert variables(container).items() >= {"ZONE": "eu", "COLOR": "green", "SHARED": "1"}.items()
+    assert "TOKEN" not in variables(container)
+    assert container["secrets"] == [
+        {"name": "ALL", "valueFrom": TOKEN},
+        {"name": "RUN_ISOLATION_DATABASE", "valueFrom": DATABASE},
+        {"name": "TOKEN", "valueFrom": f"{TOKEN}:key::"},
+    ]
+
+
+def test_a_location_has_dagsters_name() -> None:
+    sales = {"image": SALES_IMAGE, "module": "sales.definitions", "locationName": "Sales team"}
+    container = standing("sales", changed(codeLocations={"sales": sales}))
+    command = container["command"]
+    assert command[command.index("--location-name") + 1] == "Sales team"
+    assert variables(container)["RUN_ISOLATION_LOCATION"] == "Sales team"
+    # What AWS has keeps the name that its rules allow.
+    assert container["logConfiguration"]["options"]["awslogs-group"] == "/run-isolation/prod/sales"
+
+
+def test_a_location_keeps_outputs_in_a_bucket_of_its_own() -> None:
+    sales = {"image": SALES_IMAGE, "module": "sales.definitions", "io": "of-sales"}
+    container = standing("sales", changed(codeLocations={"sales": sales}))
+    assert variables(container)["RUN_ISOLATION_OUTPUTS"] == "s3://of-sales/prod"
+
+
+@pytest.mark.parametrize("own", ["DAGSTER_DEFAULT_IO_MANAGER_MODULE", None])
+def test_without_a_bucket_or_with_ones_own_default_ours_is_not_named(own: str | None) -> None:
+    config = of_all(io="create", env={own: "mine"}) if own else of_all()
+    found = {k: v for k, v in variables(standing("sales", config)).items() if "IO_MANAGER" in k}
+    assert found == ({own: "mine"} if own else {})
+    assert "RUN_ISOLATION_OUTPUTS" not in variables(standing("sales", config))
+
+
+def test_a_token_needs_no_secret() -> None:
+    database = {"host": "db", "name": "dagster", "user": "me", "iamAuthentication": True}
+    config = changed(instance={"database": database})
+    assert standing("sales", config)["secrets"] == []

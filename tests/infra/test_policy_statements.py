@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from infra import policy_statements
+from infra.deployment import Deployment
 from infra.statement_builders import Statement, document
 from tests.infra.program import ACCOUNT, CONFIG, DATABASE, REGION, TOKEN, changed, deployment
 
+OTHER = DATABASE.replace("dagster-db", "other")
 HERE = f"{REGION}:{ACCOUNT}"
 CLUSTER = f"arn:aws:ecs:{HERE}:cluster/run-isolation-prod"
 TASKS = f"arn:aws:ecs:{HERE}:task/run-isolation-prod/*"
@@ -310,3 +312,49 @@ def test_without_compute_logs_nobody_touches_s3(bucket: str) -> None:
     without = changed(instance={"databaseUrlSecretArn": DATABASE})
     others = by_sid(policy_statements.isolated(deployment(without), "sales")).keys()
     assert with_bucket.keys() - others == {"ComputeLogs", "ListComputeLogs"}
+
+
+def with_instance(**instance: Any) -> Deployment:
+    return deployment(changed(instance=instance))
+
+
+def test_secrets_of_the_instance_are_read_by_who_needs_them() -> None:
+    made = with_instance(databaseUrlSecretArn=DATABASE, secrets={"A": TOKEN, "TOKEN": OTHER})
+    arns = [DATABASE, TOKEN]
+    assert (
+        by_sid(policy_statements.launcher(made)).items() >= secrets(DATABASE, OTHER, TOKEN).items()
+    )
+    # The location has a TOKEN of its own, which goes before it.
+    lab = by_sid(policy_statements.execution(made, "research_lab"))
+    assert lab["ReadSecrets"]["Resource"] == arns
+    assert by_sid(policy_statements.isolated(made, "sales")).items() >= secrets(DATABASE).items()
+
+
+@pytest.mark.parametrize(
+    ("resource", "arn"), [(None, "dbuser:*/me"), ("cluster-ABC", "dbuser:cluster-ABC/me")]
+)
+def test_a_token_is_for_one_user(resource: str | None, arn: str) -> None:
+    database = {"host": "db", "name": "dagster", "user": "me", "iamAuthentication": True}
+    made = with_instance(database={**database, **({"resourceId": resource} if resource else {})})
+    for statements in (
+        policy_statements.launcher(made),
+        policy_statements.standing(made, "sales"),
+        policy_statements.isolated(made, "sales"),
+    ):
+        found = by_sid(statements)
+        assert found["ConnectToDatabase"] == {
+            "Action": ["rds-db:connect"],
+            "Resource": f"arn:aws:rds-db:{HERE}:{arn}",
+        }
+        assert "ReadSecrets" not in found
+    assert "ConnectToDatabase" not in by_sid(policy_statements.execution(made, "sales"))
+
+
+def test_a_locations_own_bucket_is_its_own() -> None:
+    sales = {"image": "sales:1", "module": "sales", "io": "of-sales"}
+    lab = {"image": "lab:1", "module": "lab"}
+    made = deployment(changed(codeLocations={"sales": sales, "lab": lab}))
+    assert by_sid(policy_statements.standing(made, "sales"))["Outputs"]["Resource"] == (
+        "arn:aws:s3:::of-sales/prod/*"
+    )
+    assert by_sid(policy_statements.standing(made, "lab"))["Outputs"] == OUTPUTS["Outputs"]

@@ -31,22 +31,29 @@ from pathlib import Path
 
 from dagster import (
     AssetExecutionContext,
+    AssetKey,
     AutomationCondition,
     AutomationConditionSensorDefinition,
     Config,
     DagsterLogManager,
+    DagsterRunStatus,
     Definitions,
+    EventLogEntry,
     MaterializeResult,
     OpExecutionContext,
     RunRequest,
+    RunStatusSensorContext,
+    ScheduleEvaluationContext,
     SensorEvaluationContext,
     SkipReason,
     StaticPartitionsDefinition,
     asset,
+    asset_sensor,
     define_asset_job,
     in_process_executor,
     job,
     op,
+    run_status_sensor,
     schedule,
     sensor,
 )
@@ -269,6 +276,25 @@ def tells_its_instance(context: SensorEvaluationContext) -> SkipReason:
     )
 
 
+@asset_sensor(asset_key=AssetKey("upstream"), job=work_job, minimum_interval_seconds=3600)
+def after_upstream(context: SensorEvaluationContext, event: EventLogEntry) -> RunRequest:
+    """Request a run after each materialization, which the tick finds in its instance."""
+    assert context.instance.get_run_by_id(event.run_id) is not None
+    return RunRequest(run_key=event.run_id)
+
+
+@run_status_sensor(run_status=DagsterRunStatus.SUCCESS, minimum_interval_seconds=3600)
+def after_success(context: RunStatusSensorContext) -> None:
+    """Look at a run that has succeeded."""
+    assert context.instance.get_run_by_id(context.dagster_run.run_id) is not None
+
+
+@schedule(job=work_job, cron_schedule="0 0 1 1 *")
+def yearly(context: ScheduleEvaluationContext) -> SkipReason:
+    """Say how many runs a tick finds."""
+    return SkipReason(str(context.instance.get_runs_count()))
+
+
 @op
 def give() -> list[int]:
     """Give a value to `take`, by the default I/O manager."""
@@ -354,6 +380,6 @@ defs = Definitions(
         numbers_job,
         doubled_job,
     ],
-    schedules=[every_minute],
-    sensors=[requests_a_run, tells_its_instance, automation],
+    schedules=[every_minute, yearly],
+    sensors=[requests_a_run, tells_its_instance, after_upstream, after_success, automation],
 )

@@ -73,6 +73,19 @@ def test_each_process_loads_it_also_where_another_has_written_it(
     assert load_again.call_count == 2
 
 
+def test_a_newer_instance_is_told_of_once(
+    home: Path, manifest: Mock, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = WorkspaceWatch(home)
+    watch.check(Mock())
+    assert caplog.text == ""
+    manifest.return_value = MANIFEST.model_copy(update={"instance_version": "newer"})
+    for _ in range(2):
+        watch.check(Mock())
+    [said] = caplog.messages
+    assert f"is newer; {home} was written from {INSTANCE.version}" in said
+
+
 def test_a_look_that_failed_is_made_again(home: Path, manifest: Mock) -> None:
     watch = WorkspaceWatch(home)
     manifest.return_value = GROWN

@@ -25,7 +25,7 @@ from dagster._grpc.types import (
 from dagster._serdes import deserialize_value, serialize_value
 
 from run_isolation.dagster.standing.own_instance import OwnInstance
-from tests.runtime.dagster.account import LOCATION
+from tests.runtime.dagster.account import LOCATION, TABLE, Stack
 from tests.runtime.dagster.launches import Launches
 
 server: Any = dagster._grpc.server
@@ -153,3 +153,19 @@ def test_a_version_without_the_seam_says_so(
     monkeypatch.delattr(server, "deserialize_value")
     with OwnInstance(own).installed():
         assert "Ticks use the instance of whoever asks for them." in caplog.text
+
+
+def test_a_container_that_can_not_use_it_says_so_and_ends(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack, "dagster_yaml", {"python_logs": {"colour": "blue"}})
+    instance = stack.instance
+    stack.account.client("dynamodb").put_item(TableName=TABLE, Item=instance.to_item())
+    command = ["run-isolation", "code-server", "--port", "4000"]
+    task_arn = stack.run_task(
+        stack.register("standing", [*command, "--module-name", "probe.definitions"])
+    )
+    stack.wait_for_stopped(task_arn)
+    said = stack.output("standing", task_arn).splitlines()[-1]
+    assert said.startswith(f"Dagster instance, version {instance.version}: Dagster ")
+    assert "does not know python_logs.colour" in said
