@@ -60,22 +60,20 @@ def _storage(deployment: Deployment) -> dict[str, Any]:
     if instance.sqlite_directory is not None:
         return default_instance.sqlite(str(PROJECT / instance.sqlite_directory))
     database = instance.database
-    if database is None:
-        # Without one dagsterYaml has a storage, which takes its place.
-        arn = instance.database_url_secret_arn
-        return default_instance.postgres(**({} if arn is None else {"secret_arn": arn}))
-    said = {
-        "secret_arn": database.secret_arn,
-        "keys": database.keys.model_dump(exclude_defaults=True) or None,
-        "host": database.host,
-        "port": database.port,
-        "name": database.name,
-        "user": database.user,
-        "iam": database.iam_authentication or None,
-        "region": deployment.region if database.iam_authentication else None,
-        "ssl_mode": database.ssl_mode,
-        "ssl_root_cert": database.ssl_root_cert,
-    }
+    # Without any of them dagsterYaml has a storage, which takes this one's place.
+    said: dict[str, Any] = {"secret_arn": instance.database_secret}
+    if database is not None:
+        said |= {
+            "keys": database.keys.model_dump(exclude_defaults=True) or None,
+            "host": database.host,
+            "port": database.port,
+            "name": database.name,
+            "user": database.user,
+            "iam": database.iam_authentication or None,
+            "region": deployment.region if database.iam_authentication else None,
+            "ssl_mode": database.ssl_mode,
+            "ssl_root_cert": database.ssl_root_cert,
+        }
     known = {key: value for key, value in said.items() if value is not None}
     return default_instance.postgres(**cast(default_instance.Database, known))
 

@@ -68,15 +68,20 @@ def parse(
         content, wrong = yaml_file.checked(instance[yaml_file.KEY[-1]], directory, surroundings)
         values["instance"] = {**instance, yaml_file.KEY[-1]: content}
         surroundings = replace(surroundings, dagster_yaml_read=content is not None)
-        found += [one.hidden() for one in wrong] if "instance" in hidden else wrong
+        found += _without_secrets(wrong, hidden)
     try:
         config = Config.model_validate(values, context=surroundings)
     except ValidationError as error:
         raise ConfigError(deployment, found + problems(error, Config, hidden)) from None
-    found = found or consistency.problems(config)
+    found = found or _without_secrets(consistency.problems(config), hidden)
     if found:
         raise ConfigError(deployment, found)
     return config
+
+
+def _without_secrets(found: list[Problem], hidden: set[str]) -> list[Problem]:
+    """The problems without the values of secret keys."""
+    return [one.hidden() if one.top in hidden else one for one in found]
 
 
 def _deployment_name_problems(name: str) -> list[Problem]:

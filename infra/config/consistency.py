@@ -29,15 +29,17 @@ def problems(config: Config) -> list[Problem]:
 
 def _contradictions(config: Config) -> Iterator[Problem]:
     """The same thing, said differently in two places."""
-    sources = ((".".join(KEY), config.instance.dagster_yaml or {}),)
-    sources += ((_SETTINGS, config.deployment_settings.dagster_yaml),)
+    sources = [
+        (".".join(KEY), config.instance.dagster_yaml or {}),
+        (_SETTINGS, config.deployment_settings.dagster_yaml),
+    ]
     said: dict[Place, tuple[str, Any]] = {}
     for source, content in sources:
         for path, value in _leaves(content, ()):
             key = f"{NAMESPACE}:{source}.{'.'.join(map(str, path))}"
             before, other = said.setdefault(_canonical(path), (key, value))
             if other != value:
-                allowed = f"{other}, as {before} says, or only one of the two keys"
+                allowed = f"what {before} says, or only one of the two keys"
                 yield Problem(key, str(value), allowed, str(other))
 
 

@@ -45,8 +45,13 @@ class Problem:
         return "\n".join(lines)
 
     def hidden(self) -> Self:
-        """The same without the value, which is a secret."""
-        return replace(self, value=SECRET)
+        """The same without what the user wrote, which is a secret."""
+        return replace(self, value=SECRET, nearest=None)
+
+    @property
+    def top(self) -> str:
+        """The top-level key that it is below."""
+        return self.key.removeprefix(f"{NAMESPACE}:").partition(".")[0]
 
 
 class ConfigError(Exception):

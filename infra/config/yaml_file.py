@@ -1,5 +1,6 @@
 """The file that ``instance.dagsterYaml`` names, and what of it no program can pass on."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -8,12 +9,16 @@ import yaml
 from pydantic import ValidationError
 
 from infra.config.base import Surroundings
-from infra.config.dagster_yaml import DagsterYaml, is_reference
-from infra.config.problems import NAMESPACE, Problem, problems
+from infra.config.dagster_yaml import DagsterYaml
+from infra.config.dagster_yaml_sections import is_reference
+from infra.config.problems import NAMESPACE, SECRET, Problem, problems
 
 KEY: Final = ("instance", "dagsterYaml")
 _NO_SOURCES: Final = (("auto_materialize", "run_tags"), ("python_logs",))
 """Where ``{env: X}`` is what it looks like, and names no environment variable."""
+
+_WITH_PASSWORD: Final = re.compile(r"[a-z][\w+.-]*://[^/@\s]*:[^/@\s]+@", re.IGNORECASE)
+"""A URL with a password in it (RFC 3986, 3.2.1)."""
 
 Place: TypeAlias = tuple[str | int, ...]
 
@@ -39,11 +44,12 @@ def checked(
     content, found = _read(value, directory)
     if content is None:
         return None, found
+    found = list(_passwords(content, ()))
     try:
         DagsterYaml.model_validate(content, context=surroundings)
     except ValidationError as error:
-        return content, problems(error, DagsterYaml, set(), below=KEY)
-    return content, []
+        found += problems(error, DagsterYaml, set(), below=KEY)
+    return content, found
 
 
 def _read(value: Any, directory: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
@@ -79,6 +85,18 @@ def _unknown_values(value: Any, path: Place) -> Iterator[Problem]:
             yield from _unknown_values(one, (*path, number))
     elif not isinstance(value, str | int | float | None):
         yield Problem(named(path), str(value), "text, a number, true, false, a list or a mapping")
+
+
+def _passwords(value: Any, path: Place) -> Iterator[Problem]:
+    """Passwords as they are: what is published, and in Pulumi's state, is no place for them."""
+    if isinstance(value, dict | list):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _passwords(one, (*path, key))
+    elif isinstance(value, str) and (path[-1] == "password" or _WITH_PASSWORD.match(value)):
+        allowed = (
+            "{env: NAME}, and NAME in instance.secrets: the instance is no place for passwords"
+        )
+        yield Problem(named(path), SECRET, allowed)
 
 
 def references(value: Any, path: Place = ()) -> Iterator[tuple[Place, str]]:

@@ -184,7 +184,9 @@ def test_a_new_image_replaces_that_locations_tasks_and_serves_the_new_code(
 def test_another_instance_is_another_version_and_each_that_there_was_stays(
     stack: DeployedStack, instance: Path, account: LocalAccount
 ) -> None:
-    stack.write(config(instance, instance={"dagsterYaml": {"telemetry": {"enabled": False}}}))
+    # Beside the stack's config file, as a user has it.
+    (stack.directory / "stacks" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    stack.write(config(instance, instance={"dagsterYaml": "dagster.yaml"}))
     changes = stack.up()
     newest = manifest(changes)["instance_version"]
     before = {key for key in items(account) if key.startswith("instance#")} - {f"instance#{newest}"}

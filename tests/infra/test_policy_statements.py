@@ -321,7 +321,9 @@ def with_instance(**instance: Any) -> Deployment:
 def test_secrets_of_the_instance_are_read_by_who_needs_them() -> None:
     made = with_instance(databaseUrlSecretArn=DATABASE, secrets={"A": TOKEN, "TOKEN": OTHER})
     arns = [DATABASE, TOKEN]
-    assert by_sid(policy_statements.launcher(made)).items() >= secrets(DATABASE, OTHER, TOKEN).items()
+    assert (
+        by_sid(policy_statements.launcher(made)).items() >= secrets(DATABASE, OTHER, TOKEN).items()
+    )
     # The location has a TOKEN of its own, which goes before it.
     lab = by_sid(policy_statements.execution(made, "research_lab"))
     assert lab["ReadSecrets"]["Resource"] == arns

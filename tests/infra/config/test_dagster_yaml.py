@@ -281,6 +281,29 @@ def test_a_secret_config_is_not_shown() -> None:
     assert found.value == "(secret)"
 
 
+@pytest.mark.parametrize(
+    ("postgres", "key"),
+    [
+        ({"postgres_url": "postgresql://me:hunter2@db/dagster"}, "postgres_url"),
+        ({"postgres_db": {"username": "me", "password": "hunter2"}}, "postgres_db.password"),
+    ],
+)
+def test_a_password_is_told_to_go_into_a_secret(postgres: dict[str, Any], key: str) -> None:
+    config = saying({"storage": {"postgres": postgres}}, databaseUrlSecretArn=None)
+    found = problem(config)
+    assert found.key == f"run-isolation:instance.dagsterYaml.storage.postgres.{key}"
+    assert found.value == "(secret)"
+    assert "instance.secrets" in found.allowed
+
+
+def test_what_a_secret_config_says_twice_is_not_shown() -> None:
+    config = saying({"run_queue": {"max_concurrent_runs": 41}})
+    config["run-isolation:deploymentSettings"] = {"run_queue": {"max_concurrent_runs": 42}}
+    found = problem(config, secret="run-isolation:deploymentSettings")
+    assert (found.value, found.nearest) == ("(secret)", None)
+    assert "41" not in str(found)
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     wrong = {**saying({"telemetry": {"enabled": 1}, "nux": 1}), "run-isolation:protect": "yes"}
     assert {one.key.removeprefix("run-isolation:") for one in problems(wrong)} == {

@@ -46,9 +46,15 @@ def standing_task(session_stack: Stack) -> str:
 
 @pytest.fixture
 def stack(
-    session_stack: Stack, environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    session_stack: Stack,
+    environment: None,
+    empty_database: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Stack]:
     """The deployment with its own database, room for one non-isolated run, no holders or faults."""
+    # Complete before it is found: what a test before has left going may open it at once.
+    shutil.copytree(empty_database, tmp_path / "sqlite")
     session_stack.store_in(tmp_path / "sqlite")
     session_stack.publish()
     for name, value in session_stack.launcher.items():
@@ -97,12 +103,8 @@ def process_context(
 
 
 @pytest.fixture
-def home(
-    stack: Stack, empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def home(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A Dagster home as `run-isolation dagster-home` writes it."""
-    # A task of the test before may have made files already.
-    shutil.copytree(empty_database, stack.sqlite_directory, dirs_exist_ok=True)
     directory = tmp_path / "home"
     write_home(directory, stack.manifest, stack.instance)
     monkeypatch.setenv("DAGSTER_HOME", str(directory))

@@ -22,7 +22,7 @@ class Table:
     """A deployment whose table answers as a test says."""
 
     def __init__(self, settings: Callable[[], NonIsolatedRuns] = lambda: ON) -> None:
-        self.manifest = cast("Any", type("Manifest", (), {"locations": {}}))
+        self.manifest = cast("Any", type("Manifest", (), {"named": {}}))
         self.slots = self
         self.settings = self._counted(settings)
         self.reads = 0
