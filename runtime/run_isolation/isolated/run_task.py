@@ -57,10 +57,10 @@ class IsolatedLaunch:
     """ARN with revision of the run's own isolated task definition."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """The run's tags. Those that begin with ``ecs/`` say what it asks for."""
-    instance_version: str = ""
-    """Version of the Dagster instance that the task definition was made with, where it is known."""
     job: str = ""
     """The run's job, which becomes a tag of the task, as EcsRunLauncher has it."""
+    instance_version: str = ""
+    """Version of the Dagster instance that the task definition was made with, where it is known."""
 
 
 def started_by(run_id: str) -> str:

@@ -21,6 +21,7 @@ from run_isolation.isolated.run_task import IsolatedLaunch, request, started_by
 from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import LOCATION, PARAMETER, Stack
 from tests.runtime.dagster.launches import Launches
+from tests.waiting import eventually
 
 NO_CAPACITY = "Capacity is unavailable at this time"
 VCPUS = "You've reached the limit on the number of vCPUs you can run concurrently"
@@ -385,7 +386,9 @@ def test_a_run_that_was_decided_on_is_launched_as_the_attempt_on_record(
     launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # It does not end meanwhile, however quick its worker is.
-    run = launches.submit(launches.create(config={"wait_for": str(tmp_path / "never")}))
+    begun = tmp_path / "begun"
+    config = {"report_to": str(begun), "wait_for": str(tmp_path / "never")}
+    run = launches.submit(launches.create(config=config))
     assert run_record.read(run) == run_record.RunTags(kind=Kind.ISOLATED, attempt=1)
     written: list[set[str]] = []
     write = run_record.write
@@ -404,7 +407,8 @@ def test_a_run_that_was_decided_on_is_launched_as_the_attempt_on_record(
     assert len(tasks(stack, run)) == 1
     assert run_record.read(launches.read(run)).attempt == 1
 
-    # One that is resumed needs another task.
+    # One that is resumed, as it had begun, needs another task.
+    eventually(begun.exists)
     assert IsolatedLauncher(Deployment()).resume(launches.instance, launches.read(run))
     assert len(tasks(stack, run)) == 2
     assert run_record.read(launches.read(run)).attempt == 2
