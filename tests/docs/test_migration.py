@@ -19,7 +19,8 @@ from run_isolation.isolated.ecs_tag_models import (
 )
 
 PAGE = (Path(__file__).parents[2] / "docs" / "migrating-from-ecs-run-launcher.md").read_text()
-CODE = set(re.findall(r"[\w/]+", " ".join(re.findall(r"`([^`]+)`", PAGE))))
+_IN_LINES = re.sub(r"^```.*?^```", "", PAGE, flags=re.MULTILINE | re.DOTALL)
+CODE = set(re.findall(r"[\w/]+", " ".join(re.findall(r"`([^`]+)`", _IN_LINES))))
 """Words in code on the page."""
 
 TASK_DEFINITION = {
