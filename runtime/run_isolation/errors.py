@@ -5,10 +5,10 @@
     RunIsolationError
     ├── ManifestError               the manifest is missing, malformed, or lacks a code location
     ├── InstanceError
-    ├── OutputsError                an output of a run can't be kept, or read
-    │   └── OutputMissingError      nobody has kept it where it is looked for
     ├── SecretError                 the value of a secret can't be read
     ├── DatabaseError               what is known of the database is not enough to log in
+    ├── OutputsError                an output of a run can't be kept, or read
+    │   └── OutputMissingError      nobody has kept it where it is looked for
     ├── TaskMetadataError           the task can't find out its own ARN and address
     ├── ProtectionError             ECS did not begin, renew or end the protection of the task
     ├── DrainingError               this server starts no more runs: ask another one
