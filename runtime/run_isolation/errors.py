@@ -4,7 +4,7 @@
 
     RunIsolationError
     ├── ManifestError               the manifest is missing, malformed, or lacks a code location
-    ├── InstanceError
+    ├── InstanceError               a version of the Dagster instance can't be used
     ├── SecretError                 the value of a secret can't be read
     ├── DatabaseError               what is known of the database is not enough to log in
     ├── OutputsError                an output of a run can't be kept, or read
