@@ -19,9 +19,9 @@ from run_isolation.isolated.ecs_tag_models import (
 )
 
 PAGE = (Path(__file__).parents[2] / "docs" / "migrating-from-ecs-run-launcher.md").read_text()
-_IN_LINES = re.sub(r"^```.*?^```", "", PAGE, flags=re.MULTILINE | re.DOTALL)
-CODE = set(re.findall(r"[\w/]+", " ".join(re.findall(r"`([^`]+)`", _IN_LINES))))
-"""Words in code on the page."""
+PROSE = re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)
+CODE = set(re.findall(r"[\w/]+", " ".join(re.findall(r"`([^`]+)`", PROSE))))
+"""Words in code on the page, blocks of it left out."""
 
 TASK_DEFINITION = {
     *SHARED_TASK_DEFINITION_FIELDS,
