@@ -21,7 +21,6 @@ from run_isolation.isolated.run_task import IsolatedLaunch, request, started_by
 from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import LOCATION, PARAMETER, Stack
 from tests.runtime.dagster.launches import Launches
-from tests.waiting import eventually
 
 NO_CAPACITY = "Capacity is unavailable at this time"
 VCPUS = "You've reached the limit on the number of vCPUs you can run concurrently"
@@ -383,12 +382,11 @@ def test_everything_that_a_run_may_ask_for_reaches_its_task(
 
 
 def test_a_run_that_was_decided_on_is_launched_as_the_attempt_on_record(
-    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It does not end meanwhile, however quick its worker is.
-    begun = tmp_path / "begun"
-    config = {"report_to": str(begun), "wait_for": str(tmp_path / "never")}
-    run = launches.submit(launches.create(config=config))
+    # Its worker would say on the run, whenever it comes to it, that attempt 1 is in charge.
+    stack.account.fault("dead_task")
+    run = launches.submit(launches.create())
     assert run_record.read(run) == run_record.RunTags(kind=Kind.ISOLATED, attempt=1)
     written: list[set[str]] = []
     write = run_record.write
@@ -407,8 +405,7 @@ def test_a_run_that_was_decided_on_is_launched_as_the_attempt_on_record(
     assert len(tasks(stack, run)) == 1
     assert run_record.read(launches.read(run)).attempt == 1
 
-    # One that is resumed, as it had begun, needs another task.
-    eventually(begun.exists)
+    # One that is resumed needs another task.
     assert IsolatedLauncher(Deployment()).resume(launches.instance, launches.read(run))
     assert len(tasks(stack, run)) == 2
     assert run_record.read(launches.read(run)).attempt == 2
