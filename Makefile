@@ -33,7 +33,7 @@ lint: $(INSTALLED)  ## style, imports, docstrings
 	$(TIER) lint -- sh -c '$(BIN)/ruff check . && $(BIN)/ruff format --check .'
 
 types: $(INSTALLED)  ## strict type checking
-	$(TIER) types -- $(BIN)/mypy --num-workers 2
+	$(TIER) types -- $(BIN)/mypy
 
 page: $(INSTALLED)  ## types and unit tests of the script in Dagster's page, where Node.js is found
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE_MODULES) && $(TIER) page -- sh -c 'npm run --silent types && npm test --silent'; \

@@ -382,10 +382,11 @@ def test_everything_that_a_run_may_ask_for_reaches_its_task(
 
 
 def test_a_run_that_was_decided_on_is_launched_as_the_attempt_on_record(
-    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It does not end meanwhile, however quick its worker is.
-    run = launches.submit(launches.create(config={"wait_for": str(tmp_path / "never")}))
+    # Its worker would say on the run, whenever it comes to it, that attempt 1 is in charge.
+    stack.account.fault("dead_task")
+    run = launches.submit(launches.create())
     assert run_record.read(run) == run_record.RunTags(kind=Kind.ISOLATED, attempt=1)
     written: list[set[str]] = []
     write = run_record.write
