@@ -8,7 +8,7 @@ NODE_MODULES := node_modules/.installed
 PYTEST := $(BIN)/python -m pytest --durations=10 --durations-min=5
 TIER = $(BIN)/python -m tests.tiers run
 COSTS := $(CURDIR)/.local/costs
-ENGINE := (engine or e2e or browser or torture) and not rival
+ENGINE := engine or e2e or browser or torture
 
 .PHONY: help up down env test check lint types page unit engine browser screenshots torture oracle \
   rights costs bench format lock clean
@@ -40,16 +40,16 @@ page: $(INSTALLED)  ## types and unit tests of the script in Dagster's page, whe
 	else echo "make page: the types and unit tests of the page's script are skipped: no npm on PATH (apt-get install npm)"; fi
 
 unit: $(INSTALLED)  ## tests that need neither the engine nor a running deployment
-	$(TIER) unit -- $(PYTEST) -n 2 --dist loadfile -m "not (engine or e2e or browser or torture or account)"
-	$(TIER) account -- $(PYTEST) -n 2 --dist loadfile -m "account and not (engine or e2e or browser)"
+	$(TIER) unit -- $(PYTEST) -n 2 --dist loadfile -m "not ($(ENGINE) or account)"
+	$(TIER) account -- $(PYTEST) -n 2 --dist loadfile -m "account and not ($(ENGINE))"
 
 engine: $(INSTALLED)  ## tests that drive the real Pulumi engine, Dagster's processes and its page
 	@# Before any test's time limit: a first build takes minutes.
 	$(BIN)/python -m tools.pulumi_cli
 	$(BIN)/python -m tools.environments
 	@# Part by part: a deployment that waits for others' tests to end takes their CPU.
-	$(TIER) live -- $(PYTEST) -m "$(ENGINE)" -n 2 --dist loadgroup tests/browser tests/e2e
-	$(TIER) engine -- $(PYTEST) -m "$(ENGINE)" -n 2 --dist loadgroup --ignore tests/browser --ignore tests/e2e
+	$(TIER) live -- $(PYTEST) -m "($(ENGINE)) and not rival" -n 2 --dist loadgroup tests/browser tests/e2e
+	$(TIER) engine -- $(PYTEST) -m "($(ENGINE)) and not rival" -n 2 --dist loadgroup --ignore tests/browser --ignore tests/e2e
 
 costs: $(INSTALLED)  ## everything CI runs, and what each tier took into the table in CONTRIBUTING.md
 	rm -rf $(COSTS)

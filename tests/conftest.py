@@ -40,7 +40,8 @@ def pytest_collection_finish() -> None:
     providers = sys.modules.get("hypothesis.internal.conjecture.providers")
     if providers is not None:
         nothing = providers.Constants()
-        providers._get_local_constants = lambda: nothing  # type: ignore[attr-defined]
+        # Fails where this version of Hypothesis has no such function.
+        pytest.MonkeyPatch().setattr(providers, "_get_local_constants", lambda: nothing)
 
 
 @pytest.fixture(scope="session")

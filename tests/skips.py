@@ -1,6 +1,6 @@
 """Says at the end of a test run what was skipped, and what brings it.
 
-Where RUN_ISOLATION_SKIPS is `kernel`, a skip fails the run, unless it is for something
+Where RUN_ISOLATION_SKIPS is `kernel`, as in CI, a skip fails the run, unless it is for something
 that the machine's kernel does not allow.
 """
 

@@ -249,7 +249,4 @@ def _tried(state: Path) -> str | None:
     process.kill()
     process.wait()
     shutil.rmtree(state)
-    if code == 0:
-        return None
-    reason = b"".join(said).decode().strip() or f"bubblewrap ends with {code}"
-    return f"the kernel, or a container around it, does not allow it ({reason})"
+    return None if code == 0 else b"".join(said).decode().strip() or f"bubblewrap ends with {code}"

@@ -77,7 +77,8 @@ class ContainerProcess:
     def kill(self) -> None:
         """Kill every process of the container with SIGKILL."""
         # A sandbox goes with its first process, at once; the supervisor has to look for the others.
-        self._kill_sandbox()
+        if self._code is None:
+            self._kill_sandbox()
         self._order(b"K")
 
     def wait(self, timeout: float | None = None) -> int | None:
@@ -101,7 +102,7 @@ class ContainerProcess:
             self._kill_sandbox()
 
     def _kill_sandbox(self) -> None:
-        if self._info is not None and self._code is None:
+        if self._info is not None:
             with contextlib.suppress(OSError, ValueError):
                 os.kill(first_process(self._info), signal.SIGKILL)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,10 +73,17 @@ class Cluster:
 
     def logs(self, task: Task, container: str = "main") -> list[str]:
         stream = f"t/{container}/{task.id}"
-        events = self.account.client("logs").get_log_events(
-            logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True
-        )
-        return [event["message"] for event in events["events"]]
+        client = self.account.client("logs")
+
+        def found() -> Any:
+            # A task is there before its stream is, and the first one's before their group.
+            with suppress(client.exceptions.ResourceNotFoundException):
+                return client.get_log_events(
+                    logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True
+                )
+
+        events = eventually(found, f"there is a stream {stream}")["events"]
+        return [event["message"] for event in events]
 
     def create_service(self, definition: str, name: str = "web", **more: Any) -> dict[str, Any]:
         answer: dict[str, Any] = self.ecs.create_service(

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -121,7 +122,13 @@ def test_a_new_revision_is_run_a_little_later(cluster: Cluster, conditions: Cond
     with pytest.raises(ClientError, match=r"\(ClientException\).*: TaskDefinition not found\."):
         cluster.run_task(definition)
     conditions.definition_lag_seconds = 0.01
-    assert cluster.run_task(definition)["tasks"]
+
+    def runs() -> bool:
+        with suppress(ClientError):
+            return bool(cluster.run_task(definition)["tasks"])
+        return False
+
+    eventually(runs)
 
 
 def test_iam_is_in_force_a_little_later(
