@@ -31,6 +31,9 @@ HOME: Final = "DAGSTER_HOME"
 _TASK_DEFAULTS: Final[Config] = {"telemetry": {"enabled": False}}
 """Dagster would take each task's new home for another installation, and report it."""
 
+_STAGED: Final = "local_dir"
+"""Where managers of compute logs on S3, GCS and Azure have them until they are copied."""
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -117,6 +120,8 @@ def write(home: Path, instance: Instance) -> None:
     config.pop("run_retries", None)
     if _is_elsewhere(config.get("compute_logs")):
         del config["compute_logs"]  # Dagster's default is a directory below the home
+    if _is_elsewhere(config.get("compute_logs"), _STAGED):
+        del config["compute_logs"]["config"][_STAGED]  # the default is the system's own for it
     artifacts = config.get("local_artifact_storage")
     if artifacts is None or _is_elsewhere(artifacts):
         config["local_artifact_storage"] = container_storage(str(home))
@@ -133,9 +138,9 @@ def _tell_of_the_images() -> None:
         )
 
 
-def _is_elsewhere(said: Any) -> bool:
+def _is_elsewhere(said: Any, key: str = "base_dir") -> bool:
     """Whether it names a directory that this container has not."""
-    base = ((said or {}).get("config") or {}).get("base_dir")
+    base = ((said or {}).get("config") or {}).get(key)
     return isinstance(base, str) and not _usable(Path(base))
 
 
