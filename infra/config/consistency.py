@@ -7,19 +7,10 @@ from typing import Any, Final
 from infra.config.fields import BUILT_IN_ENV
 from infra.config.models import Config
 from infra.config.problems import NAMESPACE, Problem
-from infra.config.yaml_file import KEY, Place, named, references
+from infra.config.yaml_file import KEY, named, references
+from run_isolation.limit_names import Place, newest
 
 _SETTINGS: Final = "deploymentSettings"
-_SPELLINGS: Final[dict[Place, Place]] = {
-    ("run_queue", "max_concurrent_runs"): ("concurrency", "runs", "max_concurrent_runs"),
-    ("run_queue", "tag_concurrency_limits"): ("concurrency", "runs", "tag_concurrency_limits"),
-    ("run_queue", "block_op_concurrency_limited_runs", "op_concurrency_slot_buffer"): (
-        *("concurrency", "pools", "op_granularity_run_buffer"),
-    ),
-    ("concurrency", "default_op_concurrency_limit"): ("concurrency", "pools", "default_limit"),
-}
-"""Older names of the same (``ConcurrencyConfig.from_concurrency_settings``,
-dagster/_core/instance/config.py)."""
 
 
 def problems(config: Config) -> list[Problem]:
@@ -37,7 +28,7 @@ def _contradictions(config: Config) -> Iterator[Problem]:
     for source, content in sources:
         for path, value in _leaves(content, ()):
             key = f"{NAMESPACE}:{source}.{'.'.join(map(str, path))}"
-            before, other = said.setdefault(_canonical(path), (key, value))
+            before, other = said.setdefault(newest(path), (key, value))
             if other != value:
                 allowed = f"what {before} says, or only one of the two keys"
                 yield Problem(key, str(value), allowed, str(other))
@@ -50,13 +41,6 @@ def _leaves(content: dict[str, Any], path: Place) -> Iterator[tuple[Place, Any]]
             yield from _leaves(value, (*path, key))
         elif value is not None:
             yield (*path, key), value
-
-
-def _canonical(path: Place) -> Place:
-    """The place under the newest name."""
-    if path[:2] == ("run_coordinator", "config"):
-        path = ("run_queue", *path[2:])
-    return _SPELLINGS.get(path, path)
 
 
 def _unknown_names(config: Config) -> Iterator[Problem]:
