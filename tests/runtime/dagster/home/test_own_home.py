@@ -80,7 +80,7 @@ def test_directories_that_this_container_has_not_are_its_own(tmp_path: Path) -> 
     assert ref.compute_logs_data.config_dict["base_dir"] == str(tmp_path / "storage")
 
 
-@pytest.mark.parametrize(("directory", "kept"), [(ELSEWHERE, {}), ("/tmp", {"local_dir": "/tmp"})])  # noqa: S108
+@pytest.mark.parametrize(("directory", "kept"), [(ELSEWHERE, {}), ("/tmp", {"local_dir": "/tmp"})])
 def test_logs_on_their_way_to_s3_are_in_a_directory_of_this_container(
     tmp_path: Path, directory: str, kept: dict[str, str]
 ) -> None:
