@@ -44,21 +44,25 @@ def _leaves(content: dict[str, Any], path: Place) -> Iterator[tuple[Place, Any]]
 
 
 def _unknown_names(config: Config) -> Iterator[Problem]:
-    """Environment variables that the tasks of some code location would not have."""
+    """Environment variables that some actor would not have.
+
+    Those of code locations are their tasks' alone: webserver and daemon open the instance, too.
+    """
     instance = config.instance
     everywhere = {*instance.env, *instance.secrets, *BUILT_IN_ENV, "AWS_REGION"}
     for path, name in references(instance.dagster_yaml or {}):
-        missing = [
-            location
-            for location, one in sorted(config.code_locations.items())
-            if name not in {*everywhere, *one.env, *one.secrets}
-        ]
-        if missing:
+        if name not in everywhere:
+            lacking = ["webserver", "daemon"]
+            lacking += [
+                f"tasks of {location}"
+                for location, one in sorted(config.code_locations.items())
+                if name not in {*one.env, *one.secrets}
+            ]
             yield Problem(
                 named(path),
                 f"{{env: {name}}}",
-                f"a name in instance.env or instance.secrets, which every actor gets: tasks of "
-                f"{', '.join(missing)} would have no {name}",
+                f"a name in instance.env or instance.secrets, which every actor gets (a location's "
+                f"own value goes before it): {', '.join(lacking)} would have no {name}",
                 f"instance.secrets.{name}",
             )
 
