@@ -58,9 +58,25 @@ def load(deployment: Deployment) -> Instance:
             *(instance.version, ", ".join(sorted(missing)), own),
         )
         instance = _read(deployment, own)
-    for name, value in instance.env.items():
-        os.environ.setdefault(name, value)
+    _take_on_variables(deployment, instance, own)
     return instance
+
+
+def _take_on_variables(deployment: Deployment, instance: Instance, own: str | None) -> None:
+    """Sets `instance.env`, but for what the code location itself says.
+
+    Args:
+        deployment: The deployment.
+        instance: The version that is used.
+        own: The task definition's, where that is an older one: what ECS has set is its.
+    """
+    differing = {
+        name: value for name, value in instance.env.items() if os.environ.get(name, value) != value
+    }
+    older = _read(deployment, own).env if own and differing else {}
+    for name, value in instance.env.items():
+        if name not in differing or os.environ[name] == older.get(name):
+            os.environ[name] = value
 
 
 @retry(
