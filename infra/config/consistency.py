@@ -8,6 +8,7 @@ from infra.config.fields import BUILT_IN_ENV
 from infra.config.models import Config
 from infra.config.problems import NAMESPACE, Problem
 from infra.config.yaml_file import KEY, named, references
+from run_isolation.default_instance import S3_LOGS
 from run_isolation.limit_names import Place, newest
 
 _SETTINGS: Final = "deploymentSettings"
@@ -15,7 +16,12 @@ _SETTINGS: Final = "deploymentSettings"
 
 def problems(config: Config) -> list[Problem]:
     """All of it."""
-    return [*_contradictions(config), *_unknown_names(config), *_same_names(config)]
+    return [
+        *_contradictions(config),
+        *_unknown_names(config),
+        *_hidden_bucket(config),
+        *_same_names(config),
+    ]
 
 
 def _contradictions(config: Config) -> Iterator[Problem]:
@@ -64,6 +70,21 @@ def _unknown_names(config: Config) -> Iterator[Problem]:
                 f"a name in instance.env or instance.secrets, which every actor gets (a location's "
                 f"own value goes before it): {', '.join(lacking)} would have no {name}",
                 f"instance.secrets.{name}",
+            )
+
+
+def _hidden_bucket(config: Config) -> Iterator[Problem]:
+    """A bucket of compute logs whose name nobody knows here: it would be written to by nobody."""
+    logs = (config.instance.dagster_yaml or {}).get("compute_logs", {})
+    place = ("compute_logs", "config", "bucket")
+    for path, name in references(logs.get("config", {}), place[:2]):
+        if path == place and logs["class"] == S3_LOGS and name in config.instance.secrets:
+            yield Problem(
+                named(path),
+                f"{{env: {name}}}",
+                "the name of a bucket, or {env: NAME} with NAME in instance.env: the rights to it "
+                "that everybody gets are by name, which a secret does not tell",
+                f"instance.env.{name}",
             )
 
 

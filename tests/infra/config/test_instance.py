@@ -184,6 +184,15 @@ def test_names_that_all_actors_have(name: str) -> None:
     accepted(reading({"compute_logs": {**LOGS, "config": {"bucket": {"env": name}}}}))
 
 
+def test_the_bucket_of_logs_is_no_secret_as_rights_are_by_its_name() -> None:
+    s3 = {"module": "dagster_aws.s3", "class": "S3ComputeLogManager"}
+    config = {"bucket": {"env": "EVERYWHERE"}, "prefix": {"env": "HIDDEN"}}
+    accepted(reading({"compute_logs": {**s3, "config": config}}))
+    found = problem(reading({"compute_logs": {**s3, "config": {"bucket": {"env": "HIDDEN"}}}}))
+    assert found.key == "run-isolation:instance.dagsterYaml.compute_logs.config.bucket"
+    assert found.nearest == "instance.env.HIDDEN"
+
+
 def test_a_tag_named_env_is_no_variable() -> None:
     accepted(reading({"auto_materialize": {"run_tags": {"env": "prod"}}}))
 
