@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from infra.config.deployment_settings import (
+    MOST_IN_POOL,
     AutoMaterialize,
     Concurrency,
     RunLimits,
@@ -93,7 +94,7 @@ class Coordinator(Setting):
 class OpenConcurrency(Concurrency):
     """Limits, with the key that pools had before."""
 
-    default_op_concurrency_limit: int | None = None
+    default_op_concurrency_limit: int | None = Field(None, ge=0, le=MOST_IN_POOL)
 
 
 class OpenRunMonitoring(RunMonitoring):
