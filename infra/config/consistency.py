@@ -7,7 +7,8 @@ from typing import Any, Final
 from infra.config.fields import BUILT_IN_ENV
 from infra.config.models import Config
 from infra.config.problems import NAMESPACE, Problem
-from infra.config.yaml_file import KEY, Place, named, references
+from infra.config.yaml_file import KEY, named
+from run_isolation.instance import Place, references
 
 _SETTINGS: Final = "deploymentSettings"
 _SPELLINGS: Final[dict[Place, Place]] = {

@@ -161,6 +161,13 @@ def _keys(key: str) -> set[str]:
             None,
         ),
         (
+            {"auto_materialize": {"use_sensors": {"env": "MOST"}}},
+            "auto_materialize.use_sensors",
+            "{'env': 'MOST'}",
+            "the value itself: Dagster looks up no environment variable here",
+            None,
+        ),
+        (
             {"retention": {"sensor": {"purge_after_days": {"skiped": 1}}}},
             "retention.sensor.purge_after_days",
             "{'skiped': 1}",
