@@ -174,6 +174,13 @@ def _keys(key: str) -> set[str]:
             "1000",
         ),
         (
+            {"auto_materialize": {"use_sensors": {"env": "MOST"}}},
+            "auto_materialize.use_sensors",
+            "{'env': 'MOST'}",
+            "the value itself: Dagster looks up no environment variable here",
+            None,
+        ),
+        (
             {"retention": {"sensor": {"purge_after_days": {"skiped": 1}}}},
             "retention.sensor.purge_after_days",
             "{'skiped': 1}",
