@@ -7,9 +7,10 @@ from typing import Any, Final
 from infra.config.fields import BUILT_IN_ENV
 from infra.config.models import Config
 from infra.config.problems import NAMESPACE, Problem
-from infra.config.yaml_file import KEY, named, references
+from infra.config.yaml_file import KEY, named
 from run_isolation.default_instance import S3_LOGS
-from run_isolation.limit_names import Place, newest
+from run_isolation.limit_names import Keys, newest
+from run_isolation.variables import references
 
 _SETTINGS: Final = "deploymentSettings"
 
@@ -30,7 +31,7 @@ def _contradictions(config: Config) -> Iterator[Problem]:
         (".".join(KEY), config.instance.dagster_yaml or {}),
         (_SETTINGS, config.deployment_settings.dagster_yaml),
     ]
-    said: dict[Place, tuple[str, Any]] = {}
+    said: dict[Keys, tuple[str, Any]] = {}
     for source, content in sources:
         for path, value in _leaves(content, ()):
             key = f"{NAMESPACE}:{source}.{'.'.join(map(str, path))}"
@@ -40,7 +41,7 @@ def _contradictions(config: Config) -> Iterator[Problem]:
                 yield Problem(key, str(value), allowed, str(other))
 
 
-def _leaves(content: dict[str, Any], path: Place) -> Iterator[tuple[Place, Any]]:
+def _leaves(content: dict[str, Any], path: Keys) -> Iterator[tuple[Keys, Any]]:
     """Every value that is no mapping, with its place."""
     for key, value in content.items():
         if isinstance(value, dict) and value:

@@ -19,6 +19,7 @@ from infra.config.deployment_settings import (
 )
 from infra.config.fields import refused
 from run_isolation.default_instance import COORDINATOR
+from run_isolation.variables import is_reference
 
 QUEUE: Final = "QueuedRunCoordinator"
 
@@ -32,11 +33,6 @@ def _source(kind: type, words: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
-
-
-def is_reference(value: object) -> bool:
-    """Whether Dagster reads this value from an environment variable."""
-    return isinstance(value, dict) and value.keys() == {"env"} and isinstance(value.get("env"), str)
 
 
 IntSource = Annotated[Any, _source(int, "a whole number, without quotes")]

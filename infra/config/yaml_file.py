@@ -3,20 +3,17 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import yaml
 from pydantic import ValidationError
 
 from infra.config.base import Surroundings
 from infra.config.dagster_yaml import DagsterYaml
-from infra.config.dagster_yaml_sections import is_reference
 from infra.config.problems import NAMESPACE, SECRET, Problem, problems
+from run_isolation.variables import Place
 
 KEY: Final = ("instance", "dagsterYaml")
-_NO_SOURCES: Final = (("auto_materialize", "run_tags"), ("python_logs",))
-"""Where ``{env: X}`` is what it looks like, and names no environment variable."""
-
 _AS_THEY_ARE: Final = ("config", "dagster_handler_config", "storage")
 """Below these a key without a value may mean something to a class."""
 
@@ -28,8 +25,6 @@ _PASSWORD_KEYS: Final = (
 
 _WITH_PASSWORD: Final = re.compile(r"[a-z][\w+.-]*://[^/@\s]*:[^/@\s]+@", re.IGNORECASE)
 """A URL with a password in it (RFC 3986, 3.2.1)."""
-
-Place: TypeAlias = tuple[str | int, ...]
 
 
 def named(path: Place) -> str:
@@ -118,15 +113,3 @@ def _passwords(value: Any, path: Place) -> Iterator[Problem]:
             "{env: NAME}, and NAME in instance.secrets: the instance is no place for passwords"
         )
         yield Problem(named(path), SECRET, allowed)
-
-
-def references(value: Any, path: Place = ()) -> Iterator[tuple[Place, str]]:
-    """Every ``{env: NAME}``: where it is, and the name."""
-    if path in _NO_SOURCES:
-        return
-    if is_reference(value):
-        yield path, value["env"]
-    elif isinstance(value, dict | list):
-        pairs = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, one in pairs:
-            yield from references(one, (*path, key))

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-Place = tuple[str, ...]
+Keys = tuple[str, ...]
 """Keys, from the outermost on."""
 
-_NEWEST: Final[dict[Place, Place]] = {
+_NEWEST: Final[dict[Keys, Keys]] = {
     ("run_queue", "max_concurrent_runs"): ("concurrency", "runs", "max_concurrent_runs"),
     ("run_queue", "tag_concurrency_limits"): ("concurrency", "runs", "tag_concurrency_limits"),
     ("run_queue", "block_op_concurrency_limited_runs", "op_concurrency_slot_buffer"): (
@@ -20,7 +20,7 @@ _NEWEST: Final[dict[Place, Place]] = {
 }
 
 
-def newest(place: Place) -> Place:
+def newest(place: Keys) -> Keys:
     """The place under the newest name of the same."""
     if place[:2] == ("run_coordinator", "config"):
         place = ("run_queue", *place[2:])

@@ -22,7 +22,7 @@ from run_isolation.dagster.home.this_dagster import EVERYTHING, fit
 from run_isolation.dagster.home.workspace import write_workspace
 from run_isolation.default_instance import COORDINATOR, LAUNCHER, Config
 from run_isolation.instance import Instance
-from run_isolation.limit_names import Place, newest
+from run_isolation.limit_names import Keys, newest
 from run_isolation.manifest import Manifest
 
 _SPLIT_STORAGES: Final = ("run_storage", "event_log_storage", "schedule_storage")
@@ -162,7 +162,7 @@ def _differences(existing: Config, wanted: Config, last: Config) -> Iterator[str
             yield f"  {'.'.join(place)}: here {value}, in the deployment {there}"
 
 
-def _limits(config: Config) -> Iterator[tuple[Place, Any]]:
+def _limits(config: Config) -> Iterator[tuple[Keys, Any]]:
     """What a file says of queue and concurrency, with its place."""
     coordinator = config.get("run_coordinator") or {}
     queue = config.get("run_queue") or coordinator.get("config") or {}
