@@ -188,6 +188,7 @@ class NonIsolatedStart:
                 task_arn="",
                 address="",
                 instance_version="",
+                wait="",
             )
             self._instance.report_engine_event(f"This run is isolated after all. {reason}", now)
             self._instance.report_dagster_event(DagsterEvent.job_enqueue(now), run_id=now.run_id)

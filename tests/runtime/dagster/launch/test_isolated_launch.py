@@ -9,14 +9,13 @@ import pytest
 from dagster import DagsterRun, DagsterRunStatus
 
 from run_isolation import LaunchFailedError, LaunchTagsError, tag_names
-from run_isolation.dagster import launcher, run_record
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch.advertised import (
     RunNotLaunchableError,
     task_definition,
 )
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
-from run_isolation.isolated import retries
 from run_isolation.isolated.run_task import IsolatedLaunch, request, started_by
 from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import LOCATION, PARAMETER, Stack
@@ -27,25 +26,9 @@ VCPUS = "You've reached the limit on the number of vCPUs you can run concurrentl
 ALWAYS = None
 
 
-def at_once(seconds: float) -> None:
-    """Passes the time between two tries."""
-
-
 @pytest.fixture
-def deployment(stack: Stack) -> Deployment:
-    return Deployment()
-
-
-@pytest.fixture
-def patient(deployment: Deployment) -> IsolatedLauncher:
-    """Repeats for as long as any test may take, without waiting."""
-    return IsolatedLauncher(deployment, seconds=1000, sleep=at_once)
-
-
-@pytest.fixture
-def hasty(deployment: Deployment) -> IsolatedLauncher:
-    """Tries once."""
-    return IsolatedLauncher(deployment, seconds=0, sleep=at_once)
+def launcher(stack: Stack) -> IsolatedLauncher:
+    return IsolatedLauncher(Deployment())
 
 
 @pytest.fixture
@@ -85,13 +68,13 @@ def capacity(call: dict[str, Any]) -> Any:
 
 
 def test_a_launch_is_one_call_of_exactly_this_request(
-    launches: Launches, stack: Stack, patient: IsolatedLauncher
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher
 ) -> None:
     first = launches.create()
     second = asked(launches, cpu="2048", memory="4096", ephemeral_storage="30")
     stack.account.forget()
-    assert patient.launch(launches.instance, first)
-    assert patient.launch(launches.instance, second)
+    assert launcher.launch(launches.instance, first)
+    assert launcher.launch(launches.instance, second)
 
     assert stack.account.calls() == ["GetParameter", "RunTask", "RunTask"]
     for run, sent in zip((first, second), stack.account.sent("RunTask"), strict=True):
@@ -106,12 +89,12 @@ def test_a_launch_is_one_call_of_exactly_this_request(
     assert launches.ended(second).status is DagsterRunStatus.SUCCESS
 
 
-def test_without_capacity_a_new_attempt_is_stored_and_made(
-    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
+def test_without_capacity_where_the_run_asks_the_next_attempt_is_made_at_once(
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
     stack.account.fault("run_task_failures")
 
-    assert patient.launch(launches.instance, run)
+    assert launcher.launch(launches.instance, run)
 
     assert stack.account.calls()[-2:] == ["RunTask", "RunTask"]
     first, second = (call["clientToken"] for call in stack.account.sent("RunTask"))
@@ -122,11 +105,11 @@ def test_without_capacity_a_new_attempt_is_stored_and_made(
 
 
 def test_an_answer_with_neither_task_nor_failure_is_not_asked_for_again(
-    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
     stack.account.fault("run_task_failures", failures=[])
 
-    assert patient.launch(launches.instance, run)
+    assert launcher.launch(launches.instance, run)
 
     first, second = (call["clientToken"] for call in stack.account.sent("RunTask"))
     assert first != second
@@ -134,7 +117,7 @@ def test_an_answer_with_neither_task_nor_failure_is_not_asked_for_again(
 
 
 def test_from_spot_to_on_demand_to_zone_by_zone(
-    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
     found = stack.account.client("ec2").describe_subnets()["Subnets"]
     subnets = [subnet["SubnetId"] for subnet in found][:2]
@@ -147,96 +130,50 @@ def test_from_spot_to_on_demand_to_zone_by_zone(
     stack.account.fault("run_task_failures", failures=[{"reason": "RESOURCE:CPU", "detail": "S"}])
     stack.account.fault("run_task_failures", failures=[{"reason": VCPUS}], times=2)
 
-    assert patient.launch(launches.instance, run)
+    assert not launcher.launch(launches.instance, run)
+    assert not launcher.go_on(launches.instance, launches.read(run))
+    assert launcher.go_on(launches.instance, launches.read(run))
 
     sent = stack.account.sent("RunTask")
     assert [capacity(call) for call in sent] == ["FARGATE_SPOT", "FARGATE", "FARGATE", "FARGATE"]
     used = [call["networkConfiguration"]["awsvpcConfiguration"]["subnets"] for call in sent]
     assert used == [subnets, subnets, subnets[:1], subnets[1:]]
-    (told,) = [event for event in launches.events(run) if "Started ECS task" in event]
+    (told,) = [event for event in launches.events(run) if "There is no task" in event]
     assert "The first answer, to attempt 1: RESOURCE:CPU S." in told
-    assert f"The last, to attempt 3: {VCPUS}." in told
+    assert f"The last, to attempt 2: {VCPUS}." in told
 
 
 def test_answers_that_are_lost_do_not_make_two_tasks(
-    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
     stack.account.fault("lost_response", operation="RunTask", times=3)
+    run = launches.starting(run)
 
-    assert patient.launch(launches.instance, run)
+    assert not launcher.launch(launches.instance, run)
 
+    # There may be a task: the run must not be launched anew from the queue, nor wait for its place.
+    assert launches.read(run).status is DagsterRunStatus.STARTING
+    assert launcher.go_on(launches.instance, launches.read(run))
     assert len(stack.account.sent("RunTask")) == 4
     assert len({call["clientToken"] for call in stack.account.sent("RunTask")}) == 1
     assert tasks(stack, run) == [run_record.read(launches.read(run)).task_arn]
-    assert run_record.read(launches.read(run)).attempt == 1
+    assert run_record.read(launches.read(run)) == run_record.RunTags(
+        Kind.ISOLATED, 1, tasks(stack, run)[0]
+    )
 
 
-@pytest.mark.parametrize(
-    ("code", "message"),
-    [
-        ("ThrottlingException", "Rate exceeded"),
-        ("InvalidParameterException", "Error: Request limit exceeded. (RequestLimitExceeded)"),
-    ],
-)
-def test_a_storm_of_throttles_passes(
-    launches: Launches,
-    stack: Stack,
-    patient: IsolatedLauncher,
-    run: DagsterRun,
-    code: str,
-    message: str,
-) -> None:
-    stack.account.fault("error", operation="RunTask", code=code, message=message, times=4)
-
-    assert patient.launch(launches.instance, run)
-
-    assert len({call["clientToken"] for call in stack.account.sent("RunTask")}) == 1
-    assert len(stack.account.sent("RunTask")) == 5
-
-
-def test_when_the_time_is_up_the_run_stays_starting_and_says_what_ecs_answered(
-    launches: Launches, stack: Stack, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def short(deployment: Deployment) -> IsolatedLauncher:
-        return IsolatedLauncher(deployment, seconds=2, sleep=at_once)
-
-    monkeypatch.setattr(launcher, "IsolatedLauncher", short)
-    stack.account.fault("run_task_failures", failures=[{"reason": "AGENT"}])
-    stack.account.fault("run_task_failures", failures=[{"reason": VCPUS}], times=ALWAYS)
-
-    run = launches.dequeue(launches.create())
-
-    assert run.status is DagsterRunStatus.STARTING
-    stored = run_record.read(run)
-    assert stored.task_arn is None
-    assert stored.attempt == len(stack.account.sent("RunTask")) + 1
-    (told,) = [event for event in launches.events(run) if "no task for this run yet" in event]
-    assert "AGENT" in told
-    assert stored.attempt == 2 or VCPUS in told
-    assert "`run-isolation daemon` goes on with it" in told
-
-    stack.account.forget()
-    assert IsolatedLauncher(deployment).go_on(launches.instance, run)
-    assert run_record.read(launches.read(run)).attempt == stored.attempt
-    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
-
-
-def test_what_is_final_fails_the_run_and_says_why(
-    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retries, "SETTLING_SECONDS", 0)
-    denied = "User: u is not authorized to perform: iam:PassRole on resource: arn:role"
+def test_what_is_final_fails_the_run_and_says_why(launches: Launches, stack: Stack) -> None:
     stack.account.fault(
-        "error", operation="RunTask", code="AccessDeniedException", message=denied, times=ALWAYS
+        "error", operation="RunTask", code="InvalidParameterException", message="No such size."
     )
     run = launches.create()
 
-    with pytest.raises(LaunchFailedError, match="Allow iam:PassRole on arn:role"):
+    with pytest.raises(LaunchFailedError, match="No such size"):
         launches.dequeue(run)
 
     assert len(stack.account.sent("RunTask")) == 1
     assert launches.read(run).status is DagsterRunStatus.FAILURE
-    assert any("Allow iam:PassRole on arn:role" in message for message in launches.events(run))
+    assert any("No such size." in message for message in launches.events(run))
 
 
 def test_tags_that_ask_for_too_much_fail_the_run_without_a_call(
@@ -269,10 +206,10 @@ def test_a_run_of_a_server_that_advertises_no_task_definition_is_refused(
 
 @pytest.mark.parametrize("changed", [False, True])
 def test_going_on_finds_the_task_that_was_started_and_not_noted(
-    launches: Launches, stack: Stack, hasty: IsolatedLauncher, tmp_path: Path, changed: bool
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, tmp_path: Path, changed: bool
 ) -> None:
     run = launches.create(config={"wait_for": str(tmp_path / "never")})
-    assert hasty.launch(launches.instance, run)
+    assert launcher.launch(launches.instance, run)
     task_arn = run_record.read(launches.read(run)).task_arn
     run = forget_task(launches, run)
     if changed:
@@ -289,50 +226,28 @@ def test_going_on_finds_the_task_that_was_started_and_not_noted(
 
 
 def test_going_on_with_a_run_that_has_no_attempt_makes_the_first(
-    launches: Launches, hasty: IsolatedLauncher, run: DagsterRun
+    launches: Launches, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
-    assert hasty.go_on(launches.instance, run)
+    assert launcher.go_on(launches.instance, run)
     assert run_record.read(launches.read(run)).attempt == 1
     assert run_record.read(launches.read(run)).task_arn is not None
 
 
-def test_going_on_in_vain_is_one_call_and_no_event(
-    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
-) -> None:
-    stack.account.fault("run_task_failures", times=ALWAYS)
-    for attempt in (2, 3):
-        assert not patient.go_on(launches.instance, launches.read(run))
-        assert run_record.read(launches.read(run)).attempt == attempt
-    assert len(stack.account.sent("RunTask")) == 2
-    assert launches.events(run) == []
-
-
 def test_going_on_with_a_run_that_must_fail(
-    launches: Launches, stack: Stack, hasty: IsolatedLauncher
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher
 ) -> None:
     with pytest.raises(LaunchTagsError):
-        hasty.go_on(launches.instance, asked(launches, cpu="1"))
-
-
-def test_going_on_without_a_manifest_waits(
-    launches: Launches, stack: Stack, hasty: IsolatedLauncher, run: DagsterRun
-) -> None:
-    stack.account.fault(
-        "error", service="ssm", operation="GetParameter", code="AccessDenied", times=ALWAYS
-    )
-    assert not hasty.go_on(launches.instance, run)
-    stack.account.forget()
-    assert hasty.go_on(launches.instance, run)
+        launcher.go_on(launches.instance, asked(launches, cpu="1"))
 
 
 def test_a_relaunch_is_a_new_attempt_that_says_why(
-    launches: Launches, stack: Stack, hasty: IsolatedLauncher, run: DagsterRun
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
     stack.account.fault("dead_task")
-    assert hasty.launch(launches.instance, run)
+    assert launcher.launch(launches.instance, run)
     (dead,) = tasks(stack, run)
 
-    assert hasty.relaunch(launches.instance, launches.read(run), "Its task died of the flu.")
+    assert launcher.relaunch(launches.instance, launches.read(run), "Its task died of the flu.")
 
     assert "Its task died of the flu. Attempt 2 follows." in launches.events(run)
     stored = run_record.read(launches.read(run))
@@ -342,22 +257,22 @@ def test_a_relaunch_is_a_new_attempt_that_says_why(
 
 
 def test_a_relaunch_in_vain_is_left_to_going_on(
-    launches: Launches, stack: Stack, hasty: IsolatedLauncher, run: DagsterRun
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
     stack.account.fault("dead_task")  # it would say on the run that attempt 1 is in charge
-    assert hasty.launch(launches.instance, run)
+    assert launcher.launch(launches.instance, run)
     stack.account.fault("error", operation="RunTask", times=3)
 
-    assert not hasty.relaunch(launches.instance, launches.read(run), "It died.")
+    assert not launcher.relaunch(launches.instance, launches.read(run), "It died.")
 
     stored = run_record.read(launches.read(run))
     assert (stored.attempt, stored.task_arn) == (2, None)
-    assert hasty.go_on(launches.instance, launches.read(run))
+    assert launcher.go_on(launches.instance, launches.read(run))
     assert run_record.read(launches.read(run)).attempt == 2
 
 
 def test_everything_that_a_run_may_ask_for_reaches_its_task(
-    launches: Launches, stack: Stack, patient: IsolatedLauncher
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher
 ) -> None:
     run = launches.create(
         tags={
@@ -369,7 +284,7 @@ def test_everything_that_a_run_may_ask_for_reaches_its_task(
             ),
         }
     )
-    assert patient.launch(launches.instance, run)
+    assert launcher.launch(launches.instance, run)
     (task_arn,) = tasks(stack, run)
     task = stack.ecs.describe_tasks(cluster=stack.cluster, tasks=[task_arn], include=["TAGS"])
     (task,) = task["tasks"]
@@ -397,7 +312,7 @@ def test_a_run_that_was_decided_on_is_launched_as_the_attempt_on_record(
 
     monkeypatch.setattr(run_record, "write", note)
     assert IsolatedLauncher(Deployment()).launch(launches.instance, run)
-    assert written == [{"task_arn"}]
+    assert written == [{"task_arn", "wait"}]
     assert len(tasks(stack, run)) == 1
 
     # Another process has taken it from the queue at the same time.
