@@ -12,6 +12,8 @@
     ├── TaskMetadataError           the task can't find out its own ARN and address
     ├── ProtectionError             ECS did not begin, renew or end the protection of the task
     ├── DrainingError               this server starts no more runs: ask another one
+    ├── StartRefusedError           this server does not start the run
+    ├── StartUnfinishedError        this server is starting the run: ask again
     ├── TableError                  the slot table gave no usable answer; never means "no slot"
     │   ├── TableUnreachableError   no answer in time, or throttled: may have been applied
     │   ├── TableRefusedError       AWS refused the call: not applied
@@ -128,6 +130,14 @@ class ProtectionError(RunIsolationError):
 
 class DrainingError(RunIsolationError):
     """The server starts no more runs: ask another one. ``str()`` says why."""
+
+
+class StartRefusedError(RunIsolationError):
+    """The server does not start this run. There is no process of it. ``str()`` says why."""
+
+
+class StartUnfinishedError(RunIsolationError):
+    """The server is starting this run, and does not know yet how that ends."""
 
 
 class TableError(RunIsolationError):
