@@ -40,9 +40,13 @@ RESOLVE_SECONDS: Final = 150
 """The launcher for a server that does not answer, call after call; somebody may be waiting at the
 page. After that the run stays STARTING until the daemon asks again."""
 
-LOST_LAUNCHER_SECONDS: Final = 180
-"""The watcher for a run that is STARTING and that no server has: longer than RESOLVE_SECONDS. The
-launcher's last call may be on its way then; a repeated StartRun starts nothing twice."""
+LOST_LAUNCHER_SECONDS: Final = 240
+"""The watcher for a run that is STARTING and that no server has: longer than RESOLVE_SECONDS and
+the launcher's last call, of START_RUN_SECONDS, together. Two who send a run back to the queue at
+once might meet it there when it has been launched again."""
+
+LEFT_TO_WATCHER_SECONDS: Final = 20
+"""The watcher for an automated launch: it has asked its server once, and is gone by then."""
 
 ABANDONED_SECONDS: Final = 300
 """The reconciler for a holder without a server: its launcher died on the way. Launching takes it

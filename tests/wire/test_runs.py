@@ -51,6 +51,14 @@ def test_what_became_of_a_run(file: Path) -> None:
     )
 
 
+@each("run_wait.json")
+def test_a_run_that_waits_says_when_it_is_tried_again(file: Path) -> None:
+    tags = {run_record.OWNER: RUN, **parsed(file)}
+    read = run_record.read(DagsterRun(job_name="report", run_id=RUN, tags=tags)).wait
+    assert read is not None
+    assert (read.tries, read.is_over(read.until - 1), read.is_over(read.until)) == (3, False, True)
+
+
 @each("run_tags.json")
 def test_inherited_tags_are_another_runs(file: Path) -> None:
     copied = run(file, "out of memory", OTHER_RUN)

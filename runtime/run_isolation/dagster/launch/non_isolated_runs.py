@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from botocore.exceptions import BotoCoreError, ClientError
 from dagster import DagsterError, DagsterInstance, DagsterRun
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
@@ -19,6 +20,8 @@ from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.stored_end import is_over
 from run_isolation.dagster.launch.advertised import instance_version
 from run_isolation.dagster.launch.non_isolated_start import NonIsolatedStart, RefusedError
+from run_isolation.dagster.launch.started_servers import StartedServers
+from run_isolation.dagster.launch.started_tasks import StartedTasks
 from run_isolation.dagster.reconciler_sources import make_reconciler
 from run_isolation.dagster.standing.client import (
     ServerReplacedError,
@@ -39,6 +42,8 @@ class ServerRuns:
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
+        self._tasks = StartedTasks(deployment)
+        self._servers = StartedServers()
 
     def launch(self, instance: DagsterInstance, context: LaunchRunContext) -> None:
         """Starts the run's process, or sends the run back to the queue as isolated."""
@@ -86,33 +91,42 @@ class ServerRuns:
             instance.report_run_canceled(run, message=gone)
         # Not a release: a start may be on its way, which only the server can tell.
         with suppress(TableError):
-            make_reconciler(self._deployment, instance, _log).reconcile()
+            make_reconciler(self._deployment, instance, _log).look_at(run.run_id)
         return True
 
-    def health(self, run: DagsterRun) -> CheckRunHealthResult:
+    def health(self, instance: DagsterInstance, run: DagsterRun) -> CheckRunHealthResult:
         """Whether the process of a STARTED run is there. Doubt counts as running.
+
+        ECS is asked first: what has stopped there swallows what is sent to it.
 
         Raises:
             botocore.exceptions.BotoCoreError: Neither server nor ECS answers, so nothing is known.
+            botocore.exceptions.ClientError: The same.
         """
         ours = run_record.read(run)
         if ours.address is None or ours.task_arn is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING, "Its server is not known yet.")
+        trouble: BotoCoreError | ClientError | None = None
         try:
-            if run.run_id in StandingServer(ours.address).current_runs(ours.task_arn):
+            state = self._tasks.state(instance, ours.task_arn, shared=True)
+            if state.stopped:
+                return CheckRunHealthResult(WorkerStatus.FAILED, why_gone(state))
+        except (BotoCoreError, ClientError) as error:
+            trouble = error
+        server = ServerIdentity(ours.task_arn, ours.address)
+        try:
+            if self._servers.has(server, run.run_id):
                 return CheckRunHealthResult(WorkerStatus.RUNNING)
-            return CheckRunHealthResult(
-                WorkerStatus.FAILED,
-                f"The run's process has ended; its server, of task {ours.task_arn}, goes on.",
-            )
+            gone = f"The run's process has ended; its server, of task {ours.task_arn}, goes on."
         except ServerReplacedError as error:
             gone = f"{error} The run's process ended with task {ours.task_arn}."
-            return CheckRunHealthResult(WorkerStatus.FAILED, gone)
         except ServerSilentError as error:
-            state = self._state(ours.task_arn)
-            if state.stopped or state.missing:
-                return CheckRunHealthResult(WorkerStatus.FAILED, why_gone(state))
-            return CheckRunHealthResult(WorkerStatus.RUNNING, f"No answer: {error}")
+            if trouble is not None:
+                raise trouble from error
+            if not state.missing:
+                return CheckRunHealthResult(WorkerStatus.RUNNING, f"No answer: {error}")
+            gone = why_gone(state)
+        return CheckRunHealthResult(WorkerStatus.FAILED, gone)
 
     def debug_info(self, run: DagsterRun) -> str | None:
         """What ECS says about the standing task that has the run's process."""

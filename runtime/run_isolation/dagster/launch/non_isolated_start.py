@@ -215,6 +215,7 @@ class NonIsolatedStart:
                 task_arn="",
                 address="",
                 instance_version="",
+                wait="",
             )
             # First: without its slot no late StartRun starts it.
             self._release()

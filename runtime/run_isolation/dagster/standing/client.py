@@ -125,23 +125,25 @@ class StandingServer:
             reply = stub.GetServerId(dagster_api_pb2.Empty(), timeout=start_run_timers.ASK_SECONDS)
         return ServerIdentity.from_server_id(reply.server_id)
 
-    def current_runs(self, task_arn: str) -> frozenset[str]:
+    def current_runs(
+        self, task_arn: str, seconds: float = start_run_timers.ASK_SECONDS
+    ) -> frozenset[str]:
         """The runs whose processes the server of this task has.
+
+        Args:
+            task_arn: The task that is meant.
+            seconds: How long to wait for each of two answers.
 
         Raises:
             ServerSilentError: It did not answer.
             ServerReplacedError: Another task has this address now.
         """
         with self._calling() as stub:
-            server_id = stub.GetServerId(
-                dagster_api_pb2.Empty(), timeout=start_run_timers.ASK_SECONDS
-            ).server_id
+            server_id = stub.GetServerId(dagster_api_pb2.Empty(), timeout=seconds).server_id
             identity = ServerIdentity.from_server_id(server_id)
             if identity is None or identity.task_arn != task_arn:
                 raise ServerReplacedError(f"{self._address} is now {server_id}.")
-            reply = stub.GetCurrentRuns(
-                dagster_api_pb2.Empty(), timeout=start_run_timers.ASK_SECONDS
-            )
+            reply = stub.GetCurrentRuns(dagster_api_pb2.Empty(), timeout=seconds)
         result = deserialize_value(reply.serialized_current_runs, GetCurrentRunsResult)
         return frozenset(result.current_runs)
 

@@ -1,0 +1,62 @@
+"""How long a launch waits that finds all slots held."""
+
+from __future__ import annotations
+
+import pytest
+from dagster import DagsterRun
+from dagster._core.storage.tags import BACKFILL_ID_TAG
+
+from run_isolation import Holder, NonIsolatedRuns
+from run_isolation.dagster import run_record
+from run_isolation.dagster.reconciler_sources import StandingServers
+from run_isolation.server_identity import ServerIdentity
+from run_isolation.slots.decision import Kind
+from tests.runtime.dagster.account import LOCATION, Stack
+from tests.runtime.dagster.launches import NON_ISOLATED, Launches
+
+SERVER = ServerIdentity("arn:task/1", "192.0.2.1:4000")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[ServerIdentity]:
+    """The servers that are asked for their runs; none of them answers."""
+    asked: list[ServerIdentity] = []
+    monkeypatch.setattr(StandingServers, "current_runs", lambda self, server: asked.append(server))
+    return asked
+
+
+def hosted_over(launches: Launches, stack: Stack) -> DagsterRun:
+    """A run that has just ended, and whose process the server may still have."""
+    run = launches.create()
+    launches.instance.report_run_failed(run)
+    stack.slots.acquire(Holder(run.run_id, 1, LOCATION))
+    assert stack.slots.host(run.run_id, 1, SERVER)
+    return run
+
+
+def test_a_denied_launch_never_waits_for_a_process_that_nobody_expects_to_end(
+    launches: Launches, stack: Stack, asked: list[ServerIdentity]
+) -> None:
+    """Its run was deleted. The reconciler has its server end it, and no launch waits for that."""
+    gone = hosted_over(launches, stack)
+    launches.instance.delete_run(gone.run_id)
+    stack.account.forget()
+    run = launches.launch()
+    assert run_record.read(run).kind is Kind.ISOLATED
+    assert asked == []
+    # It has asked for a slot once: whoever waits asks five times a second.
+    assert stack.account.calls().count("UpdateItem") == 1
+
+
+def test_an_automated_launch_waits_for_nothing(
+    launches: Launches, stack: Stack, asked: list[ServerIdentity]
+) -> None:
+    """It is made in a thread of the daemon's, in which all others wait."""
+    stack.configure(NonIsolatedRuns(enabled=True, allow_automated=True))
+    hosted_over(launches, stack)
+    run = launches.create(tags=NON_ISOLATED | {BACKFILL_ID_TAG: "abc"})
+    stack.account.forget()
+    run = launches.submit(run, source=None)
+    assert run_record.read(run).kind is Kind.ISOLATED
+    assert asked == []
+    assert stack.account.calls().count("UpdateItem") == 1
