@@ -56,7 +56,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> PoolWatch:
 @pytest.fixture
 def channel(servicer: Servicer, watch: PoolWatch) -> Iterator[grpc.Channel]:
     """Of a server whose only thread waits."""
-    call_threads.give_own_threads(servicer)
+    call_threads.give_own_threads(servicer, watch._pool)
     server = grpc.server(watch._pool)
     add_DagsterApiServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
     health = PromptHealth()
