@@ -42,7 +42,10 @@ def test_it_knows_which_variables_it_names() -> None:
 
 def test_a_tag_named_env_is_no_variable() -> None:
     """Else a queued run would take it for one that its task definition lacks."""
-    yaml = {"auto_materialize": {"run_tags": {"env": "prod"}, "num_workers": {"env": "WORKERS"}}}
+    yaml = {
+        "auto_materialize": {"run_tags": {"env": "prod"}},
+        "sensors": {"num_workers": {"env": "WORKERS"}},
+    }
     assert Instance(dagster_yaml=yaml).variables == {"WORKERS"}
 
 
