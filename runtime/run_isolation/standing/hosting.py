@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack
 from functools import partial
 from threading import Lock, Thread
@@ -23,6 +23,7 @@ from run_isolation.errors import (
 )
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.slots import Slots
+from run_isolation.thread_pools import steady_pool
 
 _REMEMBERED_STARTS: Final = 1000
 """How many runs a server tells apart from new ones. A caller repeats itself for minutes at most."""
@@ -79,7 +80,7 @@ class Hosting(Generic[Answer]):
         self._answers: OrderedDict[tuple[str, int], Future[Answer]] = OrderedDict()
         self._permits: dict[str, ExitStack] = {}
         self._closed: Future[None] = Future()
-        self._releases = ThreadPoolExecutor(max_workers=1, thread_name_prefix="release-slot")
+        self._releases = steady_pool(1, "release-slot")
         # The first start does not wait for the SDK to be loaded.
         self._releases.submit(slots)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Final
 
@@ -17,6 +16,7 @@ from run_isolation.dagster.memory.watchdog import Watchdog
 from run_isolation.errors import TaskMetadataError
 from run_isolation.standing import container_memory
 from run_isolation.standing.container_memory import MIB, ContainerMemory
+from run_isolation.thread_pools import steady_pool
 
 MOST_TRIES: Final = 20
 """How often a run is tried to be failed with our words: Dagster's server looks twice a second. Then
@@ -46,7 +46,7 @@ class StandingMemory:
         self._kills = Kills(lambda: self._container)
         self._runs = HostedRuns(self._kills.count)
         self._watchdog = Watchdog(self._runs, lambda: self._container, logger)
-        self._records = ThreadPoolExecutor(max_workers=1, thread_name_prefix="memory-records")
+        self._records = steady_pool(1, "memory-records")
         self._watchdog.start()
 
     @cached_property

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from grpc_health.v1 import health, health_pb2
 
+from run_isolation.thread_pools import make_steady
 from run_isolation.tick_timeouts import TICK_SECONDS
 
 MAX_WORKERS: Final = 32
@@ -43,11 +44,17 @@ _prompt: Final = ThreadPoolExecutor(_PROMPT_THREADS, thread_name_prefix="prompt-
 _starts: Final = ThreadPoolExecutor(_START_THREADS, thread_name_prefix="start-run-call")
 
 
-def give_own_threads(servicer: Any) -> None:
-    """Has these calls of a servicer answered by threads of their own, which are there at once.
+def give_own_threads(servicer: Any, others: ThreadPoolExecutor) -> None:
+    """Has these calls of a servicer answered by threads of their own, some of which are there.
 
     To be called when nothing is forked from this process any more.
+
+    Args:
+        servicer: Dagster's, or one like it.
+        others: Answers all other calls.
     """
+    for pool in (_prompt, _starts, others):
+        make_steady(pool)
     for names, pool in ((_PROMPT_CALLS, _prompt), (("StartRun",), _starts)):
         for name in names:
             answer: Any = partial(getattr(servicer, name))

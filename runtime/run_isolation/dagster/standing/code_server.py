@@ -83,7 +83,7 @@ class RunIsolationApiServer(PromptTicks, RunCalls):
         self._deployment = Deployment()
         self._pool = call_threads.PoolWatch(self._server_threadpool_executor)
         call_threads.watches[:] = [self._pool]
-        call_threads.give_own_threads(self)
+        call_threads.give_own_threads(self, self._server_threadpool_executor)
         self._processes = RunProcesses(
             Records.of(self),
             StandingMemory(self._logger),

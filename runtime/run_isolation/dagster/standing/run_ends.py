@@ -12,7 +12,6 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from dagster._core.instance.ref import InstanceRef
@@ -24,6 +23,7 @@ from run_isolation.dagster.processes import of_a_run
 from run_isolation.dagster.standing import last_words
 from run_isolation.dagster.standing.records import Records
 from run_isolation.dagster.warm.fork_context import taken
+from run_isolation.thread_pools import steady_pool
 
 _TELLERS: Final = 4
 """Ends of runs that are told at once. Where the storage does not answer the others wait, and hold
@@ -60,7 +60,7 @@ class RunEnds:
         self._ended: dict[str, Ended] = {}
         self._being_told: set[str] = set()
         self._canceled: dict[str, float] = {}
-        self._tellers = ThreadPoolExecutor(_TELLERS, thread_name_prefix="run-ends")
+        self._tellers = steady_pool(_TELLERS, "run-ends")
 
     def look(self) -> None:
         """Looks at all of them, and waits for nothing."""

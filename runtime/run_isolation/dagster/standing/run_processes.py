@@ -19,6 +19,7 @@ from run_isolation.dagster.processes import of_a_run
 from run_isolation.dagster.standing.records import Records
 from run_isolation.dagster.standing.run_ends import RunEnds
 from run_isolation.dagster.standing.run_start import RunAsked, RunProcess, refusal
+from run_isolation.dagster.warm.primitives import EventFd
 from run_isolation.errors import StartUnfinishedError
 from run_isolation.standing.draining import StandingTask
 from run_isolation.standing.hosting import Hosting
@@ -81,7 +82,10 @@ class RunProcesses:
             return self._hosting.start(run.run_id, attempt, launch, seconds)
         first_word, said = self.begin(run), list[StartRunResult]()
         waiting = threading.Thread(target=lambda: said.append(first_word()), daemon=True)
-        waiting.start()
+        try:
+            waiting.start()
+        except RuntimeError:  # no thread is to be had, and there is a process
+            return first_word()
         waiting.join(seconds)
         if not said:
             raise StartUnfinishedError(f"The process of run {run.run_id} has not said a word yet.")
@@ -118,7 +122,10 @@ class RunProcesses:
         if event is None:
             return False
         self._ends.canceled(run_id)
-        threading.Thread(target=event.set, daemon=True).start()
+        if isinstance(event, EventFd):  # waits for nobody
+            event.set()
+        else:
+            threading.Thread(target=event.set, daemon=True).start()
         return True
 
     def can_cancel(self, run_id: str) -> bool:
