@@ -68,6 +68,11 @@ class Patience(Enum):
     """A thread of the daemon that launches others' runs, too."""
 
     @property
+    def ask_seconds(self) -> float:
+        """For the answer to a question that starts nothing."""
+        return ASK_SECONDS if self is Patience.PERSON else AUTOMATED_SECONDS
+
+    @property
     def start_run_seconds(self) -> float:
         """For the answer to one StartRun."""
         return START_RUN_SECONDS if self is Patience.PERSON else AUTOMATED_SECONDS

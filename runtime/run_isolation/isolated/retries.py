@@ -50,6 +50,8 @@ class Wait:
     """When an event said so the last time."""
     refused: float | None = None
     """When AWS first refused what may settle; None where it has not."""
+    in_doubt: bool = False
+    """Whether a call of this attempt may have started a task, whatever the last one was told."""
 
     @classmethod
     def after(
@@ -78,6 +80,9 @@ class Wait:
             tries=tries,
             told=told,
             refused=now if refused is None and meaning.settles else refused,
+            in_doubt=meaning.may_have_started
+            # Only of a new attempt it is known that the one before has left no task.
+            or (before is not None and before.in_doubt and meaning.retry is not Retry.NEW_ATTEMPT),
         )
 
     @classmethod
@@ -97,8 +102,8 @@ class Wait:
 
     def to_tag(self) -> str:
         """As it stands on a run."""
-        known = {name: value for name, value in asdict(self).items() if value is not None}
-        return json.dumps(known)
+        said = {name: value for name, value in asdict(self).items() if value not in (None, False)}
+        return json.dumps(said)
 
     def is_over(self, now: float) -> bool:
         """Whether it is time for the next try."""

@@ -185,8 +185,22 @@ def test_a_refusal_stands_when_it_has_had_its_time_to_settle(refusal: Meaning) -
     assert throttled.is_final(refusal, 100 + SETTLING_SECONDS)
 
 
+def test_a_task_may_be_there_until_ecs_says_that_the_attempt_has_left_none() -> None:
+    def after(*meanings: Meaning) -> bool:
+        wait = None
+        for meaning in meanings:
+            wait = Wait.after(wait, meaning, 0)
+        return wait is not None and wait.in_doubt
+
+    assert not after(THROTTLED)
+    assert after(UNKNOWN)
+    assert after(THROTTLED, UNKNOWN, THROTTLED, DENIED)
+    assert not after(UNKNOWN, NO_CAPACITY)
+    assert not after(UNKNOWN, NO_CAPACITY, THROTTLED)
+
+
 def test_what_is_on_a_run_is_read_again() -> None:
-    for wait in (Wait(1.5, 2.5), Wait(1.5, 2.5, 3, 1.0, 0.5)):
+    for wait in (Wait(1.5, 2.5), Wait(1.5, 2.5, 3, 1.0, 0.5, in_doubt=True)):
         assert Wait.of_tag(wait.to_tag()) == wait
     assert Wait.of_tag('{"since": 1.5, "until": 2.5, "colour": "blue"}') == Wait(1.5, 2.5)
 

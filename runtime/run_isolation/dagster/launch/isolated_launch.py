@@ -103,7 +103,7 @@ class _Making:
         """The run as it is now. One that was canceled ends here.
 
         Raises:
-            _UnwantedError: It needs no task, or a later attempt is in charge.
+            _UnwantedError: It needs no task, or has one, or a later attempt is in charge.
         """
         run = self.instance.get_run_by_id(self.run.run_id)
         if run is None or run.is_finished:
@@ -111,7 +111,8 @@ class _Making:
         if run.status is DagsterRunStatus.CANCELING:
             self.instance.report_run_canceled(run, message="Canceled before it had a task.")
             raise _UnwantedError
-        if run_record.read(run).attempt > attempt:
+        ours = run_record.read(run)
+        if ours.attempt > attempt or ours.task_arn is not None:
             raise _UnwantedError
         return run
 
@@ -224,17 +225,17 @@ class IsolatedLauncher:
         if before is not None and before.is_final(trouble.meaning, now):
             raise trouble
         instance = making.instance
-        if trouble.meaning.may_have_started:
+        wait = Wait.after(before, trouble.meaning, now)
+        if wait.in_doubt:
             run = instance.get_run_by_id(making.run.run_id)
             if run is None or run.status is DagsterRunStatus.CANCELING:
                 return  # the watcher stops the task, if there is one
         run = making.wanted(outcome.attempt)
-        wait = Wait.after(before, trouble.meaning, now)
         making.store(outcome.attempt, wait)
         _log.warning("Run %s has no task after %d tries: %s", run.run_id, wait.tries, trouble)
         if wait.is_told(now):
             instance.report_engine_event(_still_waiting(wait, outcome, now), run)
-        if run.status is DagsterRunStatus.STARTING and not trouble.meaning.may_have_started:
+        if run.status is DagsterRunStatus.STARTING and not wait.in_doubt:
             # In progress it would count against the limits of Dagster's queue, and its start
             # timeout would fail it.
             instance.report_dagster_event(DagsterEvent.job_enqueue(run), run_id=run.run_id)

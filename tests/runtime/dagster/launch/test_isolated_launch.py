@@ -109,6 +109,7 @@ def test_answers_that_are_lost_do_not_make_two_tasks(
     launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
     stack.account.fault("lost_response", operation="RunTask", times=3)
+    stack.account.fault("slow_task", seconds=600)
     run = launches.starting(run)
 
     assert not launcher.launch(launches.instance, run)
@@ -122,6 +123,36 @@ def test_answers_that_are_lost_do_not_make_two_tasks(
     assert run_record.read(launches.read(run)) == run_record.RunTags(
         Kind.ISOLATED, 1, tasks(stack, run)[0]
     )
+
+
+def test_a_throttle_after_a_lost_answer_does_not_send_a_run_back_that_may_have_a_task(
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
+) -> None:
+    stack.account.fault("lost_response", operation="RunTask", times=3)
+    stack.account.fault("slow_task", seconds=600)
+    run = launches.starting(run)
+    assert not launcher.launch(launches.instance, run)
+    stack.account.fault("error", operation="RunTask", code="ThrottlingException", times=3)
+    assert not launcher.go_on(launches.instance, launches.read(run))
+    assert launches.read(run).status is DagsterRunStatus.STARTING
+    assert launcher.go_on(launches.instance, launches.read(run))
+    assert [run_record.read(launches.read(run)).task_arn] == tasks(stack, run)
+
+
+def test_what_a_quick_worker_has_noted_stays(
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
+) -> None:
+    """The launcher does not know of its task, and the task executes the run already."""
+    stack.account.fault("lost_response", operation="RunTask", times=3)
+    stack.account.fault("slow_task", seconds=600)
+    run = launches.starting(run)
+    assert not launcher.launch(launches.instance, run)
+    read = launches.read(run)
+    [task_arn] = tasks(stack, run)
+    run_record.write(launches.instance, read, task_arn=task_arn)
+    stack.account.fault("error", operation="RunTask", code="ThrottlingException", times=3)
+    assert not launcher.go_on(launches.instance, read)
+    assert run_record.read(launches.read(run)).task_arn == task_arn
 
 
 def test_what_is_final_fails_the_run_and_says_why(launches: Launches, stack: Stack) -> None:

@@ -18,7 +18,7 @@ from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch import waiting_queue
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
 from run_isolation.dagster.launch.waiting_queue import WaitingQueue
-from run_isolation.isolated.retries import Wait
+from run_isolation.isolated.retries import LONGEST_PAUSE_SECONDS, Wait
 from run_isolation.isolated.run_task import started_by
 from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import Stack
@@ -215,6 +215,35 @@ def test_a_run_that_waits_is_tried_in_its_time_and_keeps_no_other_waiting(
     queue.look()
     assert launches.ended(first).status is DagsterRunStatus.SUCCESS
     assert len(stack.tasks_of(started_by(first.run_id))) == 1
+
+
+def test_runs_for_which_the_quota_is_too_small_at_once_all_succeed_one_after_the_other(
+    launches: Launches, stack: Stack, queue: Queue, clock: Clock
+) -> None:
+    """New accounts have few vCPUs. The rest fell to the start timeout."""
+    runs = [launches.submit(launches.create()) for _ in range(3)]
+    used = sum(
+        int(task["cpu"])
+        for arn in stack.ecs.list_tasks(cluster=stack.cluster)["taskArns"]
+        for task in [stack.describe(arn)]
+    )
+    stack.account.change(vcpus=used / 1024 + 1)
+    try:
+        while waiting := [run for run in map(launches.read, runs) if not run.is_finished]:
+            clock.now += LONGEST_PAUSE_SECONDS
+            queue.look()
+            for run in map(launches.read, waiting):
+                if run.status is not DagsterRunStatus.QUEUED:
+                    task_arn = run_record.read(run).task_arn
+                    assert task_arn is not None
+                    launches.ended(run)
+                    stack.wait_for_stopped(task_arn)
+    finally:
+        stack.account.change(vcpus=1_000_000)
+    assert {launches.read(run).status for run in runs} == {DagsterRunStatus.SUCCESS}
+    assert [len(stack.tasks_of(run.run_id)) for run in runs] == [1, 1, 1]
+    told = [text for run in runs for text in launches.events(run) if "There is no task" in text]
+    assert told
 
 
 def test_a_run_that_must_fail_is_failed_by_dagster_with_the_reason(
