@@ -10,20 +10,26 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from run_isolation import passing_trouble
 from run_isolation.dagster import daemon
 from run_isolation.isolated import retries, waiting_runs
 
 LAUNCH_SECONDS: Final = 45
-"""Still longer than a launcher that lives is at work: it repeats its calls for 30 seconds, and
-waits 10 for an answer."""
+"""Still longer than a launcher that lives is at work here: it waits 10 seconds for an answer, and
+the SDK asks again."""
 LOOK_SECONDS: Final = 2
+FIRST_PAUSE_SECONDS: Final = 1
+LONGEST_PAUSE_SECONDS: Final = 4
+"""Until a launch that was turned away is made again."""
 SETTLING_SECONDS: Final = 2
 """Where AWS refuses for good, until the run fails."""
 
 
 def main() -> None:
     """Works until it is ended."""
-    retries.SETTLING_SECONDS = SETTLING_SECONDS  # type: ignore[misc]
+    retries.FIRST_PAUSE_SECONDS = FIRST_PAUSE_SECONDS  # type: ignore[misc]
+    retries.LONGEST_PAUSE_SECONDS = LONGEST_PAUSE_SECONDS  # type: ignore[misc]
+    passing_trouble.SETTLING_SECONDS = SETTLING_SECONDS  # type: ignore[misc]
     waiting_runs.LAUNCH_SECONDS = LAUNCH_SECONDS  # type: ignore[misc]
     daemon.WATCH_SECONDS = LOOK_SECONDS  # type: ignore[misc]
     daemon.RECONCILE_SECONDS = LOOK_SECONDS  # type: ignore[misc]

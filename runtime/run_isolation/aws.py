@@ -104,10 +104,15 @@ def _client(service: str, region: str | None) -> Any:
     # Imported here: most commands and the tests of pure code need no SDK.
     from boto3.session import Session
     from botocore.config import Config
+    from botocore.exceptions import NoCredentialsError
 
     deadline = DEADLINES[service]
     # A session of its own: boto3's shared one must not be used by two threads at once.
-    return Session().client(
+    session = Session()
+    if session.get_credentials() is None:
+        # A client that is made without them never gets any, and whoever asks for it keeps it.
+        raise NoCredentialsError
+    return session.client(
         service,  # type: ignore[call-overload]  # one of DEADLINES
         region_name=region or os.environ.get("AWS_REGION"),
         config=Config(
@@ -116,28 +121,6 @@ def _client(service: str, region: str | None) -> Any:
             retries={"mode": "standard", "total_max_attempts": deadline.attempts},
         ),
     )
-
-
-THROTTLES: Final = frozenset(
-    {
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
-"""Codes by which AWS turns a call away for its rate."""
-
-
-def is_throttle(error: ClientError) -> bool:
-    """Whether AWS turned the call away for its rate, so that nothing was done."""
-    return error.response["Error"]["Code"] in THROTTLES
-
-
-def is_server_error(error: ClientError) -> bool:
-    """Whether AWS failed in between, so that the call may or may not have been done."""
-    return error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
 
 
 _DENIED: Final = re.compile(

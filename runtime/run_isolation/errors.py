@@ -12,6 +12,8 @@
     ├── TaskMetadataError           the task can't find out its own ARN and address
     ├── ProtectionError             ECS did not begin, renew or end the protection of the task
     ├── DrainingError               this server starts no more runs: ask another one
+    ├── StartRefusedError           this server does not start the run
+    ├── StartUnfinishedError        this server is starting the run: ask again
     ├── TableError                  the slot table gave no usable answer; never means "no slot"
     │   ├── TableUnreachableError   no answer in time, or throttled: may have been applied
     │   ├── TableRefusedError       AWS refused the call: not applied
@@ -130,6 +132,14 @@ class DrainingError(RunIsolationError):
     """The server starts no more runs: ask another one. ``str()`` says why."""
 
 
+class StartRefusedError(RunIsolationError):
+    """The server does not start this run. There is no process of it. ``str()`` says why."""
+
+
+class StartUnfinishedError(RunIsolationError):
+    """The server is starting this run, and does not know yet how that ends."""
+
+
 class TableError(RunIsolationError):
     """The slot table gave no usable answer, so whether a slot is free is not known."""
 
@@ -237,11 +247,18 @@ class Meaning:
     retry: Retry
     mend: str
     """What a person can do about it, as a sentence."""
-    pause_seconds: float = 0.0
-    """The most to wait before the first repetition; it doubles with each."""
     settles: bool = False
-    """Whether it may be so only because a change has not reached all of AWS yet: then a launcher
-    asks again for some seconds, the watcher once more, and nobody after that."""
+    """Whether it may be so only because a change has not reached all of AWS yet: then it is asked
+    again for some time (``passing_trouble.SETTLING_SECONDS``), and not after that."""
+    may_have_started: bool = False
+    """Whether there may be a task all the same. Else the run can wait in Dagster's queue."""
+    elsewhere: bool = False
+    """Whether a new attempt may well succeed at once: it goes to another place."""
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether it is worth trying again, for some time at least."""
+        return self.settles or self.retry is not Retry.NEVER
 
 
 class LaunchError(RunIsolationError):

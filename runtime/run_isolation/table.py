@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from run_isolation import aws
+from run_isolation import passing_trouble
 from run_isolation.errors import TableRefusedError, TableUnreachableError
 
 TABLE: Final = "RUN_ISOLATION_TABLE"
@@ -51,7 +51,7 @@ def answering(action: str, table: str) -> Iterator[None]:
         if code == "ConditionalCheckFailedException":
             raise
         problem = _sentence(error)
-        if aws.is_throttle(error) or aws.is_server_error(error):
+        if passing_trouble.is_throttle(error) or passing_trouble.is_server_error(error):
             raise TableUnreachableError(action, table, problem) from error
         raise TableRefusedError(action, table, code, problem) from error
     except BotoCoreError as error:

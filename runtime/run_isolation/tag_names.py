@@ -70,3 +70,7 @@ EXPECTED_MIB: Final = "run_isolation/expected_mib"
 
 INSTANCE: Final = "run_isolation/instance"
 """The version of the deployment's Dagster instance that the run used."""
+
+WAIT: Final = ".dagster/run_isolation_wait"
+"""JSON: when the launch of a run that has no task is made again (``isolated.retries.Wait``); empty
+where there is nothing to wait for. Dagster's page hides it."""

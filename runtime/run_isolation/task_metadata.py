@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from http.client import HTTPException
+from typing import Any, Final
 from urllib.request import urlopen
 
 from run_isolation.errors import TaskMetadataError
@@ -32,19 +34,20 @@ class TaskMetadata:
     """The same for CPUs."""
 
 
+def in_a_task(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this process runs in an ECS task."""
+    return bool(environment.get(ENDPOINT_VARIABLE))
+
+
 def read(environment: Mapping[str, str] = os.environ) -> TaskMetadata | None:
     """Asks the endpoint; None outside of a task.
 
     Raises:
         TaskMetadataError: There is an endpoint, but no usable answer.
     """
-    endpoint = environment.get(ENDPOINT_VARIABLE)
-    if not endpoint:
+    if not in_a_task(environment):
         return None
-    url = f"{endpoint}/task"
-    try:
-        with urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310  # ECS set the URL
-            task = json.load(response)
+    with _answer(environment) as task:
         limits = task.get("Limits", {})
         return TaskMetadata(
             task_arn=task["TaskARN"],
@@ -52,5 +55,25 @@ def read(environment: Mapping[str, str] = os.environ) -> TaskMetadata | None:
             memory_mib=limits.get("Memory"),
             vcpu=limits.get("CPU"),
         )
-    except (OSError, ValueError, LookupError) as error:
+
+
+def own_arn(environment: Mapping[str, str] = os.environ) -> str:
+    """Asks the endpoint for the ARN alone: a task has it before it has an address.
+
+    Raises:
+        TaskMetadataError: There is no usable answer.
+    """
+    with _answer(environment) as task:
+        return str(task["TaskARN"])
+
+
+@contextmanager
+def _answer(environment: Mapping[str, str]) -> Iterator[Any]:
+    """What the endpoint says; trouble with it, and with reading it, is one error."""
+    url = f"{environment.get(ENDPOINT_VARIABLE)}/task"
+    try:
+        with urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310  # ECS set the URL
+            task = json.load(response)
+        yield task
+    except (OSError, HTTPException, ValueError, LookupError, TypeError, AttributeError) as error:
         raise TaskMetadataError(url, problem=f"{error!r}.") from error

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from dagster._grpc.client import DagsterGrpcClient
@@ -109,7 +109,7 @@ def serving(
     log: Path,
     *,
     limits: Limits | None = None,
-    task: bool = False,
+    task: Mapping[str, Any] | bool = False,
     environment: Mapping[str, str] | None = None,
     ready: Callable[[CodeServer], bool] = CodeServer.is_healthy,
 ) -> Iterator[CodeServer]:
@@ -121,7 +121,7 @@ def serving(
         target: Options that name the code location.
         log: File for what it writes.
         limits: Of its container; None for no control group.
-        task: Whether it believes to be in an ECS task. Dagster's own does not care.
+        task: Whether it believes to be in an ECS task, or which one. Dagster's own does not care.
         environment: More variables.
         ready: Whether it is, asked again and again.
     """
@@ -131,7 +131,7 @@ def serving(
         variables = _environment(directory) | dict(inside.environment) | dict(environment or {})
         options = ["--port", str(port), *target]
         if task and kind.ours:
-            variables[METADATA] = exits.enter_context(endpoint(TASK))
+            variables[METADATA] = exits.enter_context(endpoint(TASK if task is True else task))
         else:
             options += ["--host", ADDRESS]
         began = time.time()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from localaws.account import LocalAccount
 from localaws.conditions import Conditions
 from localaws.faults import SlowTask
 from run_isolation import IsolatedLaunch, Manifest, launch_isolated
-from run_isolation.isolated.retries import Outcome, repeat
+from run_isolation.isolated.retries import Outcome, ask
 from run_isolation.isolated.run_task_answers import DENIED, QUOTA, UNSETTLED
 from tests.deployment.conftest import MakeStack, config
 from tests.deployment.served import code_version
@@ -62,7 +63,15 @@ class Launcher:
             launch = IsolatedLaunch(run, number, location="probe", task_definition=self._revision)
             return launch_isolated(self._ecs, self._manifest, launch)
 
-        return repeat(1, attempt, lambda number: None, seconds=60, sleep=wait)
+        outcome = Outcome(1)
+        troubles = []
+        for _ in range(60):
+            outcome = ask(outcome.attempt, attempt, lambda number: None)
+            troubles += outcome.troubles
+            if outcome.task_arn is not None:
+                break
+            wait(1)  # sooner than a run that waits
+        return replace(outcome, troubles=troubles)
 
 
 def registered_again(account: LocalAccount, revision: str) -> str:

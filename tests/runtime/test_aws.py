@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, NoCredentialsError
 
 from run_isolation import aws
 
@@ -44,22 +44,15 @@ def error(code: str, message: str = "", status: int = 400) -> ClientError:
     return ClientError(response, "RunTask")
 
 
-@pytest.mark.parametrize(
-    ("code", "message", "throttle"),
-    [
-        ("ThrottlingException", "", True),
-        ("ProvisionedThroughputExceededException", "", True),
-        ("InvalidParameterException", "Throttling of EC2", False),
-        ("AccessDeniedException", "Throttling", False),
-    ],
-)
-def test_throttles(code: str, message: str, throttle: bool) -> None:
-    assert aws.is_throttle(error(code, message)) is throttle
-
-
-def test_server_errors() -> None:
-    assert aws.is_server_error(error("InternalServerError", status=500))
-    assert not aws.is_server_error(error("ValidationException"))
+def test_a_client_is_not_made_before_there_are_credentials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would never have any: whoever keeps it would be denied for ever."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(NoCredentialsError):
+        aws.ecs("eu-west-1")
 
 
 def test_denied_permission() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from run_isolation.errors import TaskMetadataError
-from run_isolation.task_metadata import TaskMetadata, read
+from run_isolation.task_metadata import ENDPOINT_VARIABLE, TaskMetadata, own_arn, read
 from tests.runtime.task_endpoint import endpoint
 
 TASK = {
@@ -25,7 +25,15 @@ def test_outside_of_a_task(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "status"), [({}, 200), ({**TASK, "Containers": []}, 200), (TASK, 500)]
+    ("answer", "status"),
+    [
+        ({}, 200),
+        ([], 200),
+        ({**TASK, "Containers": []}, 200),
+        ({**TASK, "Containers": None}, 200),
+        ({**TASK, "Limits": None}, 200),
+        (TASK, 500),
+    ],
 )
 def test_no_usable_answer(answer: Any, status: int) -> None:
     with (
@@ -46,3 +54,9 @@ def test_the_task_s_limits() -> None:
 
     assert me is not None
     assert (me.vcpu, me.memory_mib) == (0.25, 1024)
+
+
+def test_a_task_knows_its_arn_before_it_has_an_address() -> None:
+    """A worker needs nothing else."""
+    with endpoint({**TASK, "Containers": []}) as url:
+        assert own_arn({ENDPOINT_VARIABLE: url}) == TASK["TaskARN"]

@@ -11,6 +11,7 @@ import click
 from tests.torture.launches.command import launches
 from tests.torture.machine import machine
 from tests.torture.slots.command import slots
+from tests.torture.standing.command import standing
 from tests.torture.surroundings import tell
 
 
@@ -28,6 +29,7 @@ def main(context: click.Context, seed: int | None) -> None:
 
 main.add_command(slots)
 main.add_command(launches)
+main.add_command(standing)
 main.add_command(machine)
 
 
@@ -35,7 +37,7 @@ main.add_command(machine)
 @click.pass_context
 def _end(context: click.Context, /, held: Sequence[bool], **_: object) -> None:
     """After the named ones; does all of them where none is named."""
-    held = held or [context.invoke(command) for command in (slots, launches, machine)]
+    held = held or [context.invoke(command) for command in (slots, launches, standing, machine)]
     sys.exit(0 if all(held) else 1)
 
 

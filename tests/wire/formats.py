@@ -24,7 +24,7 @@ from run_isolation.isolated.run_task import request
 from run_isolation.task_logs import LogStream
 from tests.infra import program
 from tests.wire import calls
-from tests.wire.runs import run_tags
+from tests.wire.runs import run_tags, run_wait
 from tests.wire.table import claim, slots
 from tests.wire.values import LOCATION, REVISION, RUN, TASK
 from tests.wire.web import toggle
@@ -148,6 +148,7 @@ FORMATS: Final[Mapping[str, Callable[[], Any]]] = {
     "container_context.json": _container_context,
     "run_task.json": _run_task,
     "run_tags.json": run_tags,
+    "run_wait.json": run_wait,
     "start_run.json": calls.start_run,
     "toggle.json": toggle,
     "names.json": _names,

@@ -11,6 +11,7 @@ from run_isolation.dagster import run_record as module
 from run_isolation.dagster.memory import verdict
 from run_isolation.dagster.memory.reexecution import again_id
 from run_isolation.dagster.memory.usage import Usage
+from run_isolation.isolated.retries import Wait
 from run_isolation.slots.decision import Kind
 from run_isolation.standing.container_memory import MIB
 from tests.wire.values import OTHER_RUN, RUN, SERVER, TASK
@@ -22,6 +23,14 @@ def run_tags() -> Any:
     """Our tags of runs of each kind, as they follow each other."""
     with DagsterInstance.ephemeral() as instance:
         return {"isolated": _isolated(instance), **_non_isolated(instance)}
+
+
+def run_wait() -> Any:
+    """The tag of a run that waits for its task, once AWS has turned its launch away three times."""
+    wait = Wait(since=1764500000.5, until=1764500070.25, tries=3, told=1764500000.5)
+    with DagsterInstance.ephemeral() as instance:
+        module.write(instance, stored(instance, RUN, {}), kind=Kind.ISOLATED, attempt=3, wait=wait)
+        return {tag_names.WAIT: _tags(instance, RUN)[tag_names.WAIT]}
 
 
 def stored(instance: DagsterInstance, run_id: str, run_tags: dict[str, str]) -> DagsterRun:

@@ -25,7 +25,6 @@ from run_isolation.dagster.launch.advertised import task_definition
 from run_isolation.dagster.standing import code_server
 from run_isolation.isolated.orphans import IsolatedTask
 from run_isolation.isolated.run_task import request, started_by
-from run_isolation.task_metadata import TaskMetadata
 from run_isolation.tasks import TaskState
 from tests.wire.formats import rendered
 from tests.wire.recorded import each, parsed
@@ -119,14 +118,15 @@ def test_the_worker_takes_its_overrides(
     """The container's own command, with the environment that RunTask adds."""
     [override] = parsed(file)[which]["overrides"]["containerOverrides"]
     given = {variable["name"]: variable["value"] for variable in override["environment"]}
-    task = TaskMetadata(TASK, "10.0.0.1")
-    monkeypatch.setattr(task_metadata, "read", lambda: task)
+    monkeypatch.setenv(task_metadata.ENDPOINT_VARIABLE, "http://169.254.170.2/v4/abc")
+    monkeypatch.setattr(task_metadata, "own_arn", lambda: TASK)
     with patch.object(worker, "Worker") as made:
         made.return_value.work.return_value = (worker.Exit.DONE, "Over.")
         command = parsed(file.with_name("containers.json"))[LOCATION]["isolated"]["command"]
         result = CliRunner().invoke(main, command[1:], env=given, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    assert made.call_args.args[1:] == (RUN, attempt, TASK)
+    _, run_id, number, task_arn = made.call_args.args
+    assert (run_id, number, task_arn()) == (RUN, attempt, TASK)
 
 
 @each("run_task.json")

@@ -23,10 +23,10 @@ def command(run_id: str, attempt: int) -> None:
     """Claim a run and execute it in this ECS task.
 
     Exits with 0 once the run is over, 1 if it failed, 3 if it belongs to another task or is
-    deleted, 4 if the slot table did not answer.
+    deleted, 4 if what it needs to begin did not answer for a minute, 5 if the deployment's
+    instance can't be used here.
     """
-    task = task_metadata.read()
-    if task is None:
+    if not task_metadata.in_a_task():
         raise click.ClickException(
             "This is not an ECS task (no ECS_CONTAINER_METADATA_URI_V4). Isolated runs are started "
             "by RunIsolationLauncher; elsewhere use `dagster job execute`."
@@ -37,7 +37,7 @@ def command(run_id: str, attempt: int) -> None:
     from run_isolation.dagster.deployment import Deployment
     from run_isolation.dagster.worker import Worker
 
-    worker = Worker(Deployment(), run_id, attempt, task.task_arn, owns_process=True)
+    worker = Worker(Deployment(), run_id, attempt, task_metadata.own_arn, owns_process=True)
     code, what_happened = worker.work()
     click.echo(what_happened, err=True)
     sys.exit(code)

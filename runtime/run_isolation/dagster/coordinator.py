@@ -7,6 +7,7 @@ hesitates either fails the run or goes past Dagster's queue.
 from __future__ import annotations
 
 import logging
+import time
 from functools import cached_property, partial
 from typing import Final
 
@@ -24,10 +25,12 @@ from run_isolation.dagster.run_record import FIRST_ATTEMPT
 from run_isolation.dagster.submit.history import read_history, room_mib
 from run_isolation.dagster.submit.queue_limits import queue_limit
 from run_isolation.errors import ManifestError, TableError
+from run_isolation.isolated.retries import Wait
 from run_isolation.manifest import Size
 from run_isolation.slots.decision import (
     Decision,
     Kind,
+    LaunchedBy,
     Request,
     after_denial,
     after_error,
@@ -63,7 +66,8 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
             off = "run isolation is switched off" if switched_off() else f"it is {run.status.value}"
             _log.debug("Run %s goes to Dagster's queue undecided: %s.", run.run_id, off)
             return super().submit_run(context)
-        decision, expected_mib = self._decide(context)
+        who = launched_by(context)
+        decision, expected_mib = self._decide(run, who)
         _log.debug("Run %s is %s. %s", run.run_id, decision.kind, decision.reason)
         isolated = decision.kind is Kind.ISOLATED
         try:
@@ -75,6 +79,7 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
                 # Of either kind. So the launcher need not store it before its call.
                 attempt=FIRST_ATTEMPT,
                 expected_mib=expected_mib,
+                wait=None if isolated or who is LaunchedBy.HAND else _left_to_watcher(),
             )
             self._instance.report_engine_event(
                 f"This run is {decision.kind}. {decision.reason}", run
@@ -87,13 +92,12 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
             return super().submit_run(context)
         return self._instance.launch_run(run.run_id, context.workspace)
 
-    def _decide(self, context: SubmitRunContext) -> tuple[Decision, float | None]:
+    def _decide(self, run: DagsterRun, who: LaunchedBy) -> tuple[Decision, float | None]:
         """The decision, and for a non-isolated run the MiB that its job's recent runs had."""
-        run = context.dagster_run
         asks = run.tags.get(tag_names.ISOLATION) == tag_names.DISABLED
         request = Request(
             tags=run.tags,
-            launched_by=launched_by(context),
+            launched_by=who,
             queue_limit=queue_limit(self._instance, run) if asks else None,
             out_of_memory=run_record.out_of_memory_before(run),
         )
@@ -114,13 +118,15 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
         )
         if history.fits is False:
             return after_history(history.peak_mib, room_mib(standing), standing), None
-        return self._with_slot(
-            decision, Holder(run.run_id, FIRST_ATTEMPT, location)
-        ), history.peak_mib
+        holder = Holder(run.run_id, FIRST_ATTEMPT, location)
+        # An automated launch is made in a thread of the daemon's, in which others wait.
+        waits = who is LaunchedBy.HAND
+        return self._with_slot(decision, holder, waits=waits), history.peak_mib
 
-    def _with_slot(self, decision: Decision, holder: Holder) -> Decision:
+    def _with_slot(self, decision: Decision, holder: Holder, *, waits: bool) -> Decision:
+        acquire = self._acquire if waits else self._acquire_at_once
         try:
-            answer = self._acquire(holder)
+            answer = acquire(holder)
         except TableError as error:
             # The write may have been applied all the same.
             self._release(holder.run_id)
@@ -135,8 +141,11 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
             stop=stop_after_delay(start_run_timers.ENDING_SECONDS),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
-        answer: Acquired | Denied | Disabled = asking(self._deployment.slots.acquire, holder)
+        answer: Acquired | Denied | Disabled = asking(self._acquire_at_once, holder)
         return answer
+
+    def _acquire_at_once(self, holder: Holder) -> Acquired | Denied | Disabled:
+        return self._deployment.slots.acquire(holder)
 
     def _may_change(self, run_id: str, answer: Acquired | Denied | Disabled) -> bool:
         if not isinstance(answer, Denied):
@@ -152,3 +161,9 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
             self._deployment.slots.release(run_id, FIRST_ATTEMPT)
         except TableError as error:
             self._logger.warning("Slot of run %s is left to the reconciler. %s", run_id, error)
+
+
+def _left_to_watcher() -> Wait:
+    """An automated launch asks its server once; whatever comes of it, the watcher goes on then."""
+    now = time.time()
+    return Wait(since=now, until=now + start_run_timers.LEFT_TO_WATCHER_SECONDS)

@@ -12,6 +12,7 @@ from dagster import DagsterInstance
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.controller import create_daemons_from_instance, daemon_controller_from_instance
 from dagster._daemon.daemon import DaemonIterator, DagsterDaemon, IntervalDaemon
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from run_isolation.dagster import pool_limits
 from run_isolation.dagster.channels import connecting_soon
@@ -19,6 +20,7 @@ from run_isolation.dagster.deployment import Deployment, switched_off
 from run_isolation.dagster.home.workspace_watch import workspace_watch
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
 from run_isolation.dagster.launch.non_isolated_runs import ServerRuns
+from run_isolation.dagster.launch.waiting_queue import WaitingQueue
 from run_isolation.dagster.memory.reexecution import ExecuteAgain
 from run_isolation.dagster.patching import replaced
 from run_isolation.dagster.reconciler_sources import make_reconciler
@@ -35,9 +37,11 @@ WATCH_SECONDS: Final = 10
 AGAIN_SECONDS: Final = 5
 """Between two looks for runs that were ended for want of memory: a query of the storage each."""
 
-SWEEP_SECONDS: Final = 60
+SWEEP_SECONDS: Final = 15
 """Between two looks at all tasks of the cluster: a call of ListTasks and one of DescribeTasks for
-each hundred."""
+each hundred, of which an account may make 20 a second
+(https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html). The task of a
+run that somebody has ended is stopped within two."""
 
 
 class ReconcilerDaemon(IntervalDaemon[IWorkspaceProcessContext[Any]]):
@@ -122,7 +126,11 @@ class OutOfMemoryDaemon(IntervalDaemon[IWorkspaceProcessContext[Any]]):
 
 def generate_daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
     """Dagster's daemons and ours, unless RUN_ISOLATION_DISABLED=1."""
-    yield from create_daemons_from_instance(instance)
+    for daemon in create_daemons_from_instance(instance):
+        if isinstance(daemon, QueuedRunCoordinatorDaemon):
+            # Also where ours are switched off: it is the launcher that has runs wait.
+            WaitingQueue(IsolatedLauncher(Deployment())).join(daemon)
+        yield daemon
     if switched_off():
         return
     ours = [

@@ -12,12 +12,14 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from botocore.exceptions import BotoCoreError
+
 from run_isolation import aws
 from run_isolation.errors import InstanceError, ManifestError
 from run_isolation.instance import Instance
 from run_isolation.manifest import Location, Manifest
 from run_isolation.slots.slots import Slots
-from run_isolation.table import TABLE
+from run_isolation.table import TABLE, answering
 
 if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient
@@ -55,7 +57,15 @@ def load_manifest() -> Manifest:
             problem="the environment names no manifest.",
             mend=f"Set {MANIFEST}=/run-isolation/<stack>/manifest; every task of ours has it.",
         )
-    return Manifest.load(parameter, aws.ssm())
+    try:
+        client = aws.ssm()
+    except BotoCoreError as error:
+        raise ManifestError(
+            parameter,
+            problem=f"it can't be read: {error}.",
+            mend="Check that this process has a role, and AWS_REGION.",
+        ) from error
+    return Manifest.load(parameter, client)
 
 
 class Deployment:
@@ -93,11 +103,17 @@ class Deployment:
 
     @cached_property
     def slots(self) -> Slots:
-        """The deployment's slots. In a task of ours no manifest is read for them."""
+        """The deployment's slots. In a task of ours no manifest is read for them.
+
+        Raises:
+            TableUnreachableError: There are no credentials, so far.
+            ManifestError: Outside of a task: the manifest, which names the table, can't be read.
+        """
         table = os.environ.get(TABLE)
-        if table:
-            return Slots(aws.dynamodb(), table)
-        return Slots(aws.dynamodb(self.manifest.region), self.manifest.table)
+        region = None if table else self.manifest.region
+        table = table or self.manifest.table
+        with answering("dynamodb:UpdateItem", table):
+            return Slots(aws.dynamodb(region), table)
 
     def instance(self, version: str) -> Instance:
         """A version of the deployment's Dagster instance: one GetItem, once.

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
+from dagster._core.launcher import LaunchRunContext
 from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.storage.tags import (
     AUTO_MATERIALIZE_TAG,
@@ -47,7 +48,7 @@ def by_hand() -> Iterator[None]:
         _by_hand.reset(token)
 
 
-def launched_by(context: SubmitRunContext) -> LaunchedBy:
+def launched_by(context: SubmitRunContext | LaunchRunContext) -> LaunchedBy:
     """Who launched the run.
 
     Dagster's webserver hands its web request on as the workspace's source. Schedules, sensors,

@@ -66,7 +66,7 @@ class RunIsolationLauncher(RunLauncher, ConfigurableClass):
     def _isolated(self) -> IsolatedRuns:
         return IsolatedRuns(self._deployment)
 
-    @property
+    @cached_property
     def _non_isolated(self) -> ServerRuns:
         return ServerRuns(self._deployment)
 
@@ -111,7 +111,7 @@ class RunIsolationLauncher(RunLauncher, ConfigurableClass):
         (dagster/_daemon/monitoring/run_monitoring.py): doubt is RUNNING, AWS trouble is raised.
         """
         if _is_non_isolated(run):
-            return self._non_isolated.health(run)
+            return self._non_isolated.health(self._instance, run)
         return self._isolated.health(self._instance, run)
 
     def get_run_worker_debug_info(

@@ -11,6 +11,7 @@ from dagster import DagsterInstance, DagsterRun, RunsFilter
 
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.over_runs import OverRuns
 from run_isolation.dagster.standing.client import (
     ServerReplacedError,
     ServerSilentError,
@@ -86,6 +87,7 @@ def make_reconciler(
         StandingServers(logger),
         EcsTasks(deployment, logger),
         logger,
+        ends=OverRuns(instance, logger),
     )
 
 

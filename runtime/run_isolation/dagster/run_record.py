@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from run_isolation import tag_names
 from run_isolation.errors import RunIsolationError
 from run_isolation.instance import VERSION
+from run_isolation.isolated.retries import Wait
 from run_isolation.slots.decision import Kind
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class RunTags:
     """The launch in charge, counted from 1; 0 where nobody has decided about the run."""
     task_arn: str | None = None
     address: str | None = None
+    wait: Wait | None = None
+    """Where its launch is to be made again: nobody is at it now."""
 
 
 def read(run: DagsterRun) -> RunTags:
@@ -68,6 +71,7 @@ def read(run: DagsterRun) -> RunTags:
         attempt=int(run.tags.get(tag_names.ATTEMPT) or 0),
         task_arn=run.tags.get(tag_names.TASK_ARN) or None,
         address=run.tags.get(tag_names.ADDRESS) or None,
+        wait=Wait.of_tag(run.tags.get(tag_names.WAIT, "")),
     )
 
 
@@ -122,6 +126,7 @@ def write(
     address: str | None = None,
     expected_mib: float | None = None,
     instance_version: str | None = None,
+    wait: Wait | Literal[""] | None = None,
 ) -> None:
     """Writes the given values in one call to the storage, and blanks what was inherited.
 
@@ -135,6 +140,7 @@ def write(
         address: ``ip:port`` of the standing task; empty for isolated runs.
         expected_mib: The most memory that the job's recent runs had.
         instance_version: Of the deployment's Dagster instance; empty while it is not known.
+        wait: When its launch is made again; empty where there is nothing to wait for.
     """
     given = {
         tag_names.KIND: kind,
@@ -144,6 +150,7 @@ def write(
         tag_names.ADDRESS: address,
         tag_names.EXPECTED_MIB: None if expected_mib is None else f"{expected_mib:.0f}",
         tag_names.INSTANCE: instance_version,
+        tag_names.WAIT: wait.to_tag() if wait else wait,
     }
     inherited = run.tags.get(OWNER) != run.run_id
     blank = {key: "" for key in (*given, *_MEASURED) if inherited}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
@@ -17,20 +20,25 @@ from dagster import (
 from dagster._cli.api import _execute_run_command_body, _resume_run_command_body
 from dagster._daemon.monitoring.run_monitoring import count_resume_run_attempts
 from dagster._utils.interrupts import capture_interrupts
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import before_sleep_log, retry, retry_if_exception, stop_after_delay
+from tenacity.wait import wait_random_exponential
 
 from run_isolation.dagster import pool_limits, run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.process_end import ProcessEnd, looked_after
 from run_isolation.dagster.home import own_home
 from run_isolation.dagster.memory.isolated_memory import measured
-from run_isolation.errors import ClaimLostError, RunIsolationError, TableError
+from run_isolation.errors import ClaimLostError, RunIsolationError
 from run_isolation.instance import VERSION
 from run_isolation.isolated.claims import claim
+from run_isolation.passing_trouble import may_pass
 from run_isolation.slots.decision import Kind
 
-CLAIM_SECONDS: Final = 60
-"""How long the worker tries to claim its run while the table does not answer."""
+READY_SECONDS: Final = 60
+"""How long the worker tries to get ready: to learn its task's ARN, to claim its run, and to open
+the Dagster instance. Then another task may have more luck."""
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Exit(IntEnum):
@@ -43,7 +51,7 @@ class Exit(IntEnum):
     NOT_MINE = 3
     """Another task executes the run, or it is deleted. Nothing is lost."""
     NOT_CLAIMED = 4
-    """The slot table did not answer, so the run was not touched."""
+    """Something that it needs to begin did not answer in time, so the run was not executed."""
     NO_INSTANCE = 5
     """The deployment's Dagster instance could not be used here, so the run was not touched."""
 
@@ -60,6 +68,22 @@ class _UnwantedError(Exception):
     """The run was ended at the last moment. Nothing of its code has been executed."""
 
 
+class _StillQueuedError(Exception):
+    """The daemon has not yet stored that it has launched the run: it was quicker, or it died."""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """All that the worker needs is there, and the run is its own."""
+
+    instance: DagsterInstance
+    run: DagsterRun
+    resumes: bool
+
+
+_Verdict = tuple[Exit, str]
+
+
 class Worker:
     """One attempt at one run, in one task.
 
@@ -67,7 +91,7 @@ class Worker:
         deployment: The run's.
         run_id: The run.
         attempt: Which launch of it has started this task.
-        task_arn: This task.
+        task_arn: Asks for the ARN of this task.
         owns_process: Whether this process is there for the run alone: then it does not outlive it.
     """
 
@@ -76,7 +100,7 @@ class Worker:
         deployment: Deployment,
         run_id: str,
         attempt: int,
-        task_arn: str,
+        task_arn: Callable[[], str],
         *,
         owns_process: bool = False,
     ) -> None:
@@ -86,7 +110,7 @@ class Worker:
         self._task_arn = task_arn
         self._looked_after = looked_after if owns_process else nullcontext
 
-    def work(self) -> tuple[Exit, str]:
+    def work(self) -> _Verdict:
         """Claims and executes the run.
 
         A SIGTERM, which is ECS's way to stop a task, is kept until Dagster looks for it: it
@@ -98,43 +122,60 @@ class Worker:
         with capture_interrupts():
             return self._work()
 
-    def _work(self) -> tuple[Exit, str]:
-        try:
-            self._claim()
-        except ClaimLostError as error:
-            return Exit.NOT_MINE, str(error)
-        except TableError as error:
-            return Exit.NOT_CLAIMED, str(error)
+    def _work(self) -> _Verdict:
         with ExitStack() as exits:
             try:
-                # A run executes by its id alone. Its steps, too, find the home in the environment.
-                exits.enter_context(own_home.opened(self._deployment))
-            except TableError as error:
-                return Exit.NOT_CLAIMED, str(error)
-            except RunIsolationError as error:
-                return Exit.NO_INSTANCE, str(error)
-            instance = exits.enter_context(DagsterInstance.get())
+                ready = self._get_ready(exits)
+            except ClaimLostError as error:
+                return Exit.NOT_MINE, str(error)
+            except Exception as error:
+                if _may_pass(error):
+                    return Exit.NOT_CLAIMED, _told(error)
+                if isinstance(error, RunIsolationError):
+                    return Exit.NO_INSTANCE, str(error)
+                raise
+            return self._execute(ready) if isinstance(ready, _Ready) else ready
+
+    @retry(
+        retry=retry_if_exception(lambda error: _may_pass(error)),
+        stop=stop_after_delay(READY_SECONDS),
+        wait=wait_random_exponential(max=10),
+        before_sleep=before_sleep_log(_log, logging.WARNING),
+        reraise=True,
+    )
+    def _get_ready(self, exits: ExitStack) -> _Ready | _Verdict:
+        """All that may fail for what passes, before anything of the run is executed.
+
+        Tried as a whole: each part may be done again.
+
+        Args:
+            exits: What is opened is closed by it.
+
+        Returns:
+            What it needs to execute the run; or why it does not.
+        """
+        with ExitStack() as opened:
+            task_arn = self._task_arn()
+            slots = self._deployment.slots
+            claim(slots.client, slots.table, self._run_id, self._attempt, task_arn)
+            # A run executes by its id alone. Its steps, too, find the home in the environment.
+            opened.enter_context(own_home.opened(self._deployment))
+            instance = opened.enter_context(DagsterInstance.get())
             run = instance.get_run_by_id(self._run_id)
             if run is None:
                 return Exit.NOT_MINE, f"Run {self._run_id} is deleted."
-            return self._execute(instance, run)
+            ready = self._take(instance, run, task_arn)
+            exits.enter_context(opened.pop_all())
+            return ready
 
-    @retry(
-        retry=retry_if_exception_type(TableError),
-        stop=stop_after_delay(CLAIM_SECONDS),
-        wait=wait_random_exponential(max=10),
-        reraise=True,
-    )
-    def _claim(self) -> None:
-        slots = self._deployment.slots
-        claim(slots.client, slots.table, self._run_id, self._attempt, self._task_arn)
-
-    def _execute(self, instance: DagsterInstance, run: DagsterRun) -> tuple[Exit, str]:
+    def _take(self, instance: DagsterInstance, run: DagsterRun, task_arn: str) -> _Ready | _Verdict:
         if run.is_finished:
             return Exit.DONE, f"Run {run.run_id} had ended before this task began."
         if run.status is DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, message="Canceled before it began.")
             return Exit.DONE, f"Run {run.run_id} was canceled before it began."
+        if run.status is DagsterRunStatus.QUEUED:
+            raise _StillQueuedError(f"Run {run.run_id} is still in Dagster's queue.")
         resumes = run.status is DagsterRunStatus.STARTED
         if resumes and not count_resume_run_attempts(instance, run.run_id):
             return Exit.NOT_MINE, (
@@ -147,10 +188,14 @@ class Worker:
             run,
             kind=Kind.ISOLATED,
             attempt=self._attempt,
-            task_arn=self._task_arn,
+            task_arn=task_arn,
             instance_version=os.environ.get(VERSION),
         )
-        body = _resume_run_command_body if resumes else _execute_run_command_body
+        return _Ready(instance, run, resumes)
+
+    def _execute(self, ready: _Ready) -> _Verdict:
+        instance, run = ready.instance, ready.run
+        body = _resume_run_command_body if ready.resumes else _execute_run_command_body
         unwanted: list[str] = []
 
         def watch(event: DagsterEvent) -> None:
@@ -172,6 +217,16 @@ class Worker:
         if end.exit_code is Exit.RUN_FAILED:
             return Exit.RUN_FAILED, f"Run {run.run_id} failed."
         return Exit.DONE, f"Run {run.run_id} is over."
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, _StillQueuedError) or may_pass(error)
+
+
+def _told(error: Exception) -> str:
+    """As a sentence; some of Dagster's errors say nothing of what caused them."""
+    cause = f" {error.__cause__}" if error.__cause__ else ""
+    return f"{error}{cause} It did not pass in {READY_SECONDS} seconds."
 
 
 def _is_over(instance: DagsterInstance, run: DagsterRun) -> bool:

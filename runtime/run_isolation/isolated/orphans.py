@@ -16,8 +16,14 @@ RUN_ID_TAG: Final = "dagster/run_id"
 DEPLOYMENT_TAG: Final = "run_isolation/deployment"
 """Tags that RunTask puts on each isolated task, beside the attempt (``run_task.request``)."""
 
-ENDING_SECONDS: Final = 120
-"""How long the task of a run that has ended may go on: its worker stores output and exits."""
+ENDING_SECONDS: Final = 10
+"""How long the task may go on of a run that somebody else has ended: its worker may be about to
+notice. Between two sweeps a minute passes, so most have longer."""
+
+TEARDOWN_SECONDS: Final = 900
+"""How long the process may go on of a run that has ended by its own word: Dagster tears resources
+down after the last event of a run that is executed in one process
+(dagster/_core/execution/api.py), and a warehouse or a cluster takes minutes for it."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class StoredRun:
     """The launch in charge."""
     task_arn: str | None
     """The task on record."""
+    its_own_end: bool = False
+    """Whether its own process has stored its end."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,8 @@ def surplus(task: IsolatedTask, run: StoredRun | None) -> Surplus | None:
         return Surplus("was deleted", deleted=True)
     if run.over:
         its_own = run.begun and run.task_arn == task.arn
-        return Surplus(f"has ended ({run.status})", patience=ENDING_SECONDS if its_own else 0.0)
+        patience = TEARDOWN_SECONDS if run.its_own_end else ENDING_SECONDS
+        return Surplus(f"has ended ({run.status})", patience=patience if its_own else 0.0)
     if run.task_arn not in (None, task.arn) and run.attempt > task.attempt:
         why = f"goes on in task {run.task_arn}, attempt {run.attempt}"
         return Surplus(why, superseded=True)

@@ -1,31 +1,123 @@
-"""Repeating a launch until there is a task or the time is up: as ECS's answers say."""
+"""A launch that gave no task: whether it is made again, and when. Nobody waits for it.
+
+What is to be done next is kept on the run, so that no thread of Dagster's sleeps meanwhile, and any
+other process can go on with it.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import asdict, dataclass, field, fields
+from typing import Final, Self
 
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    stop_before_delay,
-    wait_random_exponential,
-)
+from run_isolation import passing_trouble
+from run_isolation.errors import LaunchFailedError, Meaning, Retry
 
-from run_isolation.errors import LaunchFailedError, Retry
+FIRST_PAUSE_SECONDS: Final = 10.0
+LONGEST_PAUSE_SECONDS: Final = 120.0
+"""A pause doubles from one to the other."""
 
-LONGEST_PAUSE_SECONDS: Final = 20
+_JITTER: Final = 0.2
+"""What a pause may be shorter by: runs that were turned away together don't come back together
+(https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)."""
 
-SETTLING_SECONDS: Final = 15.0
-"""New policies, roles and revisions are in force some seconds after they are made: "changes ... may
-take time to be visible everywhere"
-(https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency);
-"the Amazon ECS API follows an eventual consistency model"
-(https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html)."""
+TELL_SECONDS: Final = 60.0
+"""At least so long between two events of a run that say that it still waits."""
+
+_AS_ASKED: Final = 1
+"""The attempt that goes where the run asks (``task_placement``)."""
 
 _log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What is on a run whose launch is to be made again.
+
+    Times are seconds of the epoch, by the clock of whoever launched. They delay, and decide nothing
+    else: another machine's clock makes the next try earlier or later.
+    """
+
+    since: float
+    """When there was no task for the first time."""
+    until: float
+    """Nobody tries again before."""
+    tries: int = 1
+    told: float = 0.0
+    """When an event said so the last time."""
+    refused: float | None = None
+    """When AWS first refused what may settle; None where it has not."""
+    in_doubt: bool = False
+    """Whether a call of this attempt may have started a task, whatever the last one was told."""
+
+    @classmethod
+    def after(
+        cls,
+        before: Wait | None,
+        meaning: Meaning,
+        now: float,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> Self:
+        """The next one, after one more try without a task.
+
+        Args:
+            before: The one until this try; None for the first.
+            meaning: What the answer meant.
+            now: Seconds of the epoch.
+            draw: A number between two.
+        """
+        tries = before.tries + 1 if before else 1
+        # Not 2 ** tries for as long as there is no capacity.
+        pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(tries - 1, 10), LONGEST_PAUSE_SECONDS)
+        told = before.told if before and now - before.told < TELL_SECONDS else now
+        refused = before.refused if before else None
+        return cls(
+            since=before.since if before else now,
+            until=now + pause * draw(1 - _JITTER, 1),
+            tries=tries,
+            told=told,
+            refused=now if refused is None and meaning.settles else refused,
+            in_doubt=meaning.may_have_started
+            # Only of a new attempt it is known that the one before has left no task.
+            or (before is not None and before.in_doubt and meaning.retry is not Retry.NEW_ATTEMPT),
+        )
+
+    @classmethod
+    def of_tag(cls, value: str) -> Self | None:
+        """As it stands on a run. What is not understood is no wait: it is tried at once.
+
+        Fields that this version does not know are ignored.
+        """
+        if not value:
+            return None
+        try:
+            said = json.loads(value)
+            return cls(**{one.name: said[one.name] for one in fields(cls) if one.name in said})
+        except (ValueError, TypeError):
+            _log.warning("Not understood, so the launch is made now: %r", value)
+            return None
+
+    def to_tag(self) -> str:
+        """As it stands on a run."""
+        said = {name: value for name, value in asdict(self).items() if value not in (None, False)}
+        return json.dumps(said)
+
+    def is_over(self, now: float) -> bool:
+        """Whether it is time for the next try."""
+        return now >= self.until or self.until - now > LONGEST_PAUSE_SECONDS
+
+    def is_told(self, now: float) -> bool:
+        """Whether it is this try that an event is to tell of."""
+        return self.told == now
+
+    def is_final(self, meaning: Meaning, now: float) -> bool:
+        """Whether a refusal stands: what may settle has had its time."""
+        if not meaning.settles or self.refused is None:
+            return False
+        return now - self.refused >= passing_trouble.SETTLING_SECONDS
 
 
 @dataclass
@@ -35,7 +127,7 @@ class Outcome:
     attempt: int
     """The one in charge: the task's, or the next one's where there is no task."""
     task_arn: str | None = None
-    """None where the time was up: the launch is to be repeated later."""
+    """None: the launch is to be made again later."""
     troubles: list[LaunchFailedError] = field(default_factory=list)
     """Each answer without a task, in order."""
 
@@ -50,83 +142,33 @@ class Outcome:
         )
 
 
-def repeat(
-    attempt: int,
-    launch: Callable[[int], str],
-    store: Callable[[int], None],
-    *,
-    seconds: float,
-    sleep: Callable[[float], None],
-) -> Outcome:
-    """Launches, and repeats it as long as that may help and there is time.
+def ask(attempt: int, launch: Callable[[int], str], store: Callable[[int], None]) -> Outcome:
+    """Makes a launch: one call, or two where the second goes elsewhere.
 
-    What is refused because a change has not reached all of AWS yet is repeated for some seconds.
-
-    A new attempt is stored as soon as it is known to be needed, so that whoever repeats the stored
-    attempt later does not get the old failure again. Pauses have full jitter: launches that were
-    turned away together don't come back together
-    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    A run's first attempt goes where the run or its code location asks, such as to Fargate Spot.
+    Where there is no room for it, the second one follows at once, everywhere. Later ones wait.
 
     Args:
-        attempt: The first to make; already stored.
+        attempt: The one to make; already stored.
         launch: Makes an attempt. Returns its task's ARN.
-        store: Stores the attempt that is in charge from now on.
-        seconds: When no repetition begins any more; 0 for a single call.
-        sleep: Waits for so many seconds.
+        store: Stores the attempt that is made at once, before it is made: whoever repeats the
+            stored attempt later does not get the old failure again.
 
     Raises:
         LaunchError: It can't be launched; repeating won't help.
     """
     outcome = Outcome(attempt)
-
-    def once() -> None:
+    while outcome.task_arn is None:
         try:
             outcome.task_arn = launch(outcome.attempt)
         except LaunchFailedError as error:
-            outcome.troubles.append(error)
             _log.debug("%s What may follow: %s.", error, error.retry)
+            if not error.meaning.may_pass:
+                raise
+            outcome.troubles.append(error)
             if error.retry is Retry.NEW_ATTEMPT:
                 outcome.attempt += 1
-                store(outcome.attempt)
-            raise
-
-    retrying = Retrying(
-        retry=_MayHelp(),
-        stop=stop_before_delay(seconds),
-        wait=_pause,
-        sleep=sleep,
-        reraise=True,
-    )
-    try:
-        retrying(once)
-    except LaunchFailedError as error:
-        if not _may_be_repeated(error):
-            raise
+            if error.attempt != _AS_ASKED or not error.meaning.elsewhere:
+                break
+            store(outcome.attempt)
     return outcome
-
-
-def _may_be_repeated(error: BaseException) -> bool:
-    return isinstance(error, LaunchFailedError) and error.retry is not Retry.NEVER
-
-
-@dataclass
-class _MayHelp:
-    """Whether a repetition may; also where a change may not have reached all of AWS yet."""
-
-    refused_at: float | None = None
-    """When AWS said so first: seconds of pauses before it."""
-
-    def __call__(self, state: RetryCallState) -> bool:
-        error = state.outcome.exception() if state.outcome else None
-        if not isinstance(error, LaunchFailedError) or not error.meaning.settles:
-            return error is not None and _may_be_repeated(error)
-        if self.refused_at is None:
-            self.refused_at = state.idle_for
-        return state.idle_for - self.refused_at < SETTLING_SECONDS
-
-
-def _pause(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, LaunchFailedError)  # noqa: S101  # no other is repeated
-    first = error.meaning.pause_seconds
-    return wait_random_exponential(multiplier=first, max=LONGEST_PAUSE_SECONDS)(state)

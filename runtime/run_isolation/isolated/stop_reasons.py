@@ -15,7 +15,7 @@ from typing import Final
 from run_isolation.tasks import TaskState
 
 NOT_CLAIMED: Final = 4
-"""Exit code of a worker that could not claim its run, because the slot table did not answer."""
+"""Exit code of a worker that could not get ready: something that it needs did not answer."""
 
 KILLED: Final = 137
 """Exit code of a container that SIGKILL ended: 128 + 9."""

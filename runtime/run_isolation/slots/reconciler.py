@@ -55,6 +55,26 @@ class Tasks(Protocol):
         """The states of tasks, in few calls; empty where ECS does not answer."""
 
 
+class Ends(Protocol):
+    """Runs that are over while their processes go on."""
+
+    def ending(self, holders: Collection[Holder]) -> Collection[Holder]:
+        """Those whose processes will be gone in a moment."""
+
+    def end(self, hosted: Mapping[ServerIdentity, Sequence[Holder]]) -> None:
+        """Has the processes ended of those of these holders whose runs are over."""
+
+
+class _Leave:
+    """Lets them go on, and waits for them."""
+
+    def ending(self, holders: Collection[Holder]) -> Collection[Holder]:
+        return holders
+
+    def end(self, hosted: Mapping[ServerIdentity, Sequence[Holder]]) -> None:
+        """Nothing."""
+
+
 @dataclass(frozen=True)
 class Removed:
     """A holder that was removed, and why."""
@@ -74,6 +94,7 @@ class Reconciler:
     logger: logging.Logger
     clock: Callable[[], float] = time.monotonic
     abandoned_seconds: float = ABANDONED_SECONDS
+    ends: Ends = field(default_factory=_Leave)
     _waiting_since: dict[Holder, float] = field(default_factory=dict)
 
     def reconcile(self) -> list[Removed]:
@@ -83,7 +104,27 @@ class Reconciler:
             TableError: The slot table did not answer.
         """
         waiting, hosted = _apart(self.slots.holders())
-        return self._remove(self._given_up(waiting) | self._gone(hosted))
+        given_up = self._given_up(waiting)
+        gone = self._gone(hosted)
+        removed = self._remove(given_up | gone)
+        left = {
+            server: [holder for holder in theirs if holder not in gone]
+            for server, theirs in hosted.items()
+        }
+        if any(left.values()):
+            self.ends.end(left)
+        return removed
+
+    def look_at(self, run_id: str) -> list[Removed]:
+        """The same for one run: its server alone is asked, and nothing is given up for its time.
+
+        Raises:
+            TableError: The slot table did not answer.
+        """
+        its_own = [holder for holder in self.slots.holders() if holder.run_id == run_id]
+        waiting, hosted = _apart(its_own)
+        over = dict(self.runs.over(waiting)) if waiting else {}
+        return self._remove(over | self._gone(hosted))
 
     def make_room(self, holders: Sequence[Holder]) -> bool:
         """Removes those of a denial's holders that storage knows to be over, without asking ECS.
@@ -97,11 +138,14 @@ class Reconciler:
         """
         over = self.runs.over(holders)
         waiting, hosted = _apart(over)
+        ending = self.ends.ending([holder for theirs in hosted.values() for holder in theirs])
         gone = {holder: over[holder] for holder in waiting}
         for server, theirs in hosted.items():
-            gone |= _disowned(server, theirs, self.servers.current_runs(server))
+            # What goes on after its run is ended by a pass: no launch waits for that.
+            if any(holder in ending for holder in theirs):
+                gone |= _disowned(server, theirs, self.servers.current_runs(server))
         self._remove(gone)
-        return bool(over)
+        return bool(waiting or ending)
 
     def _given_up(self, waiting: Sequence[Holder]) -> dict[Holder, str]:
         now = self.clock()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
-from dagster import DagsterInstance, DagsterRunStatus
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster._daemon.controller import daemon_controller_from_instance, get_daemon_statuses
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from run_isolation import IsolatedLaunch, launch_isolated
+from run_isolation import IsolatedLaunch, launch_isolated, tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.daemon import ReconcilerDaemon, WatcherDaemon, generate_daemons
 from run_isolation.dagster.deployment import SWITCH
+from run_isolation.isolated.retries import Wait
 from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import LOCATION, Stack
 from tests.runtime.dagster.launches import Launches
@@ -29,6 +33,22 @@ def test_ours_are_among_them_unless_switched_off(
         assert (name in types) is ours
         # Those whose heartbeats the page shows.
         assert (name in required) is ours
+
+
+@pytest.mark.parametrize("switch", ["0", "1"])
+def test_dagsters_dequeuer_leaves_alone_what_waits(
+    instance: DagsterInstance, switch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on the way back: our launcher launches there, too."""
+    monkeypatch.setenv(SWITCH, switch)
+    daemons = list(generate_daemons(instance))
+    [dequeuer] = [one for one in daemons if isinstance(one, QueuedRunCoordinatorDaemon)]
+    wait = Wait(since=time.time(), until=time.time() + 60)
+    runs = [
+        DagsterRun(job_name="job", run_id=name, tags={run_record.OWNER: name, tag_names.WAIT: tag})
+        for name, tag in {"new": "", "waits": wait.to_tag()}.items()
+    ]
+    assert [run.run_id for run in dequeuer._priority_sort(runs)] == ["new"]
 
 
 def test_the_watcher_runs_among_dagsters_daemons_and_its_heartbeat_counts(

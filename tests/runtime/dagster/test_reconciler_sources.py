@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from dataclasses import dataclass
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from dagster import DagsterEvent, DagsterEventType, DagsterRun, DagsterRunStatus
+from dagster import (
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+)
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster._daemon.controller import daemon_controller_from_instance, get_daemon_statuses
 
@@ -15,7 +26,10 @@ from run_isolation import Holder, NonIsolatedRuns, tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.daemon import ReconcilerDaemon, generate_daemons
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.over_runs import OverRuns
 from run_isolation.dagster.reconciler_sources import make_reconciler
+from run_isolation.dagster.standing.client import ServerSilentError, StandingServer
+from run_isolation.isolated.orphans import TEARDOWN_SECONDS
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.decision import Kind
 from run_isolation.start_run_timers import ABANDONED_SECONDS
@@ -39,6 +53,7 @@ class Passes:
         logger = logging.getLogger("test")
         self.reconciler = make_reconciler(Deployment(), self.launches.instance, logger)
         self.reconciler.clock = lambda: self.now
+        self.reconciler.ends.monotonic = lambda: self.now  # type: ignore[attr-defined]
 
     def after(self, seconds: float) -> list[str]:
         """Why holders were removed in a pass that is this much later."""
@@ -148,23 +163,133 @@ def test_a_run_that_is_going_on_stays(
     launches.ended(run)
 
 
-@pytest.mark.parametrize("how", ["marked as failed", "deleted"])
-def test_what_storage_says_frees_no_slot_whose_process_goes_on(
+ENDED_BY_OTHERS: dict[str, Callable[[DagsterInstance, DagsterRun], object]] = {
+    "deleted": lambda instance, run: instance.delete_run(run.run_id),
+    "marked as canceled": DagsterInstance.report_run_canceled,
+    "timed out": DagsterInstance.report_run_failed,
+}
+
+
+@pytest.mark.parametrize("how", ENDED_BY_OTHERS)
+def test_a_process_whose_run_is_over_is_ended_and_its_neighbour_is_not(
     passes: Passes, launches: Launches, stack: Stack, tmp_path: Path, how: str
 ) -> None:
-    stack.configure(NonIsolatedRuns(enabled=True))
-    go, place = tmp_path / "go", tmp_path / "place.json"
-    run = launches.launch(config={"report_to": str(place), "wait_for": str(go)})
-    eventually(place.exists)
-    if how == "deleted":
-        launches.instance.delete_run(run.run_id)
-    else:
-        launches.instance.report_run_failed(launches.read(run))
+    neighbour, over = (
+        launches.launch(
+            config={
+                "report_to": str(tmp_path / f"{name}.json"),
+                "wait_for": str(tmp_path / f"{name}-go"),
+            }
+        )
+        for name in ("neighbour", "over")
+    )
+    eventually((tmp_path / "neighbour.json").exists)
+    eventually((tmp_path / "over.json").exists)
+    ENDED_BY_OTHERS[how](launches.instance, launches.read(over))
 
+    # The slot is free when the process has ended, and no sooner.
+    assert passes.after(0) == []
+    eventually(lambda: [one.run_id for one in stack.slots.holders()] == [neighbour.run_id])
+    with pytest.raises(ProcessLookupError):
+        os.kill(json.loads((tmp_path / "over.json").read_text())["pid"], 0)
+    assert passes.after(1000) == []
+    (tmp_path / "neighbour-go").touch()
+    assert launches.ended(neighbour).status is DagsterRunStatus.SUCCESS
+
+
+def test_what_storage_says_frees_no_slot_whose_process_goes_on(
+    passes: Passes, launches: Launches, stack: Stack, cancels: Cancels
+) -> None:
+    """A server that does not hear, or whose process does not."""
+    run = launches.create()
+    server = hosting(passes, run, cancels)
+    launches.instance.report_run_failed(launches.read(run))
     assert passes.after(0) == passes.after(1000) == []
-    assert launches.launch().status is DagsterRunStatus.QUEUED  # denied
-    go.touch()
-    eventually(lambda: stack.slots.holders() == ())
+    assert cancels.asked == [run.run_id] * 2
+    assert stack.slots.holders()[0].hosted_by == server
+
+
+@dataclass
+class Cancels:
+    """A server that has a run's process, and does nothing about a cancel."""
+
+    asked: list[str] = field(default_factory=list)
+    silent: bool = False
+
+    def cancel_run(self, run_id: str) -> bool:
+        self.asked.append(run_id)
+        if self.silent:
+            raise ServerSilentError("no.")
+        return True
+
+
+@pytest.fixture
+def cancels(monkeypatch: pytest.MonkeyPatch) -> Cancels:
+    cancels = Cancels()
+    monkeypatch.setattr(StandingServer, "cancel_run", lambda _, run_id: cancels.cancel_run(run_id))
+    return cancels
+
+
+def hosting(passes: Passes, run: DagsterRun, cancels: Cancels) -> ServerIdentity:
+    """Has the run be one that the server says it has."""
+    run_record.write(passes.launches.instance, run, kind=Kind.NON_ISOLATED, attempt=1)
+    server = ServerIdentity(UNKNOWN, NOBODY)
+    passes.hold(run, server)
+    passes.reconciler.tasks = SimpleNamespace(states=lambda arns: {})
+    passes.reconciler.servers = SimpleNamespace(current_runs=lambda _: frozenset({run.run_id}))
+    return server
+
+
+def ends_by_itself(launches: Launches, run: DagsterRun) -> None:
+    """Its own process stores the end: that notes itself by its events."""
+    event = DagsterEvent(DagsterEventType.RUN_SUCCESS.value, job_name=run.job_name, pid=4711)
+    launches.instance.report_dagster_event(event, run_id=run.run_id)
+
+
+def test_a_run_that_tears_down_after_its_end_has_its_time(
+    passes: Passes, launches: Launches, cancels: Cancels
+) -> None:
+    run = launches.create()
+    hosting(passes, run, cancels)
+    ends_by_itself(launches, run)
+    ends = passes.reconciler.ends
+    assert isinstance(ends, OverRuns)
+    began = time.time()
+    ends.clock = lambda: began + TEARDOWN_SECONDS - 10
+    assert passes.after(0) == []
+    assert cancels.asked == []
+    ends.clock = lambda: began + TEARDOWN_SECONDS + 10
+    assert passes.after(0) == []
+    assert cancels.asked == [run.run_id]
+
+
+def test_a_server_is_asked_again_where_it_has_not_heard(
+    passes: Passes, launches: Launches, cancels: Cancels
+) -> None:
+    run = launches.create()
+    hosting(passes, run, cancels)
+    launches.instance.report_run_failed(run)
+    cancels.silent = True
+    assert passes.after(0) == passes.after(10) == []
+    cancels.silent = False
+    assert passes.after(10) == passes.after(10) == []
+    # Each cancel gives the process its time to end: not one a pass.
+    assert cancels.asked == [run.run_id] * 3
+
+
+def test_an_empty_database_ends_nothing(
+    passes: Passes, launches: Launches, cancels: Cancels
+) -> None:
+    """The daemon may be pointed at another one by mistake."""
+    run = launches.create()
+    hosting(passes, run, cancels)
+    other = launches.create()
+    launches.instance.delete_run(run.run_id)
+    assert passes.after(0) == []
+    assert cancels.asked == []
+    run_record.write(launches.instance, other, kind=Kind.NON_ISOLATED, attempt=1)
+    assert passes.after(0) == []
+    assert cancels.asked == [run.run_id]
 
 
 def test_a_launch_that_was_given_up_halfway_goes_in_time(

@@ -7,17 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus
+from dagster_postgres.utils import DagsterPostgresException
 
 from run_isolation import Instance, aws, claim, tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.worker import Exit, Worker
 from run_isolation.default_instance import COORDINATOR
+from run_isolation.errors import TaskMetadataError
 from run_isolation.instance import OWN_VERSION, VERSION
+from run_isolation.isolated import stop_reasons
 from run_isolation.slots.decision import Kind
 from run_isolation.table import TABLE as TABLE_VARIABLE
+from run_isolation.tasks import TaskState
 from tests.runtime.dagster.account import CALLER, TABLE, Stack
 from tests.runtime.dagster.conftest import PROBE
 from tests.runtime.dagster.launches import Launches
@@ -35,7 +40,19 @@ def as_an_isolated_task(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def work(run_id: str, attempt: int = 1) -> tuple[Exit, str]:
-    return Worker(Deployment(), run_id, attempt, MINE).work()
+    return Worker(Deployment(), run_id, attempt, lambda: MINE).work()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries once."""
+    monkeypatch.setattr(Worker._get_ready.retry, "stop", lambda state: True)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries again without a pause."""
+    monkeypatch.setattr(Worker._get_ready.retry, "sleep", lambda seconds: None)
 
 
 def test_a_run_that_another_task_has_claimed_is_not_touched(
@@ -49,11 +66,11 @@ def test_a_run_that_another_task_has_claimed_is_not_touched(
     assert run_record.read(launches.read(run)) == run_record.RunTags()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_without_a_claim_nothing_is_touched(
     launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(aws.DEADLINES, "dynamodb", aws.Deadline(0.5, 0.5, attempts=1))
-    monkeypatch.setattr(Worker._claim.retry, "stop", lambda state: True)
     stack.account.fault("lost_request", service="dynamodb", times=None)
     run = launches.create()
     code, what_happened = work(run.run_id)
@@ -69,6 +86,102 @@ def test_the_claim_is_tried_again_while_the_table_does_not_answer(
     stack.account.fault("lost_request", service="dynamodb", operation="PutItem", times=1)
     assert work("deleted")[0] is Exit.NOT_MINE
     assert stack.account.calls().count("PutItem") == 2
+
+
+class Late:
+    """Fails twice as a service does that is not there yet, then does what it should."""
+
+    def __init__(self, trouble: Exception, do: Callable[..., Any]) -> None:
+        self._troubles = iter((trouble, trouble))
+        self._do = do
+
+    def __call__(self, *args: Any) -> Any:
+        for trouble in self._troubles:
+            raise trouble
+        return self._do(*args)
+
+
+def no_database() -> Exception:
+    """As Dagster's Postgres storage has it."""
+    error = DagsterPostgresException("too many retries for DB connection")
+    error.__cause__ = psycopg2.OperationalError("FATAL:  the database system is starting up")
+    return error
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("late", ["metadata endpoint", "database", "manifest"])
+def test_the_worker_gets_ready_when_what_it_needs_comes_late(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    task_arn: Callable[[], str] = lambda: MINE  # noqa: E731  # replaced below
+    if late == "metadata endpoint":
+        task_arn = Late(TaskMetadataError("http://x/task", "503."), task_arn)
+    elif late == "database":
+        monkeypatch.setattr(DagsterInstance, "get", Late(no_database(), DagsterInstance.get))
+    else:
+        # Of a task definition that says no version of the instance, as those before 0.1.0.
+        monkeypatch.delenv(VERSION)
+        stack.account.fault("error", service="ssm", code="ThrottlingException", times=5)
+    run = launches.create()
+    launches.instance.report_run_failed(run)
+    code, what_happened = Worker(Deployment(), run.run_id, 1, task_arn).work()
+    assert (code, what_happened.partition(" had ")[2]) == (
+        Exit.DONE,
+        "ended before this task began.",
+    )
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_does_not_come_in_time_leaves_the_run_to_another_task(
+    launches: Launches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launches.starting(launches.create())
+    with monkeypatch.context() as patch:
+        patch.setattr(DagsterInstance, "get", Late(no_database(), DagsterInstance.get))
+        code, what_happened = work(run.run_id)
+    assert code is Exit.NOT_CLAIMED
+    assert stop_reasons.passes_by_itself(TaskState(MINE, "STOPPED", exit_code=code))
+    assert "the database system is starting up" in what_happened
+    assert launches.read(run).status is DagsterRunStatus.STARTING
+
+
+def test_a_mistake_of_the_program_ends_the_task_at_once(
+    launches: Launches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = Late(KeyError("colour"), DagsterInstance.get)
+    monkeypatch.setattr(DagsterInstance, "get", late)
+    with pytest.raises(KeyError):
+        work(launches.create().run_id)
+
+
+def test_a_worker_that_is_quicker_than_its_launcher_waits_until_the_run_is_launched(
+    launches: Launches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that waits for capacity is QUEUED until its launcher has noted the task."""
+    run = launches.submit(launches.create())
+    assert run.status is DagsterRunStatus.QUEUED
+
+    def note(seconds: float) -> None:
+        launches.starting(run)
+        launches.instance.report_run_canceling(run)
+
+    monkeypatch.setattr(Worker._get_ready.retry, "sleep", note)
+    assert work(run.run_id) == (
+        Exit.DONE,
+        f"Run {run.run_id} was canceled before it began.",
+    )
+
+
+def test_a_run_is_executed_without_the_manifest(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that a task needs is in its task definition and its overrides: no throttle fails it."""
+    stack.account.fault("error", service="ssm", code="ThrottlingException", times=None)
+    run = launches.starting(launches.create())
+    monkeypatch.syspath_prepend(PROBE)
+    assert work(run.run_id)[0] is Exit.DONE
+    assert launches.read(run).status is DagsterRunStatus.SUCCESS
+    assert "GetParameter" not in stack.account.calls()
 
 
 def test_a_deleted_run_is_not_executed(launches: Launches) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +20,11 @@ class NonIsolated:
     """Notes which runs it was to go on with."""
 
     went_on: list[str] = field(default_factory=list)
+    meanwhile: Callable[[DagsterRun], object] = lambda run: None  # a field
 
     def go_on(self, instance: DagsterInstance, run: DagsterRun) -> None:
         self.went_on.append(run.run_id)
+        self.meanwhile(run)
 
 
 class Watched:
@@ -29,6 +32,7 @@ class Watched:
 
     def __init__(self, instance: DagsterInstance) -> None:
         self.now = 0.0
+        self.epoch = 0.0
         self.non_isolated = NonIsolated()
         deployment, logger = Deployment(), logging.getLogger("test")
         self.watcher = Watcher(
@@ -38,6 +42,7 @@ class Watched:
             self.non_isolated,
             logger,
             clock=lambda: self.now,
+            epoch=lambda: self.epoch,
         )
         self.orphans = OrphanSweep(deployment, instance, logger, clock=lambda: self.now)
 

@@ -9,6 +9,7 @@ import pytest
 
 from run_isolation.isolated.orphans import (
     ENDING_SECONDS,
+    TEARDOWN_SECONDS,
     IsolatedTask,
     StoredRun,
     Surplus,
@@ -58,10 +59,15 @@ def test_other_tasks_are_nobodys_business(state: TaskState) -> None:
             replace(RUN, status="CANCELED", over=True, task_arn=None),
             Surplus("has ended (CANCELED)"),
         ),
-        # It was executed in this task, whose worker may be about to exit.
+        # It was executed in this task, whose worker may be about to notice its end.
         (
-            replace(RUN, status="SUCCESS", over=True, begun=True),
-            Surplus("has ended (SUCCESS)", patience=ENDING_SECONDS),
+            replace(RUN, status="FAILURE", over=True, begun=True),
+            Surplus("has ended (FAILURE)", patience=ENDING_SECONDS),
+        ),
+        # It has ended by itself, and its worker may tear down what it needed.
+        (
+            replace(RUN, status="SUCCESS", over=True, begun=True, its_own_end=True),
+            Surplus("has ended (SUCCESS)", patience=TEARDOWN_SECONDS),
         ),
         # It was executed in another one.
         (

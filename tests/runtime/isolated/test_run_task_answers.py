@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore import exceptions as botocore
 
-from run_isolation import Retry
+from run_isolation import ManifestError, Retry
 from run_isolation.errors import Meaning
 from run_isolation.isolated import run_task_answers
 from run_isolation.isolated.run_task_answers import (
@@ -15,12 +15,15 @@ from run_isolation.isolated.run_task_answers import (
     FAILURES,
     MALFORMED,
     NO_CAPACITY,
+    NOT_TO_BE_FOUND,
     QUOTA,
     REFUSED,
     THROTTLED,
     UNKNOWN,
+    UNPREPARED,
     UNSENT,
     UNSETTLED,
+    meaning_before_the_call,
     meaning_of_error,
     meaning_of_failures,
     meaning_of_silence,
@@ -125,7 +128,8 @@ def test_one_final_failure_makes_all_final() -> None:
         (botocore.EndpointConnectionError(endpoint_url="x"), UNKNOWN),
         (botocore.ConnectionClosedError(endpoint_url="x"), UNKNOWN),
         (botocore.CredentialRetrievalError(provider="x", error_msg="x"), UNSENT),
-        (botocore.NoCredentialsError(), MALFORMED),
+        (botocore.NoCredentialsError(), UNSENT),
+        (botocore.NoRegionError(), MALFORMED),
         (botocore.ParamValidationError(report="x"), MALFORMED),
     ],
 )
@@ -133,11 +137,29 @@ def test_silence(silence: botocore.BotoCoreError, meaning: Meaning) -> None:
     assert meaning_of_silence(silence) is meaning
 
 
-def test_nothing_that_is_repeated_is_repeated_at_once() -> None:
-    meanings = [each for each in vars(run_task_answers).values() if isinstance(each, Meaning)]
+@pytest.mark.parametrize(
+    ("cause", "meaning"),
+    [
+        (error("ThrottlingException"), UNPREPARED),
+        (error("InternalServerError", status=500), UNPREPARED),
+        (botocore.ConnectTimeoutError(endpoint_url="x"), UNPREPARED),
+        (botocore.CredentialRetrievalError(provider="x", error_msg="x"), UNPREPARED),
+        (error("AccessDeniedException"), NOT_TO_BE_FOUND),
+        (error("ParameterNotFound"), NOT_TO_BE_FOUND),
+        (error("ValidationException"), None),
+    ],
+)
+def test_trouble_before_the_call(cause: Exception, meaning: Meaning | None) -> None:
+    trouble = ManifestError("/p", "it can't be read.", "Mend.")
+    trouble.__cause__ = cause
+    assert meaning_before_the_call(trouble) is meaning
 
-    assert len(meanings) == 11
-    for meaning in meanings:
-        repeated = meaning.settles or meaning.retry is not Retry.NEVER
-        assert (meaning.pause_seconds > 0) == repeated
+
+def test_only_where_the_answer_is_lost_there_may_be_a_task() -> None:
+    meanings = [each for each in vars(run_task_answers).values() if isinstance(each, Meaning)]
+    assert len(meanings) == 13
+    assert [each for each in meanings if each.may_have_started] == [UNKNOWN]
+    assert all(each.retry is Retry.NEW_ATTEMPT for each in meanings if each.elsewhere)
+    assert {each.may_pass for each in (REFUSED, MALFORMED)} == {False}
+    assert {each.may_pass for each in (DENIED, UNSETTLED, QUOTA, UNKNOWN)} == {True}
     assert all(row.starts and row.has for row in (*ERRORS, *FAILURES))

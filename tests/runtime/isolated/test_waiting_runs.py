@@ -48,6 +48,13 @@ def test_a_starting_run(task: TaskState | None, waited: float, lost: int, step: 
     assert of_starting_run(task, waited, lost) is step
 
 
+@pytest.mark.parametrize("waited", [0, LAUNCH_SECONDS])
+def test_a_run_that_says_when_its_launch_is_made_again(waited: float) -> None:
+    assert of_starting_run(None, waited, 0, is_due=True) is Step.GO_ON
+    assert of_starting_run(None, waited, 0, is_due=False) is Step.WAIT
+    assert of_canceling_run(None, waited, waits=True) is Step.CANCEL
+
+
 @pytest.mark.parametrize(
     ("task", "waited", "step"),
     [

@@ -30,6 +30,8 @@ from run_isolation import aws
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch import advertised
+from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
+from run_isolation.dagster.launch.waiting_queue import WaitingQueue
 from run_isolation.isolated import run_task
 from tests import read_once
 from tests.faults.killed_launcher import steps_of_a_launch
@@ -66,6 +68,7 @@ def _dequeue(instance: DagsterInstance, run_id: str) -> None:
         return
     config = instance.get_concurrency_config()
     daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
+    WaitingQueue(IsolatedLauncher(Deployment())).join(daemon)
     daemon._dequeue_run(instance, None, run, config, None)  # type: ignore[arg-type]
 
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from run_isolation import start_run_timers
-from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
-from run_isolation.isolated import orphans, waiting_runs
+from run_isolation import passing_trouble, start_run_timers
+from run_isolation.isolated import orphans, retries, waiting_runs
 
-LAUNCHER_SECONDS: Final = 8
-"""How long a launcher repeats its call."""
 WATCH_SECONDS: Final = 0.5
 SWEEP_SECONDS: Final = 2.0
 MONITOR_SECONDS: Final = 1.0
@@ -24,8 +21,9 @@ def hurry() -> None:
     """Makes this process hurry."""
     waiting_runs.LAUNCH_SECONDS = 6  # type: ignore[misc]
     waiting_runs.MISSING_SECONDS = 8  # type: ignore[misc]
+    retries.FIRST_PAUSE_SECONDS = 0.5  # type: ignore[misc]
+    retries.LONGEST_PAUSE_SECONDS = 4  # type: ignore[misc]
+    passing_trouble.SETTLING_SECONDS = 8  # type: ignore[misc]
     orphans.ENDING_SECONDS = 8  # type: ignore[misc]
+    orphans.TEARDOWN_SECONDS = 8  # type: ignore[misc]
     start_run_timers.LOST_LAUNCHER_SECONDS = 20  # type: ignore[misc]
-    defaults = IsolatedLauncher.__init__.__kwdefaults__
-    assert defaults
-    defaults["seconds"] = LAUNCHER_SECONDS

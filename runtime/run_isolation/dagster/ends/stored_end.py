@@ -36,3 +36,14 @@ def is_over(instance: DagsterInstance, run_id: str) -> bool:
         ended_at = datetime.fromtimestamp(entry.timestamp, UTC)
         instance.run_storage.handle_run_event(run_id, entry.get_dagster_event(), ended_at)
     return True
+
+
+def was_its_own(instance: DagsterInstance, run_id: str) -> bool:
+    """Whether the run's own process has stored the end of a run that is over.
+
+    Dagster notes the process by the events that it stores while it executes a run. What monitors,
+    launchers and people report has none (dagster/_core/events, ``DagsterEvent.pid``). Of an end
+    without an event nothing is known, so it may be.
+    """
+    ends = instance.get_records_for_run(run_id, of_type=_ENDS, limit=1, ascending=False).records
+    return not ends or ends[0].event_log_entry.get_dagster_event().pid is not None

@@ -15,13 +15,10 @@ class Attempt:
     Attributes:
         number: From 1. With the run's id it is the token of RunTask.
         stored: Whether it is on the run's record already; else it is stored before the call.
-        may_repeat: Whether the launcher repeats it, and makes those that follow from it, while
-            there is time. Else it makes one call, and whoever asked comes again.
     """
 
     number: int
     stored: bool
-    may_repeat: bool
 
     @classmethod
     def of_launch(cls, ours: RunTags) -> Attempt | None:
@@ -33,23 +30,23 @@ class Attempt:
         decided = _is_decided(ours)
         if decided and ours.task_arn is not None:
             return None
-        return cls(ours.attempt if decided else ours.attempt + 1, stored=decided, may_repeat=True)
+        return cls(ours.attempt if decided else ours.attempt + 1, stored=decided)
 
     @classmethod
     def of_resume(cls, ours: RunTags) -> Attempt:
         """For a run that has begun: the next one, unless the last launch has no task yet."""
         waits = _is_decided(ours) and ours.task_arn is None
-        return cls(ours.attempt if waits else ours.attempt + 1, stored=waits, may_repeat=True)
+        return cls(ours.attempt if waits else ours.attempt + 1, stored=waits)
 
     @classmethod
     def again(cls, ours: RunTags) -> Attempt:
         """The one on record, once more; the first where there is none."""
-        return cls(max(ours.attempt, 1), stored=ours.attempt > 0, may_repeat=False)
+        return cls(max(ours.attempt, 1), stored=ours.attempt > 0)
 
     @classmethod
     def after_loss(cls, ours: RunTags) -> Attempt:
         """The next one: the task of the one on record died before the run began."""
-        return cls(ours.attempt + 1, stored=False, may_repeat=False)
+        return cls(ours.attempt + 1, stored=False)
 
 
 def _is_decided(ours: RunTags) -> bool:

@@ -1,8 +1,10 @@
 """Launching an isolated run: an attempt is stored, then RunTask is called for it.
 
-Repeated as long as ECS's answers say that it may help: for half a minute by the launcher, and then
-by the daemon, attempt by attempt. Who comes to it later sends the same request again, and ECS
-answers with the same task.
+Nobody waits here: these are threads of Dagster's queue and its daemons. Where there is no task and
+it may pass, the run says when its launch is to be made again. A run for which nothing was started
+goes back into Dagster's queue meanwhile, where it takes no other run's place (``waiting_queue``).
+Where a task may have been started the run stays STARTING, and the watcher goes on with it. Whoever
+comes to it later sends the same request again, and ECS answers with the same task.
 """
 
 from __future__ import annotations
@@ -14,23 +16,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import DagsterEvent, DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.errors import DagsterRunNotFoundError
 
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch.advertised import instance_version, task_definition
 from run_isolation.dagster.launch.attempt import Attempt
-from run_isolation.errors import ManifestError
+from run_isolation.errors import LaunchFailedError, ManifestError
 from run_isolation.isolated import retries
-from run_isolation.isolated.retries import Outcome
+from run_isolation.isolated.retries import Outcome, Wait
 from run_isolation.isolated.run_task import IsolatedLaunch, launch_isolated
+from run_isolation.isolated.run_task_answers import meaning_before_the_call
 from run_isolation.slots.decision import Kind
 from run_isolation.tasks import stop
-
-LAUNCH_SECONDS: Final = 30
-"""How long a launch is repeated before it is left to the daemon. Dagster's queue waits meanwhile;
-a call that is under way may take longer (``aws.DEADLINES``)."""
 
 QUICK_SECONDS: Final = 10
 """In so short a time nobody else goes on with the run (``waiting_runs.LAUNCH_SECONDS``)."""
@@ -63,12 +62,32 @@ class _Making:
             instance_version=instance_version(self.run),
             job=self.run.job_name,
         )
-        return launch_isolated(self.deployment.ecs, self.deployment.manifest, launch)
+        try:
+            # One that the manifest lacks may have come since it was read.
+            self.deployment.location(self.location)
+            ecs, manifest = self.deployment.ecs, self.deployment.manifest
+        except (ManifestError, BotoCoreError) as error:
+            meaning = meaning_before_the_call(error)
+            if meaning is None:
+                raise
+            raise LaunchFailedError(self.run.run_id, attempt, str(error), meaning) from error
+        return launch_isolated(ecs, manifest, launch)
 
-    def store(self, attempt: int) -> None:
-        """Puts an attempt in charge, which has no task so far."""
+    def store(self, attempt: int, wait: Wait | None = None) -> None:
+        """Puts an attempt in charge, which has no task so far.
+
+        Args:
+            attempt: Its number.
+            wait: When it is to be made; now, where there is nothing to wait for.
+        """
         run_record.write(
-            self.instance, self.run, kind=Kind.ISOLATED, attempt=attempt, task_arn="", address=""
+            self.instance,
+            self.run,
+            kind=Kind.ISOLATED,
+            attempt=attempt,
+            task_arn="",
+            address="",
+            wait=wait or "",
         )
 
     def store_next(self, attempt: int) -> None:
@@ -77,33 +96,38 @@ class _Making:
         Never backwards: a launcher that stood still meanwhile would go on with attempts whose tasks
         have died, beside a live one of a later attempt.
         """
+        if run_record.read(self.wanted(attempt)).attempt < attempt:
+            self.store(attempt)
+
+    def wanted(self, attempt: int) -> DagsterRun:
+        """The run as it is now. One that was canceled ends here.
+
+        Raises:
+            _UnwantedError: It needs no task, or has one, or a later attempt is in charge.
+        """
         run = self.instance.get_run_by_id(self.run.run_id)
         if run is None or run.is_finished:
             raise _UnwantedError
         if run.status is DagsterRunStatus.CANCELING:
             self.instance.report_run_canceled(run, message="Canceled before it had a task.")
             raise _UnwantedError
-        stored = run_record.read(run).attempt
-        if stored > attempt:
+        ours = run_record.read(run)
+        if ours.attempt > attempt or ours.task_arn is not None:
             raise _UnwantedError
-        if stored < attempt:
-            self.store(attempt)
+        return run
 
 
 class IsolatedLauncher:
-    """Launches isolated runs. Keeps nothing: each attempt is stored on the run."""
+    """Launches isolated runs. Keeps nothing: each attempt is stored on the run.
 
-    def __init__(
-        self,
-        deployment: Deployment,
-        *,
-        seconds: float = LAUNCH_SECONDS,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """Args: ``seconds`` a launch is repeated for, and what waits between."""
+    Args:
+        deployment: The deployment.
+        clock: Seconds of the epoch.
+    """
+
+    def __init__(self, deployment: Deployment, *, clock: Callable[[], float] = time.time) -> None:
         self._deployment = deployment
-        self._seconds = seconds
-        self._sleep = sleep
+        self._clock = clock
 
     def launch(self, instance: DagsterInstance, run: DagsterRun) -> bool:
         """Starts a task for a run that has not begun.
@@ -113,8 +137,8 @@ class IsolatedLauncher:
         another process at the same time, such as a daemon that is being replaced: it gets no other.
 
         Returns:
-            True: there is a task. False: there is none yet, an event of the run says why, and
-            ``go_on`` is to be called later.
+            True: there is a task. False: there is none yet, the run says why, and when ``go_on`` is
+            to be called.
 
         Raises:
             RunNotLaunchableError: The run can't be launched as it is.
@@ -139,19 +163,20 @@ class IsolatedLauncher:
     def go_on(self, instance: DagsterInstance, run: DagsterRun) -> bool:
         """Sends the request of the run's stored attempt again: ECS answers with its task, if any.
 
-        One call. A run without an attempt gets its first.
+        For a run that waits in the queue, too. One without an attempt gets its first.
 
         Returns:
             True: there is a task. False: not yet, or nobody wants it any more.
 
         Raises:
             RunNotLaunchableError: The run must fail.
+            ManifestError: The run must fail.
             LaunchError: The run must fail.
         """
-        return self._make_later(instance, run, Attempt.again(run_record.read(run)))
+        return self._make(instance, run, Attempt.again(run_record.read(run)))
 
     def relaunch(self, instance: DagsterInstance, run: DagsterRun, why: str) -> bool:
-        """Makes a new attempt, in one call, after the last one's task died before the run began.
+        """Makes a new attempt after the last one's task died before the run began.
 
         Args:
             instance: Where the run is stored.
@@ -159,44 +184,27 @@ class IsolatedLauncher:
             why: What became of the last task, as a sentence.
 
         Returns:
-            As ``go_on``, which repeats it.
-
-        Raises:
-            RunNotLaunchableError: The run must fail.
-            LaunchError: The run must fail.
+            As ``go_on``, which repeats it; and raises as that does.
         """
         attempt = Attempt.after_loss(run_record.read(run))
         instance.report_engine_event(f"{why} Attempt {attempt.number} follows.", run)
-        return self._make_later(instance, run, attempt)
-
-    def _make_later(self, instance: DagsterInstance, run: DagsterRun, attempt: Attempt) -> bool:
-        """For the watcher, which comes again: a manifest that can't be read fails no run."""
-        try:
-            return self._make(instance, run, attempt)
-        except ManifestError as error:
-            _log.warning("Run %s can't be launched now. %s", run.run_id, error)
-            return False
+        return self._make(instance, run, attempt)
 
     def _make(self, instance: DagsterInstance, run: DagsterRun, attempt: Attempt) -> bool:
-        """Makes an attempt, and those that follow from it. Returns whether there is a task."""
+        """Makes an attempt. Returns whether there is a task."""
         _log.debug("Run %s: a launch makes %s.", run.run_id, attempt)
         began = time.monotonic()
         location = run.remote_job_origin.location_name if run.remote_job_origin else ""
         making = _Making(self._deployment, instance, run, location, task_definition(run))
-        # One that the manifest lacks may have come since it was read.
-        self._deployment.location(location)
         if not attempt.stored:
             making.store(attempt.number)
-        seconds = self._seconds if attempt.may_repeat else 0
         try:
-            outcome = retries.repeat(
-                attempt.number, making.launch, making.store_next, seconds=seconds, sleep=self._sleep
-            )
+            outcome = retries.ask(attempt.number, making.launch, making.store_next)
+            if outcome.task_arn is None:
+                self._wait(making, outcome)
+                return False
         except _UnwantedError:
             _log.debug("Run %s: nobody wants its launch to go on.", run.run_id)
-            return False
-        if outcome.task_arn is None:
-            self._tell_troubles(instance, run, attempt, outcome)
             return False
         # A look costs as much as all else that a launch asks of the storage. What befalls a run
         # during one quick call, the watcher and the worker see.
@@ -206,21 +214,31 @@ class IsolatedLauncher:
         self._hand_over(making, now, outcome, outcome.task_arn)
         return True
 
-    def _tell_troubles(
-        self, instance: DagsterInstance, run: DagsterRun, attempt: Attempt, outcome: Outcome
-    ) -> None:
-        """Says why there is no task: on the run where a launcher gives up, else in the log."""
-        if not attempt.may_repeat:
-            for trouble in outcome.troubles:
-                _log.warning("%s", trouble)
-            return
-        tries = len(outcome.troubles)
-        instance.report_engine_event(
-            f"There is no task for this run yet, after {tries} tries in about "
-            f"{self._seconds:.0f} s. {outcome.told()} `run-isolation daemon` goes on with it, "
-            f"with attempt {outcome.attempt}.",
-            run,
-        )
+    def _wait(self, making: _Making, outcome: Outcome) -> None:
+        """Says on the run when its launch is made again, and why; in the queue, if that may be.
+
+        Raises:
+            LaunchFailedError: A refusal that has had its time to pass.
+        """
+        trouble, now = outcome.troubles[-1], self._clock()
+        before = run_record.read(making.run).wait
+        if before is not None and before.is_final(trouble.meaning, now):
+            raise trouble
+        instance = making.instance
+        wait = Wait.after(before, trouble.meaning, now)
+        if wait.in_doubt:
+            run = instance.get_run_by_id(making.run.run_id)
+            if run is None or run.status is DagsterRunStatus.CANCELING:
+                return  # the watcher stops the task, if there is one
+        run = making.wanted(outcome.attempt)
+        making.store(outcome.attempt, wait)
+        _log.warning("Run %s has no task after %d tries: %s", run.run_id, wait.tries, trouble)
+        if wait.is_told(now):
+            instance.report_engine_event(_still_waiting(wait, outcome, now), run)
+        if run.status is DagsterRunStatus.STARTING and not wait.in_doubt:
+            # In progress it would count against the limits of Dagster's queue, and its start
+            # timeout would fail it.
+            instance.report_dagster_event(DagsterEvent.job_enqueue(run), run_id=run.run_id)
 
     def _hand_over(
         self, making: _Making, run: DagsterRun | None, outcome: Outcome, task_arn: str
@@ -261,7 +279,16 @@ class IsolatedLauncher:
 def _noted(instance: DagsterInstance, run: DagsterRun, task_arn: str) -> bool:
     """Writes the task on the run. False: the run has been deleted."""
     try:
-        run_record.write(instance, run, task_arn=task_arn)
+        run_record.write(instance, run, task_arn=task_arn, wait="")
     except DagsterRunNotFoundError:
         return False
     return True
+
+
+def _still_waiting(wait: Wait, outcome: Outcome, now: float) -> str:
+    tries = f", after {wait.tries} tries in {(now - wait.since) / 60:.0f} minutes"
+    return (
+        f"There is no task for this run yet{tries if wait.tries > 1 else ''}. {outcome.told()} "
+        f"`run-isolation daemon` makes attempt {outcome.attempt} in about "
+        f"{wait.until - now:.0f} seconds."
+    )

@@ -64,10 +64,22 @@ def _bootstrap(request: channel.Request, control: socket.socket | None) -> int:
             process_object = pickle.load(payload)  # noqa: S301  # our own server wrote it
     finally:
         del current._inheriting
+    _wait_for_go(request)
     # Readable when the parent is gone; a step's parent is gone when it is.
     sentinel = control.fileno() if control is not None else os.eventfd(0)
     code: int = process_object._bootstrap(parent_sentinel=sentinel)
     return code
+
+
+def _wait_for_go(request: channel.Request) -> None:
+    """Ends this process where whoever asked for it has given it up, or is gone.
+
+    Whatever could be done without touching the run is done before.
+    """
+    heard = os.read(request.go, 1)
+    os.close(request.go)
+    if heard != channel.GO:
+        os._exit(0)
 
 
 def _use_directory(directory: str) -> None:

@@ -8,18 +8,20 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from multiprocessing import popen_fork, process, reduction
 from multiprocessing import queues as mp_queues
 from multiprocessing.context import BaseContext, set_spawning_popen
 from threading import Lock
 from typing import Any, Final
 
+from run_isolation import start_run_timers
 from run_isolation.dagster.ends import own_keeper
 from run_isolation.dagster.warm import channel
 from run_isolation.dagster.warm.primitives import EventFd, one_way_queue
-from run_isolation.start_run_timers import FORK_SECONDS
 
 _LOST: Final = 255
 """Exit code of a process whose keeper is gone, as in multiprocessing's forkserver."""
@@ -28,8 +30,20 @@ inherited_fds: list[int] = []
 """In a process that was asked for: the descriptors that its pickled object refers to."""
 
 
-class TemplateGoneError(Exception):
-    """Nobody forks processes any more."""
+class NotForkedError(OSError):
+    """There is no process, and will be none."""
+
+
+class SilentError(NotForkedError):
+    """Whoever forks processes has not answered in time. What it may still fork does nothing.
+
+    Attributes:
+        channel: Readable when it has got to this process.
+    """
+
+    def __init__(self, channel: socket.socket) -> None:
+        super().__init__(f"It has not answered for {start_run_timers.FORK_SECONDS:g} seconds.")
+        self.channel = channel
 
 
 class _DupFd:
@@ -69,28 +83,57 @@ class ForkedPopen(popen_fork.Popen):  # type: ignore[misc, unused-ignore]
         return len(self._fds) - 1
 
     def _launch(self, process_object: Any) -> None:
-        payload = os.memfd_create("process")
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs:
-                self._pickle(process_object, payload)
-                arguments = process_object._args
-                cancel = next((a.fileno() for a in arguments if isinstance(a, EventFd)), None)
-                channel.send(self._control, theirs, payload, cancel, self._fds)
-            ours.settimeout(FORK_SECONDS)
-            first = self._hear(ours)
-        except (OSError, ValueError) as error:
-            ours.close()
-            raise TemplateGoneError(f"{error}") from error
-        finally:
-            os.close(payload)
-        if "error" in first:
-            ours.close()
-            raise OSError(first["error"])
-        ours.settimeout(None)
-        self.pid = first["pid"]
+        """Asks for the process, and lets it go once it is known.
+
+        Raises:
+            NotForkedError: Nobody was asked, or no answer came: the process, if there is one, does
+                nothing, and ends.
+        """
+        with ExitStack() as opened:
+            payload = os.memfd_create("process")
+            opened.callback(os.close, payload)
+            ours, theirs = socket.socketpair()
+            withdrawn = opened.enter_context(ExitStack())
+            withdrawn.callback(ours.close)
+            opened.enter_context(theirs)
+            waits, go = os.pipe()
+            opened.callback(os.close, go)
+            opened.callback(os.close, waits)
+            self._pickle(process_object, payload)
+            arguments = process_object._args
+            cancel = next((a.fileno() for a in arguments if isinstance(a, EventFd)), None)
+            try:
+                channel.send(self._control, theirs, payload, waits, cancel, self._fds)
+            except OSError as error:
+                raise NotForkedError(f"It can't be asked: {error}") from error
+            theirs.close()
+            try:
+                self.pid = self._known(ours)
+            except BaseException:
+                os.write(go, channel.NO_GO)
+                raise
+            os.write(go, channel.GO)
+            withdrawn.pop_all()
         self._channel = ours
         self.sentinel = ours.fileno()
+
+    def _known(self, ours: socket.socket) -> int:
+        """The number of the process.
+
+        Raises:
+            NotForkedError: No answer, or one that says why there is none.
+        """
+        ours.settimeout(start_run_timers.FORK_SECONDS)
+        try:
+            first = self._hear(ours)
+        except TimeoutError:
+            raise SilentError(ours.dup()) from None
+        except (OSError, EOFError) as error:
+            raise NotForkedError(f"{error}") from error
+        if "error" in first:
+            raise NotForkedError(first["error"])
+        ours.settimeout(None)
+        return int(first["pid"])
 
     def _pickle(self, process_object: process.BaseProcess, payload: int) -> None:
         buffer = io.BytesIO()
@@ -124,7 +167,7 @@ class ForkedPopen(popen_fork.Popen):  # type: ignore[misc, unused-ignore]
                     end = {"exit_code": _LOST}
                 self.cpu_seconds = end.get("cpu_seconds", 0.0)
                 self.memory_bytes = end.get("memory_bytes", 0)
-                self.returncode = end["exit_code"]
+                self.returncode = end.get("exit_code", _LOST)
             return self.returncode
 
     def close(self) -> None:
@@ -155,11 +198,21 @@ class WarmContext(BaseContext):
     Args:
         control: What ``channel.control_pair`` gave.
         on_loss: Called once, when the other end is gone; processes are spawned from then on.
+        spawns_after_silence: Whether an end that is silent is as good as gone. Where it is not,
+            there are no more processes until it has answered.
     """
 
-    def __init__(self, control: socket.socket, on_loss: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        on_loss: Callable[[str], None],
+        *,
+        spawns_after_silence: bool = True,
+    ) -> None:
         self._control = control
         self._on_loss = on_loss
+        self._spawns_after_silence = spawns_after_silence
+        self._silent: socket.socket | None = None
         self._lost = False
 
     def get_start_method(self, allow_none: bool = False) -> str:
@@ -192,14 +245,43 @@ class WarmContext(BaseContext):
             self._lose("Its process is gone.")
 
     def popen(self, process_object: WarmProcess) -> Any:
-        """Starts a process."""
+        """Starts a process.
+
+        Raises:
+            NotForkedError: There is none.
+        """
         self.check()
         if not self._lost:
             try:
+                self._refuse_while_silent()
                 return ForkedPopen(process_object, self._control)
-            except TemplateGoneError as error:
-                self._lose(str(error))
+            except SilentError as silence:
+                if not self._spawns_after_silence:
+                    self._silent = silence.channel
+                    raise
+                silence.channel.close()
+                self._lose(str(silence))
+            except NotForkedError:
+                self.check()
+                if not self._lost:
+                    raise
         return own_keeper.spawn(process_object)
+
+    def _refuse_while_silent(self) -> None:
+        """Nobody waits for an end that somebody else has waited for in vain.
+
+        Raises:
+            NotForkedError: It has not answered since.
+        """
+        silent = self._silent
+        if silent is None:
+            return
+        answered = select.poll()
+        answered.register(silent, select.POLLIN)
+        if not answered.poll(0):
+            raise NotForkedError("Whoever forks processes has not answered for a while.")
+        self._silent = None
+        silent.close()
 
     def _lose(self, why: str) -> None:
         if not self._lost:

@@ -69,7 +69,11 @@ def _serve(control: socket.socket, settle: Callable[[], None], grace: Grace) -> 
     while True:
         for fd, _ in poll.poll():
             if fd == control.fileno():
-                request = channel.receive(control)
+                try:
+                    request = channel.receive(control)
+                except OSError:
+                    traceback.print_exc()
+                    continue
                 if request is None:
                     return
                 keepers.add(_fork_keeper(Keeper(request, grace, settle), control, children))
@@ -93,6 +97,10 @@ def _fork_keeper(keeper: Keeper, control: socket.socket, children: Children) -> 
         os.setsid()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         keeper.keep()
+    except BaseException as error:
+        # Heard where there is no process yet; the run's own process dies with its keeper.
+        channel.answer(keeper.request.channel, error=f"No keeper for the run: {error!r}")
+        traceback.print_exc()
     finally:
         os._exit(0)
 

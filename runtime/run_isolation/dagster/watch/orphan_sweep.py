@@ -16,6 +16,7 @@ from dagster._daemon.utils import DaemonErrorCapture
 from run_isolation import tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.ends.stored_end import was_its_own
 from run_isolation.dagster.watch.patience import Patience
 from run_isolation.isolated.claims import claimed_by
 from run_isolation.isolated.orphans import IsolatedTask, StoredRun, Surplus, surplus, unknown
@@ -77,12 +78,24 @@ class OrphanSweep:
     def _judge(self, task: IsolatedTask, record: RunRecord | None) -> None:
         if record is not None and not run_record.is_known(record.dagster_run):
             return
-        run = _stored(record) if record else None
+        run = self._stored(record) if record else None
         verdict = surplus(task, run)
         if verdict is not None:
             self._stop(task, verdict)
         elif record is not None and run is not None and unknown(task, run):
             self._adopt(task, record.dagster_run)
+
+    def _stored(self, record: RunRecord) -> StoredRun:
+        run = record.dagster_run
+        ours = run_record.read(run)
+        return StoredRun(
+            status=run.status.value,
+            over=run.is_finished,
+            begun=record.start_time is not None,
+            attempt=ours.attempt,
+            task_arn=ours.task_arn,
+            its_own_end=run.is_finished and was_its_own(self.instance, run.run_id),
+        )
 
     def _stop(self, task: IsolatedTask, verdict: Surplus) -> None:
         waited = self._patience.waited((task.arn, verdict))
@@ -127,15 +140,3 @@ class OrphanSweep:
         """Whether any isolated run is stored: a wrong or new database has none."""
         isolated = RunsFilter(tags={tag_names.KIND: Kind.ISOLATED.value})
         return bool(self.instance.get_runs(isolated, limit=1))
-
-
-def _stored(record: RunRecord) -> StoredRun:
-    run = record.dagster_run
-    ours = run_record.read(run)
-    return StoredRun(
-        status=run.status.value,
-        over=run.is_finished,
-        begun=record.start_time is not None,
-        attempt=ours.attempt,
-        task_arn=ours.task_arn,
-    )

@@ -13,7 +13,7 @@ from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.stored_end import is_over
 from run_isolation.dagster.launch.advertised import RunNotLaunchableError
 from run_isolation.dagster.launch.post_mortem import output, verdict
-from run_isolation.errors import LaunchError, LaunchFailedError, Retry
+from run_isolation.errors import LaunchError, ManifestError
 from run_isolation.isolated.claims import Claim, claimed_by
 from run_isolation.isolated.run_task import started_by
 from run_isolation.isolated.waiting_runs import MOST_TASKS, Step
@@ -21,9 +21,6 @@ from run_isolation.tasks import TaskState, live_tasks, stop
 
 _LOST: Final = "Lost before the run began:"
 """How the events begin by which lost tasks are counted."""
-
-_REFUSED: Final = "Refused in attempt"
-"""How the events begin that tell of a refusal which may pass."""
 
 
 class IsolatedLaunches(Protocol):
@@ -33,10 +30,11 @@ class IsolatedLaunches(Protocol):
         """Repeats the stored attempt: finds its task if there is one, else launches it.
 
         Returns:
-            Whether a task is on record now. If not, it is to be tried again later.
+            Whether a task is on record now. If not, the run says when it is tried again.
 
         Raises:
             LaunchError: The run can't have a task.
+            ManifestError: The run can't have a task.
             RunNotLaunchableError: The run can't have a task.
         """
 
@@ -102,32 +100,9 @@ class Remedies:
     def _launch(self, run: DagsterRun, launch: Callable[[], bool], said: str = "") -> None:
         try:
             launch()
-        except (LaunchError, RunNotLaunchableError) as error:
-            if isinstance(error, LaunchError) and error.retry is not Retry.NEVER:
-                raise
-            if isinstance(error, LaunchFailedError) and self._may_settle(run, error):
-                return
+        except (LaunchError, ManifestError, RunNotLaunchableError) as error:
             why = " ".join(part for part in (said, str(error)) if part)
             self.instance.report_run_failed(run, f"The run can't have a task of its own. {why}")
-
-    def _may_settle(self, run: DagsterRun, error: LaunchFailedError) -> bool:
-        """Whether it may pass, and is the first such answer to this attempt. An event says so.
-
-        The next look at the run is ``waiting_runs.LAUNCH_SECONDS`` later, so the second answer
-        stands: nothing takes as long to be in force (``retries.SETTLING_SECONDS``).
-        """
-        if not error.meaning.settles:
-            return False
-        first = f"{_REFUSED} {error.attempt}, so far."
-        events = self.instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT)
-        if any(event.message.startswith(first) for event in events):
-            return False
-        self.instance.report_engine_event(
-            f"{first} {error} The daemon asks again once: a change of IAM or ECS may not be in "
-            "force yet.",
-            run,
-        )
-        return True
 
     def _adopted_winner(self, run: DagsterRun, task: TaskState) -> bool:
         """Whether another task than the one on record has claimed the run, and is noted now.

@@ -10,9 +10,10 @@ be two watchers, or a launcher still at work, or nobody for a while.
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -34,8 +35,9 @@ from run_isolation.tasks import TaskState, describe
 _log: Final = logging.getLogger(__name__)
 
 LAUNCHING_SECONDS: Final = 20
-"""After so long a pass launches no more tasks: each may take its time where AWS has trouble, and
-dead tasks are to be seen within 30 seconds. The next pass goes on."""
+"""After so long a pass launches no more tasks, and starts no more runs: each may take its time
+where AWS or a server has trouble, and dead tasks are to be seen within 30 seconds. The next pass
+goes on."""
 
 
 class NonIsolatedLaunches(Protocol):
@@ -55,7 +57,11 @@ class Watcher:
     non_isolated: NonIsolatedLaunches
     logger: logging.Logger
     clock: Callable[[], float] = time.monotonic
+    epoch: Callable[[], float] = time.time
     _patience: Patience = field(init=False)
+    _hosted_runs: Collection[str] | None = None
+    _tried: dict[str, float] = field(default_factory=dict)
+    """When something was last done about each run, by ``clock``."""
 
     def __post_init__(self) -> None:
         self._patience = Patience(self.clock)
@@ -70,9 +76,12 @@ class Watcher:
         runs = self._unsettled()
         tasks = self._tasks(runs)
         begun = self.clock()
+        self._hosted_runs = None
         with self._patience.one_pass():
-            # What is to be done about a known task takes no time, so these come first.
-            for run in sorted(runs, key=lambda run: run_record.read(run).task_arn is None):
+            # What is to be done about a known task takes no time, so these come first; of the
+            # others those that were tried the longest ago.
+            self._tried = {run.run_id: self._tried.get(run.run_id, -math.inf) for run in runs}
+            for run in sorted(runs, key=lambda run: (_takes_time(run), self._tried[run.run_id])):
                 try:
                     self._look_after(
                         run, tasks, may_launch=self.clock() - begun < LAUNCHING_SECONDS
@@ -111,7 +120,7 @@ class Watcher:
         seen = (run.run_id, run.status, ours, task is not None and task.missing)
         waited = self._patience.waited(seen)
         if not _has_own_task(ours) and not _was_never_hosted(run, ours):
-            self._look_after_non_isolated(run, waited)
+            self._look_after_non_isolated(run, waited, may_launch=may_launch)
             return
         step = self._step(run, task, waited)
         if step is Step.WAIT or (step in (Step.GO_ON, Step.RELAUNCH) and not may_launch):
@@ -119,29 +128,42 @@ class Watcher:
         now = self._unchanged(run)
         if now is not None:
             self._tell(run, str(step), waited, task.status if task else "without a task")
+            self._tried[run.run_id] = self.clock()
             self._remedies.take(step, now, task)
             self._patience.begin_again(seen)
 
     def _step(self, run: DagsterRun, task: TaskState | None, waited: float) -> Step:
+        ours = run_record.read(run)
+        wait = ours.wait
         if run.status is DagsterRunStatus.CANCELING:
-            return waiting_runs.of_canceling_run(task, waited)
+            waits = wait is not None and _has_own_task(ours)
+            return waiting_runs.of_canceling_run(task, waited, waits=waits)
         lost = self._remedies.tasks_lost(run) if task and (task.stopped or task.missing) else 0
-        return waiting_runs.of_starting_run(task, waited, lost)
+        due = wait.is_over(self.epoch()) if wait else None
+        return waiting_runs.of_starting_run(task, waited, lost, is_due=due)
 
-    def _look_after_non_isolated(self, run: DagsterRun, waited: float) -> None:
+    def _look_after_non_isolated(self, run: DagsterRun, waited: float, *, may_launch: bool) -> None:
         """A launcher that dies before its server has the run leaves a slot without a server."""
-        if run.status is not DagsterRunStatus.STARTING:
+        if run.status is not DagsterRunStatus.STARTING or not may_launch:
             return
-        if waited < start_run_timers.LOST_LAUNCHER_SECONDS:
+        wait = run_record.read(run).wait
+        lost = waited >= start_run_timers.LOST_LAUNCHER_SECONDS
+        if not (lost if wait is None else wait.is_over(self.epoch())):
             return
-        holders = {holder.run_id: holder for holder in self.deployment.slots.holders()}
-        holder = holders.get(run.run_id)
-        if holder is not None and holder.hosted_by is not None:
+        if run.run_id in self._hosted():
             return
         now = self._unchanged(run)
         if now is not None:
             self._tell(run, "go on with the start", waited, "without a server in its slot")
+            self._tried[run.run_id] = self.clock()
             self.non_isolated.go_on(self.instance, now)
+
+    def _hosted(self) -> Collection[str]:
+        """Runs whose slot a server has signed; read once in a pass, and only where it matters."""
+        if self._hosted_runs is None:
+            holders = self.deployment.slots.holders()
+            self._hosted_runs = {one.run_id for one in holders if one.hosted_by is not None}
+        return self._hosted_runs
 
     def _tell(self, run: DagsterRun, step: str, waited: float, how: str) -> None:
         _log.debug(
@@ -159,6 +181,12 @@ class Watcher:
             _log.debug("Run %s has gone on since it was read: nothing is done.", run.run_id)
             return None
         return now
+
+
+def _takes_time(run: DagsterRun) -> bool:
+    """Whether something that takes its time may be done about a run: a launch, or a start."""
+    ours = run_record.read(run)
+    return ours.task_arn is None or not _has_own_task(ours)
 
 
 def _has_own_task(ours: RunTags) -> bool:

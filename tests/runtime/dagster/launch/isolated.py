@@ -13,10 +13,6 @@ from tests.runtime.dagster.launches import Launches
 ALWAYS = None
 
 
-def at_once(seconds: float) -> None:
-    """Passes the time between two tries."""
-
-
 def asked(launches: Launches, **values: str) -> DagsterRun:
     return launches.create(tags={f"ecs/{name}": value for name, value in values.items()})
 

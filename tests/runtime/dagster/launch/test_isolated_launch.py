@@ -8,18 +8,17 @@ import pytest
 from dagster import DagsterRun, DagsterRunStatus
 
 from run_isolation import LaunchFailedError, LaunchTagsError, tag_names
-from run_isolation.dagster import launcher, run_record
+from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch.advertised import (
     RunNotLaunchableError,
     task_definition,
 )
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
-from run_isolation.isolated import retries
 from run_isolation.isolated.run_task import IsolatedLaunch, request
 from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import LOCATION, Stack
-from tests.runtime.dagster.launch.isolated import ALWAYS, asked, at_once, publish, tasks
+from tests.runtime.dagster.launch.isolated import asked, publish, tasks
 from tests.runtime.dagster.launches import Launches
 
 NO_CAPACITY = "Capacity is unavailable at this time"
@@ -31,13 +30,13 @@ def capacity(call: dict[str, Any]) -> Any:
 
 
 def test_a_launch_is_one_call_of_exactly_this_request(
-    launches: Launches, stack: Stack, patient: IsolatedLauncher
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher
 ) -> None:
     first = launches.create()
     second = asked(launches, cpu="2048", memory="4096", ephemeral_storage="30")
     stack.account.forget()
-    assert patient.launch(launches.instance, first)
-    assert patient.launch(launches.instance, second)
+    assert launcher.launch(launches.instance, first)
+    assert launcher.launch(launches.instance, second)
 
     assert stack.account.calls() == ["GetParameter", "RunTask", "RunTask"]
     for run, sent in zip((first, second), stack.account.sent("RunTask"), strict=True):
@@ -52,12 +51,12 @@ def test_a_launch_is_one_call_of_exactly_this_request(
     assert launches.ended(second).status is DagsterRunStatus.SUCCESS
 
 
-def test_without_capacity_a_new_attempt_is_stored_and_made(
-    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
+def test_without_capacity_where_the_run_asks_the_next_attempt_is_made_at_once(
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
     stack.account.fault("run_task_failures")
 
-    assert patient.launch(launches.instance, run)
+    assert launcher.launch(launches.instance, run)
 
     assert stack.account.calls()[-2:] == ["RunTask", "RunTask"]
     first, second = (call["clientToken"] for call in stack.account.sent("RunTask"))
@@ -68,11 +67,11 @@ def test_without_capacity_a_new_attempt_is_stored_and_made(
 
 
 def test_an_answer_with_neither_task_nor_failure_is_not_asked_for_again(
-    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
     stack.account.fault("run_task_failures", failures=[])
 
-    assert patient.launch(launches.instance, run)
+    assert launcher.launch(launches.instance, run)
 
     first, second = (call["clientToken"] for call in stack.account.sent("RunTask"))
     assert first != second
@@ -80,7 +79,7 @@ def test_an_answer_with_neither_task_nor_failure_is_not_asked_for_again(
 
 
 def test_from_spot_to_on_demand_to_zone_by_zone(
-    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
     found = stack.account.client("ec2").describe_subnets()["Subnets"]
     subnets = [subnet["SubnetId"] for subnet in found][:2]
@@ -93,96 +92,81 @@ def test_from_spot_to_on_demand_to_zone_by_zone(
     stack.account.fault("run_task_failures", failures=[{"reason": "RESOURCE:CPU", "detail": "S"}])
     stack.account.fault("run_task_failures", failures=[{"reason": VCPUS}], times=2)
 
-    assert patient.launch(launches.instance, run)
+    assert not launcher.launch(launches.instance, run)
+    assert not launcher.go_on(launches.instance, launches.read(run))
+    assert launcher.go_on(launches.instance, launches.read(run))
 
     sent = stack.account.sent("RunTask")
     assert [capacity(call) for call in sent] == ["FARGATE_SPOT", "FARGATE", "FARGATE", "FARGATE"]
     used = [call["networkConfiguration"]["awsvpcConfiguration"]["subnets"] for call in sent]
     assert used == [subnets, subnets, subnets[:1], subnets[1:]]
-    (told,) = [event for event in launches.events(run) if "Started ECS task" in event]
+    (told,) = [event for event in launches.events(run) if "There is no task" in event]
     assert "The first answer, to attempt 1: RESOURCE:CPU S." in told
-    assert f"The last, to attempt 3: {VCPUS}." in told
+    assert f"The last, to attempt 2: {VCPUS}." in told
 
 
 def test_answers_that_are_lost_do_not_make_two_tasks(
-    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
     stack.account.fault("lost_response", operation="RunTask", times=3)
+    stack.account.fault("slow_task", seconds=600)
+    run = launches.starting(run)
 
-    assert patient.launch(launches.instance, run)
+    assert not launcher.launch(launches.instance, run)
 
+    # There may be a task: the run must not be launched anew from the queue, nor wait for its place.
+    assert launches.read(run).status is DagsterRunStatus.STARTING
+    assert launcher.go_on(launches.instance, launches.read(run))
     assert len(stack.account.sent("RunTask")) == 4
     assert len({call["clientToken"] for call in stack.account.sent("RunTask")}) == 1
     assert tasks(stack, run) == [run_record.read(launches.read(run)).task_arn]
-    assert run_record.read(launches.read(run)).attempt == 1
+    assert run_record.read(launches.read(run)) == run_record.RunTags(
+        Kind.ISOLATED, 1, tasks(stack, run)[0]
+    )
 
 
-@pytest.mark.parametrize(
-    ("code", "message"),
-    [
-        ("ThrottlingException", "Rate exceeded"),
-        ("InvalidParameterException", "Error: Request limit exceeded. (RequestLimitExceeded)"),
-    ],
-)
-def test_a_storm_of_throttles_passes(
-    launches: Launches,
-    stack: Stack,
-    patient: IsolatedLauncher,
-    run: DagsterRun,
-    code: str,
-    message: str,
+def test_a_throttle_after_a_lost_answer_does_not_send_a_run_back_that_may_have_a_task(
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
-    stack.account.fault("error", operation="RunTask", code=code, message=message, times=4)
+    stack.account.fault("lost_response", operation="RunTask", times=3)
+    stack.account.fault("slow_task", seconds=600)
+    run = launches.starting(run)
+    assert not launcher.launch(launches.instance, run)
+    stack.account.fault("error", operation="RunTask", code="ThrottlingException", times=3)
+    assert not launcher.go_on(launches.instance, launches.read(run))
+    assert launches.read(run).status is DagsterRunStatus.STARTING
+    assert launcher.go_on(launches.instance, launches.read(run))
+    assert [run_record.read(launches.read(run)).task_arn] == tasks(stack, run)
 
-    assert patient.launch(launches.instance, run)
 
-    assert len({call["clientToken"] for call in stack.account.sent("RunTask")}) == 1
-    assert len(stack.account.sent("RunTask")) == 5
-
-
-def test_when_the_time_is_up_the_run_stays_starting_and_says_what_ecs_answered(
-    launches: Launches, stack: Stack, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+def test_what_a_quick_worker_has_noted_stays(
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
-    def short(deployment: Deployment) -> IsolatedLauncher:
-        return IsolatedLauncher(deployment, seconds=2, sleep=at_once)
-
-    monkeypatch.setattr(launcher, "IsolatedLauncher", short)
-    stack.account.fault("run_task_failures", failures=[{"reason": "AGENT"}])
-    stack.account.fault("run_task_failures", failures=[{"reason": VCPUS}], times=ALWAYS)
-
-    run = launches.dequeue(launches.create())
-
-    assert run.status is DagsterRunStatus.STARTING
-    stored = run_record.read(run)
-    assert stored.task_arn is None
-    assert stored.attempt == len(stack.account.sent("RunTask")) + 1
-    (told,) = [event for event in launches.events(run) if "no task for this run yet" in event]
-    assert "AGENT" in told
-    assert stored.attempt == 2 or VCPUS in told
-    assert "`run-isolation daemon` goes on with it" in told
-
-    stack.account.forget()
-    assert IsolatedLauncher(deployment).go_on(launches.instance, run)
-    assert run_record.read(launches.read(run)).attempt == stored.attempt
-    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+    """The launcher does not know of its task, and the task executes the run already."""
+    stack.account.fault("lost_response", operation="RunTask", times=3)
+    stack.account.fault("slow_task", seconds=600)
+    run = launches.starting(run)
+    assert not launcher.launch(launches.instance, run)
+    read = launches.read(run)
+    [task_arn] = tasks(stack, run)
+    run_record.write(launches.instance, read, task_arn=task_arn)
+    stack.account.fault("error", operation="RunTask", code="ThrottlingException", times=3)
+    assert not launcher.go_on(launches.instance, read)
+    assert run_record.read(launches.read(run)).task_arn == task_arn
 
 
-def test_what_is_final_fails_the_run_and_says_why(
-    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retries, "SETTLING_SECONDS", 0)
-    denied = "User: u is not authorized to perform: iam:PassRole on resource: arn:role"
+def test_what_is_final_fails_the_run_and_says_why(launches: Launches, stack: Stack) -> None:
     stack.account.fault(
-        "error", operation="RunTask", code="AccessDeniedException", message=denied, times=ALWAYS
+        "error", operation="RunTask", code="InvalidParameterException", message="No such size."
     )
     run = launches.create()
 
-    with pytest.raises(LaunchFailedError, match="Allow iam:PassRole on arn:role"):
+    with pytest.raises(LaunchFailedError, match="No such size"):
         launches.dequeue(run)
 
     assert len(stack.account.sent("RunTask")) == 1
     assert launches.read(run).status is DagsterRunStatus.FAILURE
-    assert any("Allow iam:PassRole on arn:role" in message for message in launches.events(run))
+    assert any("No such size." in message for message in launches.events(run))
 
 
 def test_tags_that_ask_for_too_much_fail_the_run_without_a_call(
@@ -214,7 +198,7 @@ def test_a_run_of_a_server_that_advertises_no_task_definition_is_refused(
 
 
 def test_everything_that_a_run_may_ask_for_reaches_its_task(
-    launches: Launches, stack: Stack, patient: IsolatedLauncher
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher
 ) -> None:
     run = launches.create(
         tags={
@@ -226,7 +210,7 @@ def test_everything_that_a_run_may_ask_for_reaches_its_task(
             ),
         }
     )
-    assert patient.launch(launches.instance, run)
+    assert launcher.launch(launches.instance, run)
     (task_arn,) = tasks(stack, run)
     task = stack.ecs.describe_tasks(cluster=stack.cluster, tasks=[task_arn], include=["TAGS"])
     (task,) = task["tasks"]
@@ -254,7 +238,7 @@ def test_a_run_that_was_decided_on_is_launched_as_the_attempt_on_record(
 
     monkeypatch.setattr(run_record, "write", note)
     assert IsolatedLauncher(Deployment()).launch(launches.instance, run)
-    assert written == [{"task_arn"}]
+    assert written == [{"task_arn", "wait"}]
     assert len(tasks(stack, run)) == 1
 
     # Another process has taken it from the queue at the same time.

@@ -17,6 +17,7 @@ from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch import isolated_launch
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
 from run_isolation.isolated.waiting_runs import LAUNCH_SECONDS
+from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import Stack
 from tests.runtime.dagster.launches import Launches
 from tests.runtime.dagster.watched import Watched
@@ -86,19 +87,20 @@ def test_a_launcher_that_dies_at_any_step_loses_no_run(
 
 
 def test_a_launcher_that_stood_still_gives_way_to_who_has_gone_further(
-    launches: Launches, stack: Stack
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = launches.starting(launches.create())
     stack.account.fault("run_task_failures", times=None)
 
-    def stand_still(seconds: float) -> None:
+    def stand_still(*args: Any) -> str:
         run_record.write(launches.instance, run, attempt=4, task_arn=NO_TASK)
+        return launch_isolated(*args)
 
-    launcher = IsolatedLauncher(Deployment(), seconds=1000, sleep=stand_still)
-    assert not launcher.launch(launches.instance, run)
-    assert run_record.read(launches.read(run)).task_arn == NO_TASK
-    assert run_record.read(launches.read(run)).attempt == 4
-    assert len(stack.account.sent("RunTask")) == 2
+    monkeypatch.setattr(isolated_launch, "launch_isolated", stand_still)
+    assert not IsolatedLauncher(Deployment()).launch(launches.instance, run)
+    assert run_record.read(launches.read(run)) == run_record.RunTags(Kind.ISOLATED, 4, NO_TASK)
+    assert launches.read(run).status is DagsterRunStatus.STARTING
+    assert len(stack.account.sent("RunTask")) == 1
 
 
 def test_a_launcher_that_stood_still_notes_no_task_of_an_attempt_that_is_over(
@@ -119,7 +121,7 @@ def test_a_launcher_that_stood_still_notes_no_task_of_an_attempt_that_is_over(
 def test_a_launcher_still_at_work_and_two_watchers_start_one_task(
     launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = launches.starting(launches.create())
+    run = launches.starting(launches.submit(launches.create()))
     watchers = [Watched(launches.instance) for _ in range(2)]
     for watched in watchers:
         assert watched.watch() == []

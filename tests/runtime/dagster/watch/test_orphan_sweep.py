@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 
 import pytest
-from dagster import DagsterRun, DagsterRunStatus
+from dagster import DagsterEvent, DagsterEventType, DagsterRun, DagsterRunStatus
 
 from run_isolation import claim, launch_isolated, tag_names
 from run_isolation.dagster import run_record
-from run_isolation.isolated.orphans import ENDING_SECONDS
+from run_isolation.isolated.orphans import ENDING_SECONDS, TEARDOWN_SECONDS
 from run_isolation.isolated.run_task import IsolatedLaunch
 from run_isolation.isolated.waiting_runs import LAUNCH_SECONDS
 from run_isolation.slots.decision import Kind
@@ -119,6 +119,22 @@ def test_a_worker_has_time_to_end(watched: Watched, launches: Launches, stack: S
     task_arn = launched(stack, run)
     launches.instance.report_run_failed(note(launches, run, attempt=1, task_arn=task_arn))
     for seconds in (0, ENDING_SECONDS - 1):
+        assert watched.sweep(seconds) == []
+        assert live(stack, task_arn)
+    assert watched.sweep(1) == []
+    assert not live(stack, task_arn)
+
+
+def test_a_worker_has_time_to_tear_down_what_its_run_needed(
+    watched: Watched, launches: Launches, stack: Stack
+) -> None:
+    """After the last event, which its own process has stored."""
+    run = launches.started(launches.create())
+    task_arn = launched(stack, run)
+    note(launches, run, attempt=1, task_arn=task_arn)
+    success = DagsterEvent(DagsterEventType.RUN_SUCCESS.value, job_name=run.job_name, pid=4711)
+    launches.instance.report_dagster_event(success, run_id=run.run_id)
+    for seconds in (0, TEARDOWN_SECONDS - 1):
         assert watched.sweep(seconds) == []
         assert live(stack, task_arn)
     assert watched.sweep(1) == []

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from dagster import DagsterRun, DagsterRunStatus
 from dagster._daemon.monitoring.run_monitoring import RESUME_RUN_LOG_MESSAGE
 
 from run_isolation import Holder, claim, tag_names
 from run_isolation.dagster import run_record
+from run_isolation.dagster.watch.watcher import LAUNCHING_SECONDS
+from run_isolation.isolated.retries import Wait
 from run_isolation.isolated.waiting_runs import LAUNCH_SECONDS, MISSING_SECONDS, MOST_TASKS
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.decision import Kind
+from run_isolation.start_run_timers import LOST_LAUNCHER_SECONDS
 from tests.runtime.dagster.account import LOCATION, Stack
 from tests.runtime.dagster.launches import Launches
 from tests.runtime.dagster.watched import Watched
@@ -206,33 +211,31 @@ def test_a_run_of_a_later_version_is_left_alone_and_spoken_of_once(
     assert len([text for text in caplog.messages if later.run_id in text]) == 1
 
 
-@pytest.mark.parametrize(
-    ("refusals", "end"), [(1, DagsterRunStatus.SUCCESS), (None, DagsterRunStatus.FAILURE)]
-)
-def test_a_refusal_that_may_pass_fails_a_run_the_second_time(
-    watched: Watched,
-    launches: Launches,
-    stack: Stack,
-    refusals: int | None,
-    end: DagsterRunStatus,
+def test_a_run_that_may_have_a_task_is_looked_after_when_its_time_has_come(
+    watched: Watched, launches: Launches, stack: Stack
 ) -> None:
-    run = waiting_for(launches, "")
-    denied = "User x is not authorized to perform: ecs:RunTask on resource: y"
-    stack.account.fault(
-        "error",
-        operation="RunTask",
-        code="AccessDeniedException",
-        message=denied,
-        times=refusals,
-    )
-    assert watched.watch() == watched.watch(LAUNCH_SECONDS) == []
+    """Its launcher is at work no more, and says so: nobody waits until it must be dead."""
+    stack.account.fault("lost_request", operation="RunTask", times=3)
+    run = launches.dequeue(launches.create())
     assert launches.read(run).status is DagsterRunStatus.STARTING
-    [event] = [text for text in launches.events(run) if "Allow ecs:RunTask on y" in text]
-    assert "asks again" in event
-    assert watched.watch(LAUNCH_SECONDS) == []
-    assert launches.ended(run).status is end
-    if end is DagsterRunStatus.FAILURE:
-        assert "Allow ecs:RunTask on y" in launches.failure(run)
+    wait = run_record.read(run).wait
+    assert wait is not None
+    watched.epoch = wait.until - 1
+    assert watched.watch() == []
+    assert stack.tasks_of(run.run_id) == []
+    watched.epoch = wait.until
+    assert watched.watch() == []
+    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+
+
+def test_a_canceled_run_that_waits_ends_at_once(
+    watched: Watched, launches: Launches, stack: Stack
+) -> None:
+    stack.account.fault("lost_request", operation="RunTask", times=3)
+    run = launches.dequeue(launches.create())
+    launches.instance.run_launcher.terminate(run.run_id)
+    assert watched.watch() == []
+    assert launches.read(run).status is DagsterRunStatus.CANCELED
 
 
 def test_what_can_not_be_launched_fails_at_once_and_says_why(
@@ -271,8 +274,66 @@ def test_a_non_isolated_run_that_no_server_has_goes_on(
     stack.slots.acquire(Holder(run.run_id, 1, LOCATION))
     if hosted:
         stack.slots.host(run.run_id, 1, ServerIdentity(NO_TASK, "a:1"))
-    assert watched.watch() == watched.watch(179) == []
+    assert watched.watch() == watched.watch(LOST_LAUNCHER_SECONDS - 1) == []
     assert watched.non_isolated.went_on == []
     assert watched.watch(1) == []
     assert watched.non_isolated.went_on == ([] if hosted else [run.run_id])
     assert "DescribeTasks" not in stack.account.calls()
+
+
+def asked_by_nobody(launches: Launches, **more: Any) -> DagsterRun:
+    """A non-isolated run that is STARTING, with a server on record that has not signed its slot."""
+    run = launches.starting(launches.create())
+    run_record.write(
+        launches.instance,
+        run,
+        kind=Kind.NON_ISOLATED,
+        attempt=1,
+        task_arn=NO_TASK,
+        address="a:1",
+        **more,
+    )
+    return run
+
+
+def test_the_slots_are_read_once_for_all_runs_of_a_pass(
+    watched: Watched, launches: Launches, stack: Stack
+) -> None:
+    runs = [asked_by_nobody(launches) for _ in range(3)]
+    assert watched.watch() == []
+    stack.account.forget()
+    assert watched.watch(LOST_LAUNCHER_SECONDS) == []
+    assert sorted(watched.non_isolated.went_on) == sorted(run.run_id for run in runs)
+    assert stack.account.calls().count("GetItem") == 1
+
+
+def test_slow_starts_keep_no_dead_task_waiting(
+    watched: Watched, launches: Launches, stack: Stack
+) -> None:
+    """Each may wait for its server: those come last, and only for as long as launches may take."""
+    starts = [asked_by_nobody(launches) for _ in range(3)]
+    assert watched.watch() == []
+    dead = waiting_for(launches, stack.dead("false"))
+    ended: list[bool] = []
+
+    def be_slow(run: DagsterRun) -> None:
+        ended.append(launches.read(dead).is_finished)
+        watched.now += LAUNCHING_SECONDS
+
+    watched.non_isolated.meanwhile = be_slow
+    assert watched.watch(LOST_LAUNCHER_SECONDS) == []
+    assert ended == [True]
+    assert watched.watch() == []
+    assert len(set(watched.non_isolated.went_on)) == 2
+    assert watched.watch() == []
+    assert set(watched.non_isolated.went_on) == {run.run_id for run in starts}
+
+
+def test_an_automated_launch_is_gone_on_with_soon(watched: Watched, launches: Launches) -> None:
+    run = asked_by_nobody(launches, wait=Wait(since=1000, until=1020))
+    watched.epoch = 1019
+    assert watched.watch() == []
+    assert watched.non_isolated.went_on == []
+    watched.epoch = 1020
+    assert watched.watch() == []
+    assert watched.non_isolated.went_on == [run.run_id]
