@@ -15,7 +15,8 @@
     ├── TableError                  the slot table gave no usable answer; never means "no slot"
     │   ├── TableUnreachableError   no answer in time, or throttled: may have been applied
     │   ├── TableRefusedError       AWS refused the call: not applied
-    │   └── SettingsError           the deployment's settings are missing or malformed
+    │   ├── SettingsError           the deployment's settings are missing or malformed
+    │   └── HolderError             a holder of a slot is not what any process of ours writes
     ├── SupersededError             a newer attempt of this run holds its slot
     ├── ClaimLostError              another task executes this run
     └── LaunchError             there is no task for a run; ``retry`` says what may follow
@@ -28,7 +29,7 @@ Catch the class that your answer to it fits: ``TableError`` where any trouble wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -179,6 +180,22 @@ class SettingsError(TableError):
         return (
             f"The deployment's settings in the slot table can't be used: {self.problem} "
             "`pulumi up` writes them; nothing else should."
+        )
+
+
+@dataclass(eq=False)
+class HolderError(TableError):
+    """Holders of slots are not what any process of ours writes."""
+
+    malformed: Mapping[str, str]
+    """By run id, and what is wrong with each."""
+
+    def __str__(self) -> str:
+        which = "; ".join(f"{run_id!r}: {problem}" for run_id, problem in self.malformed.items())
+        return (
+            f"Holders in item 'slots' of the slot table can't be read: {which}. Whoever has the "
+            "role of a standing container can write there. The daemon removes such holders within "
+            "seconds; look for who wrote them."
         )
 
 

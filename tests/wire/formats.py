@@ -140,7 +140,10 @@ FORMATS: Final[Mapping[str, Callable[[], Any]]] = {
     "manifest.json": _manifest,
     "instance.json": _instance,
     "settings.json": lambda: NonIsolatedRuns(
-        enabled=True, max_concurrent_non_isolated_runs=2, allow_automated=True
+        enabled=True,
+        max_concurrent_non_isolated_runs=2,
+        allow_automated=True,
+        location_limits={"research_lab": 1},
     ).to_item(),
     "slots.json": slots,
     "claim.json": claim,

@@ -17,7 +17,7 @@ from run_isolation.errors import InstanceError, ManifestError
 from run_isolation.instance import Instance
 from run_isolation.manifest import Location, Manifest
 from run_isolation.slots.slots import Slots
-from run_isolation.table import TABLE
+from run_isolation.table import LOCATION, TABLE
 
 if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient
@@ -96,8 +96,9 @@ class Deployment:
         """The deployment's slots. In a task of ours no manifest is read for them."""
         table = os.environ.get(TABLE)
         if table:
-            return Slots(aws.dynamodb(), table)
-        return Slots(aws.dynamodb(self.manifest.region), self.manifest.table)
+            return Slots(aws.dynamodb(), table, location=os.environ.get(LOCATION))
+        manifest = self.manifest
+        return Slots(aws.dynamodb(manifest.region), manifest.table, cluster=manifest.cluster)
 
     def instance(self, version: str) -> Instance:
         """A version of the deployment's Dagster instance: one GetItem, once.

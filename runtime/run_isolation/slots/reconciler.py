@@ -82,7 +82,7 @@ class Reconciler:
         Raises:
             TableError: The slot table did not answer.
         """
-        waiting, hosted = _apart(self.slots.holders())
+        waiting, hosted = _apart(self.slots.mended_holders())
         return self._remove(self._given_up(waiting) | self._gone(hosted))
 
     def make_room(self, holders: Sequence[Holder]) -> bool:
