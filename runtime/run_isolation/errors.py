@@ -21,6 +21,7 @@
     ├── ClaimLostError              another task executes this run
     └── LaunchError             there is no task for a run; ``retry`` says what may follow
         ├── LaunchTagsError     the run's tags ask for what it can't have: ECS was not asked
+        ├── ForeignTaskDefinitionError  nor was it here: it is another code location's
         └── LaunchFailedError   RunTask gave no task
 
 Catch the class that your answer to it fits: ``TableError`` where any trouble with the table means
@@ -301,6 +302,24 @@ class LaunchTagsError(LaunchError):
                 *map(str, self.problems),
                 "Mend the tags, where the run or its job has them, and launch the run again.",
             ]
+        )
+
+
+@dataclass(eq=False)
+class ForeignTaskDefinitionError(LaunchError):
+    """A run's code server has advertised a task definition that is not its location's."""
+
+    run_id: str
+    task_definition: str
+    family: str
+    """The location's own."""
+
+    def __str__(self) -> str:
+        return (
+            f"Run {self.run_id} was not launched: its code server advertised task definition "
+            f"{self.task_definition}, and runs of its code location have revisions of "
+            f"{self.family}. Serve the location with the --container-context that `pulumi up` "
+            "gives it, reload it in Dagster and launch the run again."
         )
 
 
