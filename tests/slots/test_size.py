@@ -29,7 +29,7 @@ ONE_LIMIT = NonIsolatedRuns(enabled=True, location_limits={LOCATION: MOST_SLOTS}
 """Of the one code location that has all holders."""
 
 
-BEFORE = {1: 1, 2: 1, 3: 1, 5: 2, 10: 3}
+BEFORE = {1: 1, 2: 1, 3: 1, 5: 2, 7: 2, 10: 3}
 """Limits and write units when the item had one limit, as measured here."""
 
 
@@ -103,4 +103,6 @@ def test_the_docs_say_what_a_write_costs(slots: Slots) -> None:
 
 
 def test_up_to_a_limit_of_ten_a_write_costs_what_it_did_before_code_locations_had_limits() -> None:
-    assert BEFORE.items() <= told().items()
+    dearer = {limit: units for limit, units in BEFORE.items() if told()[limit] != units}
+    # 44 bytes below 2 KB, and tickets have 77.
+    assert dearer == {7: 2}
