@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.config import Config, host_label
+from run_isolation.default_instance import S3_LOGS
 from run_isolation.slots.settings import NonIsolatedRuns
 
 CODE_SERVER_PORT: Final = 4000
@@ -19,7 +20,6 @@ CONTROL_PORT: Final = 4001
 CONTAINER: Final = "dagster"
 COMPUTE_LOGS: Final = "compute-logs"
 OUTPUTS: Final = "outputs"
-S3_LOGS: Final = "S3ComputeLogManager"
 CREATE: Final = "create"
 """In place of a name: one of our own."""
 PROJECT: Final = Path(__file__).resolve().parent.parent

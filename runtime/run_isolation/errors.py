@@ -34,6 +34,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from run_isolation.problem import Problem
+
 
 class RunIsolationError(Exception):
     """Root of the tree. ``str()`` of each says what happened, to what, and how to mend it."""
@@ -269,30 +271,12 @@ class LaunchError(RunIsolationError):
         return Retry.NEVER
 
 
-@dataclass(frozen=True)
-class TagProblem:
-    """One thing that is wrong with what a run's tags ask for."""
-
-    key: str
-    """The tag, and where its value is JSON the path in it: ``ecs/task_overrides.cpu``."""
-    value: str
-    allowed: str
-    nearest: str | None = None
-    """The allowed value that is most like the one given, where there is one."""
-
-    def __str__(self) -> str:
-        lines = [f"{self.key}: {self.value}", f"  allowed: {self.allowed}"]
-        if self.nearest is not None:
-            lines.append(f"  nearest: {self.nearest}")
-        return "\n".join(lines)
-
-
 @dataclass(eq=False)
 class LaunchTagsError(LaunchError):
     """The run's tags ask for what it can't have. ECS was not asked."""
 
     run_id: str
-    problems: Sequence[TagProblem]
+    problems: Sequence[Problem]
     """Everything that is wrong."""
 
     def __str__(self) -> str:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from run_isolation.errors import InstanceError
 from run_isolation.table import HASH_KEY, answering, instance_key
+from run_isolation.variables import references
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -54,7 +54,7 @@ class Instance(BaseModel):
     @property
     def variables(self) -> frozenset[str]:
         """Environment variables that ``dagster.yaml`` names, as ``{env: NAME}``."""
-        return frozenset(_variables(self.dagster_yaml))
+        return frozenset(name for _, name in references(self.dagster_yaml))
 
     @property
     def version(self) -> str:
@@ -106,16 +106,3 @@ class Instance(BaseModel):
                 problem=f"this release does not understand it: {error}.",
                 mend="Use the release of run-isolation in this image that `pulumi up` used.",
             ) from error
-
-
-def _variables(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        name = value.get("env")
-        if len(value) == 1 and isinstance(name, str):
-            yield name
-        else:
-            for inner in value.values():
-                yield from _variables(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _variables(inner)

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from run_isolation import tag_names
-from run_isolation.errors import ForeignTaskDefinitionError, TagProblem
+from run_isolation.errors import ForeignTaskDefinitionError
 from run_isolation.isolated.ecs_tag_models import RunTaskArguments
 from run_isolation.isolated.task_sizes import Report
 from run_isolation.manifest import Manifest, Network
+from run_isolation.problem import Problem
 
 ROLES: Final = {"taskRoleArn": "isolated", "executionRoleArn": "execution"}
 """Overrides of the task, and what the code location's own role for each is called."""
@@ -47,7 +48,7 @@ class Boundaries:
             role, own = arn.rsplit("/", 1)[-1], self.own(ROLES[name])
             if role.lower().startswith(self.deployment.lower()) and role != own:
                 report(
-                    TagProblem(
+                    Problem(
                         f"{tag_names.ECS_TASK_OVERRIDES}.{name}",
                         arn,
                         f"{own}, or a role of yours that is none of the deployment's "
@@ -65,7 +66,7 @@ class Boundaries:
         vpc = given.awsvpc_configuration
         if vpc.assign_public_ip == "ENABLED" and not self.network.assign_public_ip:
             allowed = "DISABLED: tasks of this deployment have no public addresses"
-            report(TagProblem(f"{key}.assignPublicIp", "ENABLED", allowed, "DISABLED"))
+            report(Problem(f"{key}.assignPublicIp", "ENABLED", allowed, "DISABLED"))
         if refused := self._foreign(vpc.security_groups or ()):
             allowed = (
                 "any group but that of webserver and daemon, which opens the ports of every "
@@ -74,7 +75,7 @@ class Boundaries:
                 else f"{', '.join(self.network.security_groups)}, until `pulumi up` of this "
                 "release has said which group is that of webserver and daemon"
             )
-            report(TagProblem(f"{key}.securityGroups", ", ".join(refused), allowed))
+            report(Problem(f"{key}.securityGroups", ", ".join(refused), allowed))
 
     def check_task_definition(self, run_id: str, arn: str) -> None:
         """Refuses a task definition of another code location.

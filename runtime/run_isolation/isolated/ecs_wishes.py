@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from run_isolation import tag_names
-from run_isolation.errors import LaunchTagsError, TagProblem
+from run_isolation.errors import LaunchTagsError
 from run_isolation.isolated.boundaries import ROLES, Boundaries
 from run_isolation.isolated.ecs_tag_models import (
     ContainerOverride,
@@ -24,6 +24,7 @@ from run_isolation.isolated.ecs_tag_models import (
 )
 from run_isolation.isolated.task_sizes import Number, Report, disk, size, whole_number
 from run_isolation.manifest import Location, Manifest, Size
+from run_isolation.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def read(run_id: str, run_tags: Mapping[str, str], manifest: Manifest, location_
     """
     location = manifest.location(location_name)
     boundaries = Boundaries.of(manifest, location_name)
-    problems: list[TagProblem] = []
+    problems: list[Problem] = []
     report = problems.append
 
     def json(model: type[M], tag: str) -> M:
@@ -131,4 +132,4 @@ def _check_container(container: Mapping[str, Any], task: Size, report: Report) -
         asked = container.get(name)
         if asked is not None and not 0 < asked <= most:
             key = f"{tag_names.ECS_CONTAINER_OVERRIDES}.{name}"
-            report(TagProblem(key, str(asked), f"1 to {most}, what the task has", str(most)))
+            report(Problem(key, str(asked), f"1 to {most}, what the task has", str(most)))

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from run_isolation import IsolatedLaunch, LaunchTagsError, Manifest, Retry
-from run_isolation.errors import ForeignTaskDefinitionError, TagProblem
+from run_isolation.errors import ForeignTaskDefinitionError
 from run_isolation.isolated.run_task import request
+from run_isolation.problem import Problem
 from tests.runtime.manifests import MANIFEST
 
 SALES = MANIFEST.locations["sales"]
@@ -36,7 +37,7 @@ def asking(manifest: Manifest = DEPLOYED, **tags: Any) -> dict[str, Any]:
     return request(manifest, dataclasses.replace(LAUNCH, tags=texts))
 
 
-def problem(manifest: Manifest = DEPLOYED, **tags: Any) -> TagProblem:
+def problem(manifest: Manifest = DEPLOYED, **tags: Any) -> Problem:
     with pytest.raises(LaunchTagsError) as refused:
         asking(manifest, **tags)
     [one] = refused.value.problems

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import dagster._grpc.server
 import grpc
@@ -47,6 +47,11 @@ from run_isolation.standing.redeploys import Redeploys
 from run_isolation.task_metadata import TaskMetadata
 
 StartRunReply = dagster_api_pb2.StartRunReply
+
+_GRACE: Final = "DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD"
+_GRACE_SECONDS: Final = 105
+"""For ticks that a task is at when ECS ends it; 60 by default. Less than ECS's 120
+(``STOP_TIMEOUT``, infra/containers.py), so that the server still ends by itself."""
 
 
 class RunIsolationApiServer(PromptTicks):
@@ -224,6 +229,7 @@ def serve(
             here = ["--host", "0.0.0.0", *options]  # noqa: S104
             _run(here, dagster._grpc.server.DagsterGrpcServer, warm, own)
             return
+        os.environ.setdefault(_GRACE, str(_GRACE_SECONDS))
         control_port = port + 1 if control_port is None else control_port
         identity = ServerIdentity(task.task_arn, f"{task.address}:{control_port}")
         # The last of an option given twice counts, so the caller's wins.

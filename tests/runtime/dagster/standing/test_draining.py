@@ -128,6 +128,9 @@ def test_runs_last_through_a_redeploy_and_new_ones_go_to_the_new_task(
         assert stack.describe(old)["stopCode"] == "ServiceSchedulerInitiated"
         # By itself, within the 5 seconds that it has here, though it was told to.
         assert stack.describe(old)["containers"][0]["exitCode"] == 0
+        assert "once all current RPC calls terminate or 105 seconds" in stack.output(
+            "standing", old
+        )
         assert [holder.run_id for holder in stack.slots.holders()] == [after.run.run_id]
         assert after.finish() is DagsterRunStatus.SUCCESS
         eventually(lambda: stack.slots.holders() == ())
