@@ -11,6 +11,7 @@ from typing import Final
 
 from infra.config import Config, host_label
 from run_isolation.default_instance import S3_LOGS
+from run_isolation.slots.settings import NonIsolatedRuns
 
 CODE_SERVER_PORT: Final = 4000
 """Where the location's name leads to."""
@@ -93,6 +94,17 @@ class Deployment:
     def own_bucket(self, purpose: str) -> str:
         """Name of a bucket of our own; no other account has one of that name."""
         return f"{self.prefix}-{purpose}-{self.account}"
+
+    @property
+    def non_isolated_runs(self) -> NonIsolatedRuns:
+        """Who may run without an own task."""
+        limits = {
+            self.location_name(name): location.max_concurrent_non_isolated_runs
+            for name, location in self.config.code_locations.items()
+            if location.max_concurrent_non_isolated_runs is not None
+        }
+        said = self.config.deployment_settings.non_isolated_runs.model_dump()
+        return NonIsolatedRuns(**said, location_limits=limits)
 
     def location_name(self, location: str) -> str:
         """What Dagster calls a code location."""

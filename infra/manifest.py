@@ -40,8 +40,9 @@ class ManifestParameter(pulumi.ComponentResource):
     ) -> None:
         super().__init__("run-isolation:index:Manifest", "manifest")
         isolated = groups.tasks[Kind.ISOLATED].id
-        self.value = pulumi.Output.all(group=isolated, subnets=network.subnet_ids).apply(
-            lambda ids: render(deployment, ids["subnets"], ids["group"])
+        ids = {"group": isolated, "clients": groups.clients.id, "subnets": network.subnet_ids}
+        self.value = pulumi.Output.all(**ids).apply(
+            lambda ids: render(deployment, ids["subnets"], ids["group"], ids["clients"])
         )
         self.parameter = aws.ssm.Parameter(
             "manifest",
@@ -58,13 +59,16 @@ class ManifestParameter(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def render(deployment: Deployment, subnets: Sequence[str], security_group: str) -> str:
+def render(
+    deployment: Deployment, subnets: Sequence[str], security_group: str, clients_group: str
+) -> str:
     """The manifest's text.
 
     Args:
         deployment: The deployment.
         subnets: Ids of the subnets of isolated tasks.
         security_group: Id of the security group of isolated tasks.
+        clients_group: Id of that of webserver and daemon.
     """
     config = deployment.config
     return manifest.Manifest(
@@ -77,6 +81,7 @@ def render(deployment: Deployment, subnets: Sequence[str], security_group: str) 
             subnets=list(subnets),
             security_groups=[security_group],
             assign_public_ip=config.network.assign_public_ip,
+            clients_group=clients_group,
         ),
         instance_version=instance_document.render(deployment).version,
         propagate_tags=config.propagate_tags,
@@ -93,7 +98,7 @@ def size_problems(deployment: Deployment) -> list[Problem]:
     subnets = deployment.config.network.subnet_ids or [_SUBNET_ID] * 2
     return limits.problem(
         deployment,
-        lambda one: len(render(one, subnets, _GROUP_ID).encode()),
+        lambda one: len(render(one, subnets, _GROUP_ID, _GROUP_ID).encode()),
         VALUE_LIMIT,
         "a manifest of {size} bytes",
         f"a manifest of up to {VALUE_LIMIT} bytes, the most that an SSM parameter holds",

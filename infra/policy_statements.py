@@ -8,8 +8,16 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/.
 from typing import Final
 
 from infra.deployment import EXECUTION, Deployment, Kind
-from infra.statement_builders import Statement, allow, items, pull, read_secrets
-from run_isolation.table import SETTINGS_KEY, SLOTS_KEY, claim_key, instance_key
+from infra.statement_builders import (
+    Statement,
+    allow,
+    items,
+    only_attributes,
+    pull,
+    read_secrets,
+)
+from run_isolation.slots.item import HOLDERS, tickets_of
+from run_isolation.table import HASH_KEY, SETTINGS_KEY, SLOTS_KEY, claim_key, instance_key
 
 ANY_CLAIM: Final = claim_key("*")
 ANY_INSTANCE: Final = instance_key("*")
@@ -39,7 +47,11 @@ def standing(deployment: Deployment, location: str) -> list[Statement]:
     cluster = {"ArnEquals": {"ecs:cluster": deployment.cluster_arn}}
     tasks = deployment.arn("ecs", f"task/{deployment.prefix}/*")
     return [
-        items(deployment, "FreeSlots", "UpdateItem", SLOTS_KEY),
+        only_attributes(
+            # No limits: whoever has this role can't raise one.
+            items(deployment, "FreeSlots", "UpdateItem", SLOTS_KEY),
+            *(HASH_KEY, HOLDERS, tickets_of(deployment.location_name(location))),
+        ),
         allow(
             "ProtectTask",
             ["ecs:UpdateTaskProtection"],

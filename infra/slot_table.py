@@ -15,8 +15,8 @@ class SlotTable(pulumi.ComponentResource):
     """Who may run without an own task, and who does.
 
     The settings are an item of their own: a TableItem deletes from its item whatever it did not
-    write, and the runtime writes the others. So the limit is copied beside the holders, where one
-    write can look at both (docs/decisions/10-slots-are-a-map-of-holders.md).
+    write, and the runtime writes the others. So the limits are copied beside the holders, where
+    one write can look at all (docs/decisions/10-slots-are-a-map-of-holders.md).
     """
 
     name: pulumi.Output[str]
@@ -41,7 +41,7 @@ class SlotTable(pulumi.ComponentResource):
             # anything, not halfway.
             opts=pulumi.ResourceOptions(parent=self, protect=deployment.config.protect),
         )
-        item = deployment.config.deployment_settings.non_isolated_runs.to_item()
+        item = deployment.non_isolated_runs.to_item()
         self.settings = aws.dynamodb.TableItem(
             "settings",
             table_name=table.name,
@@ -51,10 +51,10 @@ class SlotTable(pulumi.ComponentResource):
                 parent=table,
                 delete_before_replace=True,  # there is one
                 hooks=pulumi.ResourceHookBinding(
-                    before_create=[hooks.clear_limit, hooks.remove_leftover_item],
-                    before_update=[hooks.clear_limit],
-                    after_create=[hooks.set_limit],
-                    after_update=[hooks.set_limit],
+                    before_create=[hooks.clear_limits, hooks.remove_leftover_item],
+                    before_update=[hooks.clear_limits],
+                    after_create=[hooks.set_limits],
+                    after_update=[hooks.set_limits],
                 ),
             ),
         )

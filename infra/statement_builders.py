@@ -36,6 +36,18 @@ def items(deployment: Deployment, sid: str, action: str, *keys: str) -> Statemen
     )
 
 
+def only_attributes(statement: Statement, *names: str) -> Statement:
+    """The same call, where it names these attributes of the item alone, in whatever expression.
+
+    Those at the top count: ``holders`` stands for all in it. The hash key is one of them
+    (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html).
+    """
+    # A dollar sign would begin a variable.
+    literal = [name.replace("$", "${$}") for name in names]
+    attributes = {"ForAllValues:StringEquals": {"dynamodb:Attributes": literal}}
+    return {**statement, "Condition": {**statement["Condition"], **attributes}}
+
+
 def pull(deployment: Deployment, image: str) -> list[Statement]:
     """Pulling an image; registries other than ECR need no permission of AWS."""
     registry = _ECR_IMAGE.match(image)

@@ -22,7 +22,7 @@ class Ours(Contender):
 
     def __init__(self, table: str, limit: int = 1, lease_seconds: float = FOREVER_SECONDS) -> None:
         super().__init__(table, limit, lease_seconds)
-        self._slots = Slots(aws.dynamodb(), table)
+        self._slots = Slots(aws.dynamodb(), table, "sales")
 
     @classmethod
     def provision(cls, client: DynamoDBClient, table: str, limit: int) -> None:
@@ -30,7 +30,7 @@ class Ours(Contender):
         super().provision(client, table, limit)
         settings = NonIsolatedRuns(enabled=True, max_concurrent_non_isolated_runs=limit)
         client.put_item(TableName=table, Item=settings.to_item())
-        Slots(client, table).set_limit(settings.limit)
+        Slots(client, table).set_limits(settings)
 
     def try_acquire(self, who: str) -> bool:
         """Asks once."""

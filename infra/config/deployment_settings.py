@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from infra.config.fields import refused
-from run_isolation.slots.settings import NonIsolatedRuns
+from run_isolation.slots.settings import NonIsolatedRunsSetting
 
 MOST_IN_POOL: Final = 1000
 """Dagster's own limit of a pool's slots, unless an environment variable of it says otherwise
@@ -109,7 +109,7 @@ class DeploymentSettings(Setting):
         "branch_deployment_tag_concurrency_limits": _NO_BRANCHES,
     }
 
-    non_isolated_runs: NonIsolatedRuns = NonIsolatedRuns()
+    non_isolated_runs: NonIsolatedRunsSetting = NonIsolatedRunsSetting()
     concurrency: Concurrency = Concurrency()
     run_queue: RunLimits = RunLimits()
     """``concurrency.runs`` as it was spelled before."""

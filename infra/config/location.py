@@ -34,6 +34,7 @@ from run_isolation.fargate import (
     memory_text,
     nearest_number,
 )
+from run_isolation.slots.settings import MOST_SLOTS
 
 Architecture = Literal["X86_64", "ARM64"]
 _OTHER_NAMES: Final = {"amd64": "X86_64", "x64": "X86_64", "aarch64": "ARM64"}
@@ -130,6 +131,15 @@ class CodeLocation(Part):
     architecture: Annotated[Architecture, BeforeValidator(_architecture)] = "X86_64"
     standing: StandingSize = StandingSize()
     isolated: IsolatedSize = IsolatedSize()
+    max_concurrent_non_isolated_runs: int | None = Field(
+        # As `deploymentSettings` spells it.
+        None,
+        alias="max_concurrent_non_isolated_runs",
+        ge=0,
+        le=MOST_SLOTS,
+    )
+    """How many of its runs may share its standing container at once, within the deployment's
+    limit; 0: none."""
     warm_start: bool = True
     """Whether non-isolated runs are forked from a process that has imported the code."""
     policy_arns: list[PolicyArn] = Field(default_factory=list)

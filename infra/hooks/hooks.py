@@ -52,9 +52,9 @@ class Hooks:
     that has left the config, or that it is about to make anew."""
     delete_revisions: pulumi.ResourceHook
     """After the log group of a code location was deleted."""
-    clear_limit: pulumi.ResourceHook
+    clear_limits: pulumi.ResourceHook
     """Before the settings are created or updated: each acquire reads them, until they are there."""
-    set_limit: pulumi.ResourceHook
+    set_limits: pulumi.ResourceHook
     """After that: an acquire needs one call, and obeys them."""
 
     @classmethod
@@ -112,13 +112,13 @@ class Hooks:
                 family = deployment.family(location, kind)
                 await in_own_thread(delete_revisions, clients.ecs_of_revisions, family)
 
-        async def clear_limit(args: pulumi.ResourceHookArgs) -> None:
-            await in_own_thread(Slots(clients.dynamodb, deployment.table).clear_limit)
+        async def clear_limits(args: pulumi.ResourceHookArgs) -> None:
+            await in_own_thread(Slots(clients.dynamodb, deployment.table).clear_limits)
 
-        async def set_limit(args: pulumi.ResourceHookArgs) -> None:
+        async def set_limits(args: pulumi.ResourceHookArgs) -> None:
             written = json.loads((args.new_outputs or {})["item"])
-            limit = NonIsolatedRuns.from_item(written).limit
-            await in_own_thread(Slots(clients.dynamodb, deployment.table).set_limit, limit)
+            settings = NonIsolatedRuns.from_item(written)
+            await in_own_thread(Slots(clients.dynamodb, deployment.table).set_limits, settings)
 
         return cls(
             rollouts=rollouts,
@@ -129,6 +129,6 @@ class Hooks:
             refuse_while_in_use=pulumi.ResourceHook("refuse-while-in-use", refuse),
             has_answered=has_answered,
             delete_revisions=pulumi.ResourceHook("delete-revisions", delete_all),
-            clear_limit=pulumi.ResourceHook("clear-limit", clear_limit),
-            set_limit=pulumi.ResourceHook("set-limit", set_limit),
+            clear_limits=pulumi.ResourceHook("clear-limits", clear_limits),
+            set_limits=pulumi.ResourceHook("set-limits", set_limits),
         )

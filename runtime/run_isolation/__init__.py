@@ -10,7 +10,7 @@ What every launch comes down to::
         answer = slots.acquire(Holder("run-1", attempt=1, location="sales"))
         if isinstance(answer, Acquired):
             execute_here("run-1")
-            slots.release("run-1", attempt=1)
+            slots.of("sales").release("run-1", attempt=1)
         else:
             decision = after_denial(answer)
     if decision.kind is Kind.ISOLATED:

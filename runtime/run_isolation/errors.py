@@ -17,11 +17,13 @@
     ├── TableError                  the slot table gave no usable answer; never means "no slot"
     │   ├── TableUnreachableError   no answer in time, or throttled: may have been applied
     │   ├── TableRefusedError       AWS refused the call: not applied
-    │   └── SettingsError           the deployment's settings are missing or malformed
+    │   ├── SettingsError           the deployment's settings are missing or malformed
+    │   └── HolderError             a holder of a slot is not what any process of ours writes
     ├── SupersededError             a newer attempt of this run holds its slot
     ├── ClaimLostError              another task executes this run
     └── LaunchError             there is no task for a run; ``retry`` says what may follow
         ├── LaunchTagsError     the run's tags ask for what it can't have: ECS was not asked
+        ├── ForeignTaskDefinitionError  nor was it here: it is another code location's
         └── LaunchFailedError   RunTask gave no task
 
 Catch the class that your answer to it fits: ``TableError`` where any trouble with the table means
@@ -30,7 +32,7 @@ Catch the class that your answer to it fits: ``TableError`` where any trouble wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -195,6 +197,22 @@ class SettingsError(TableError):
 
 
 @dataclass(eq=False)
+class HolderError(TableError):
+    """Holders of slots are not what any process of ours writes."""
+
+    malformed: Mapping[str, str]
+    """By run id, and what is wrong with each."""
+
+    def __str__(self) -> str:
+        which = "; ".join(f"{run_id!r}: {problem}" for run_id, problem in self.malformed.items())
+        return (
+            f"Holders in item 'slots' of the slot table can't be read: {which}. Whoever has the "
+            "role of a standing container can write there. The daemon removes such holders within "
+            "seconds; look for who wrote them."
+        )
+
+
+@dataclass(eq=False)
 class SupersededError(RunIsolationError):
     """An older attempt asked for the slot that a newer attempt of the same run holds."""
 
@@ -285,6 +303,24 @@ class LaunchTagsError(LaunchError):
                 *map(str, self.problems),
                 "Mend the tags, where the run or its job has them, and launch the run again.",
             ]
+        )
+
+
+@dataclass(eq=False)
+class ForeignTaskDefinitionError(LaunchError):
+    """A run's code server has advertised a task definition that is not its location's."""
+
+    run_id: str
+    task_definition: str
+    family: str
+    """The location's own."""
+
+    def __str__(self) -> str:
+        return (
+            f"Run {self.run_id} was not launched: its code server advertised task definition "
+            f"{self.task_definition}, and runs of its code location have revisions of "
+            f"{self.family}. Serve the location with the --container-context that `pulumi up` "
+            "gives it, reload it in Dagster and launch the run again."
         )
 
 

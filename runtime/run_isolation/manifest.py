@@ -47,6 +47,8 @@ class Network(_Part):
     subnets: list[str]
     security_groups: list[str]
     assign_public_ip: bool = False
+    clients_group: str = Field("", exclude_if=lambda group: not group)
+    """The security group of webserver and daemon, which no task of a run may have."""
 
 
 class Location(_Part):

@@ -32,6 +32,10 @@ class ServerIdentity:
     instance_version: str = field(default="", compare=False)
     """Of the deployment's Dagster instance that it uses, where the caller knows it."""
 
+    def is_in(self, cluster: str) -> bool:
+        """Whether its task is one of this cluster, by their ARNs."""
+        return self.task_arn.startswith(f"{cluster.replace(':cluster/', ':task/', 1)}/")
+
     def to_server_id(self) -> str:
         """As the server advertises it."""
         return f"{self.task_arn}{_SEPARATOR}{self.address}"

@@ -14,6 +14,9 @@ from run_isolation.errors import TableRefusedError, TableUnreachableError
 TABLE: Final = "RUN_ISOLATION_TABLE"
 """Environment variable of tasks with the table's name. The manifest says it, too, a call later."""
 
+LOCATION: Final = "RUN_ISOLATION_LOCATION"
+"""Environment variable of tasks with their code location, by the name that Dagster knows."""
+
 HASH_KEY: Final = "pk"
 SETTINGS_KEY: Final = "settings"
 """Pulumi's, as are the versions of the instance. The runtime owns all other items."""

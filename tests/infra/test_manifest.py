@@ -5,7 +5,9 @@ import pulumi
 import pytest
 
 from infra import instance_document
+from infra.deployment import EXECUTION, Kind
 from infra.manifest import VALUE_LIMIT, render
+from run_isolation.isolated.boundaries import ROLES, Boundaries
 from run_isolation.manifest import Manifest, Size
 from tests.infra.program import CONFIG, TAGS, changed, default, deployment, run
 
@@ -47,6 +49,7 @@ def test_the_runtime_reads_what_was_written() -> None:
             "subnets": ["private-1-id", "private-2-id"],
             "security_groups": ["isolated-id"],
             "assign_public_ip": False,
+            "clients_group": "clients-id",
         },
         "instance_version": instance_document.render(deployment()).version,
         "locations": {
@@ -81,7 +84,22 @@ def test_what_a_run_may_ask_for() -> None:
 def test_a_release_of_code_does_not_change_it() -> None:
     released = copy.deepcopy(CONFIG)
     released["run-isolation:codeLocations"]["sales"]["image"] += "-next"
-    assert render(deployment(released), ["s"], "g") == render(deployment(), ["s"], "g")
+    texts = [render(one, ["s"], "g", "c") for one in (deployment(released), deployment())]
+    assert texts[0] == texts[1]
+
+
+def test_the_runtime_knows_what_is_a_location_s_own() -> None:
+    config = copy.deepcopy(CONFIG)
+    config["run-isolation:codeLocations"]["sales"]["locationName"] = "Sales team"
+    of = deployment(config)
+    manifest = Manifest.model_validate_json(render(of, ["s"], "g", "c"))
+    for key, name in (("sales", "Sales team"), ("research_lab", "research_lab")):
+        boundaries = Boundaries.of(manifest, name)
+        assert boundaries.own("isolated") == of.family(key, Kind.ISOLATED)
+        assert {role: boundaries.own(actor) for role, actor in ROLES.items()} == {
+            "taskRoleArn": of.role(key, Kind.ISOLATED),
+            "executionRoleArn": of.role(key, EXECUTION),
+        }
 
 
 def test_a_manifest_that_fits_no_parameter_is_a_config_error() -> None:

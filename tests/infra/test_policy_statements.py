@@ -31,6 +31,11 @@ def on_items(action: str, *keys: str) -> dict[str, Any]:
     }
 
 
+def only_attributes(statement: dict[str, Any], *names: str) -> dict[str, Any]:
+    attributes = {"ForAllValues:StringEquals": {"dynamodb:Attributes": list(names)}}
+    return {**statement, "Condition": {**statement["Condition"], **attributes}}
+
+
 OUTPUTS = {
     "Outputs": {
         "Action": ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
@@ -79,9 +84,25 @@ def by_sid(statements: list[Statement]) -> dict[str, Any]:
     return found
 
 
+def test_tickets_are_called_after_what_dagster_calls_the_location() -> None:
+    config = changed(
+        codeLocations={
+            "sales": {"image": "sales:1", "module": "sales", "locationName": "${aws:username} *"}
+        }
+    )
+    [free] = [
+        one
+        for one in policy_statements.standing(deployment(config), "sales")
+        if one["Sid"] == "FreeSlots"
+    ]
+    names = free["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"]
+    # The characters themselves, no variable: and in StringEquals no wildcard.
+    assert names == ["pk", "holders", "in:${$}{aws:username} *"]
+
+
 def test_standing_container() -> None:
     assert by_sid(policy_statements.standing(deployment(), "sales")) == {
-        "FreeSlots": on_items("UpdateItem", "slots"),
+        "FreeSlots": only_attributes(on_items("UpdateItem", "slots"), "pk", "holders", "in:sales"),
         "ProtectTask": {
             "Action": ["ecs:UpdateTaskProtection"],
             "Resource": TASKS,

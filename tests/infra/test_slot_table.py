@@ -40,3 +40,15 @@ def test_settings_are_an_item_that_the_runtime_reads(settings: dict[str, object]
     assert inputs == {"tableName": "run-isolation-prod-slots", "hashKey": "pk"}
     assert item["pk"] == {"S": "settings"}
     assert NonIsolatedRuns.from_item(item) == NonIsolatedRuns.model_validate(settings)
+
+
+def test_limits_of_code_locations_are_by_what_dagster_calls_them() -> None:
+    sales = {"image": "sales:1", "module": "sales"}
+    locations = {
+        "sales": {**sales, "locationName": "Sales team", "max_concurrent_non_isolated_runs": 2},
+        "research": {**sales, "max_concurrent_non_isolated_runs": 0},
+        "finance": sales,
+    }
+    program = run(changed(codeLocations=locations))
+    item = json.loads(program.inputs("dynamodb/tableItem", "settings")["item"])
+    assert NonIsolatedRuns.from_item(item).location_limits == {"Sales team": 2, "research": 0}

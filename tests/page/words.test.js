@@ -64,6 +64,13 @@ test('no slot is free: checked, greyed, and who holds them', () => {
   assert.doesNotMatch(text.slice(text.indexOf('research')), /[A-Z][a-z]{2}.*,/);
 });
 
+test("no slot of the code location's own limit is free: says so", () => {
+  const holders = [{run_id: 'r1', location: 'sales', since: ''}];
+  const shown = look({state: 'full', location: 'sales', held: 1, holders}, null, false, null);
+  const said = ['No slot of sales is free: held by ', {run: 'r1'}, ' of sales', '.'];
+  assert.deepEqual(shown?.lines, [said]);
+});
+
 test('a time that can not be read is left out', () => {
   const holders = [{run_id: 'r1', location: 'sales', since: 'yesterday'}];
   const shown = look({state: 'full', held: 1, holders}, null, true, null);

@@ -30,6 +30,7 @@ _OF_TRUST: Final = ("aws:sourcearn", "aws:sourceaccount")
 _LEFT_OUT: Final = re.compile(
     r"aws:(?!source(arn|account)$)|ecs:resourcetag/|dynamodb:(attributes|returnvalues|select)$"
 )
+_ATTRIBUTES: Final = "dynamodb:attributes"
 _TAGS: Final = "aws:resourcetag/run-isolation:"
 _LOCATION_TAG: Final = f"{_TAGS}code-location"
 #: What the parts of a name that differ from run to run are called, in this order.
@@ -45,6 +46,7 @@ _PLACEHOLDERS: Final = (
     (r"(?<=-isolated):\d+$", ":{revision}"),
     (r"^claim#.+", "claim#{id}"),
     (r"^instance#.+", "instance#{id}"),
+    (r"^in:.+", "in:{location}"),
     (r"(?<=:service/)srv-\w+", "{id}"),
 )
 
@@ -93,7 +95,7 @@ def decision(ruling: Ruling, stack: str) -> Decision | None:
     context = tuple(
         (key, tuple(_value(key, value, stack) for value in as_values(values)))
         for key, values in sorted(ruling.context.items())
-        if key in _OF_TRUST or not _left_out(key, ruling.action)
+        if key in _OF_TRUST or not _left_out(key, ruling.action, actor)
     )
     resource = _general(ruling.resource, stack)
     by = sid(ruling.by.rpartition(":")[2])
@@ -131,7 +133,10 @@ def _actor(ruling: Ruling, stack: str) -> str | None:
     return kind if f"run-isolation-{stack}-" in ruling.role and known else None
 
 
-def _left_out(key: str, action: str) -> bool:
+def _left_out(key: str, action: str, actor: str) -> bool:
+    # Standing containers may name some attributes of the slots item only.
+    if key == _ATTRIBUTES and (action, actor) == ("dynamodb:UpdateItem", "standing"):
+        return False
     # Cloud Map makes ids of its own: its services are told by their tags alone.
     if action.startswith("servicediscovery:") and key.startswith(_TAGS):
         return False

@@ -76,7 +76,7 @@ class Asked:
 
 def _multiple(key: str) -> bool:
     """Whether a key may have several values: those can't do without a quantifier."""
-    return key in ("dynamodb:leadingkeys", "kms:encryptioncontextkeys")
+    return key in ("dynamodb:leadingkeys", "dynamodb:attributes", "kms:encryptioncontextkeys")
 
 
 def _names(location: str) -> Mapping[str, str]:
@@ -189,6 +189,9 @@ def _refused_items() -> Iterator[Asked]:
         ("isolated", "UpdateItem", (_keys("claim#1"),)),
     ):
         yield from (_no(actor, f"dynamodb:{action}", _TABLE, one) for one in keys)
+    for attribute in ("max_holders", "location_limits", "in:{other}", "anything"):
+        context = {**_keys("slots"), "dynamodb:attributes": ("pk", "holders", attribute)}
+        yield _no("standing", "dynamodb:UpdateItem", _TABLE, context)
 
 
 def _refused_tasks() -> Iterator[Asked]:

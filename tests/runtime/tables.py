@@ -28,9 +28,9 @@ UP_STEPS = 3
 def up(slots: Slots, settings: NonIsolatedRuns, steps: int = UP_STEPS) -> None:
     """What `pulumi up` does with the settings (infra/slot_table.py), or only its first steps."""
     writes: list[Callable[[], object]] = [
-        slots.clear_limit,
+        slots.clear_limits,
         lambda: slots.client.put_item(TableName=slots.table, Item=settings.to_item()),
-        lambda: slots.set_limit(settings.limit),
+        lambda: slots.set_limits(settings),
     ]
     for write in writes[:steps]:
         write()

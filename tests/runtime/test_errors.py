@@ -54,6 +54,8 @@ def test_every_field_shows(error: type[RunIsolationError]) -> None:
         values["code"] = "AccessDeniedException"
     if "problems" in values:
         values["problems"] = [Problem("<key>", "<value>", "<allowed>", "<nearest>")]
+    if "malformed" in values:
+        values["malformed"] = {"<run id>": "<malformed>"}
     if "meaning" in values:
         values["meaning"] = Meaning("<says>", Retry.NEVER, "<mend>.")
 
@@ -72,6 +74,8 @@ def expected(values: dict[str, Any]) -> list[str]:
             flat += [value.says, value.mend]
         elif isinstance(value, list):
             flat += [text for problem in value for text in dataclasses.astuple(problem)]
+        elif isinstance(value, dict):
+            flat += [text for pair in value.items() for text in pair]
         else:
             flat.append(value)
     return flat

@@ -6,7 +6,7 @@ import itertools
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import ClassVar, TypeVar
 
@@ -23,8 +23,10 @@ from tests.slots.deployment import Deployment, Server, Status
 from tests.slots.parts import Parts
 from tests.slots.proxy import Fault, Proxy
 
-ADDRESSES = ("10.0.0.1:4000", "10.0.0.2:4000")
+LOCATIONS = {"10.0.0.1:4000": "sales", "10.0.0.2:4000": "research"}
 LIMITS = st.sampled_from([0, 1, 1, 2, 2, 3])
+NAMES = st.sampled_from([*LOCATIONS.values()])
+OF_LOCATIONS = st.sampled_from([{}, {}, {"sales": 0}, {"sales": 1}, {"sales": 1, "research": 1}])
 TRIES = 3
 """What the SDK does with one call."""
 ONE_TRY = [[fault] for fault in Fault if not fault.startswith("the")]
@@ -76,10 +78,11 @@ class Launch:
 
     run: str
     attempt: int
+    location: str
     told: bool | None = None
     """Whether it holds a slot; None: it has no answer."""
-    limits: set[int] = field(default_factory=set)
-    """In force when one of the run's acquires began."""
+    limits: set[tuple[int, int]] = field(default_factory=set)
+    """In force when one of the run's acquires began: the deployment's, its code location's."""
     server: ServerIdentity | None = None
     """To which its StartRun goes."""
 
@@ -99,21 +102,21 @@ class SlotsMachine(RuleBasedStateMachine):
         self.observer = Slots(self.network.direct, self.table)
         self.deployment = Deployment()
         self.now = 0.0
-        self.limit = 0
+        self.settings = NonIsolatedRuns()
         self.launches: dict[str, Launch] = {}
         self.started: Counter[tuple[str, int]] = Counter()
         self.seen: set[str] = set()
 
-    @initialize(limit=LIMITS)
-    def begin(self, limit: int) -> None:
+    @initialize(limit=LIMITS, of_locations=OF_LOCATIONS)
+    def begin(self, limit: int, of_locations: dict[str, int]) -> None:
         self.slots = self.through
-        for address in ADDRESSES:
+        for address in LOCATIONS:
             self._serve(address)
         self.reconcilers = [
             self.deployment.reconciler(self.slots, lambda: self.now, self.parts.reconciler)
             for _ in range(self.parts.reconcilers)
         ]
-        self._configure(limit)
+        self._configure(limit, of_locations)
 
     def teardown(self) -> None:
         if hasattr(self, "slots"):
@@ -123,17 +126,19 @@ class SlotsMachine(RuleBasedStateMachine):
 
     # What may happen.
 
-    @rule(limit=LIMITS, steps=st.sampled_from([1, 2, 3, 3, 3]))
-    def change_settings(self, limit: int, steps: int) -> None:
+    @rule(limit=LIMITS, of_locations=OF_LOCATIONS, steps=st.sampled_from([1, 2, 3, 3, 3]))
+    def change_settings(self, limit: int, of_locations: dict[str, int], steps: int) -> None:
         """`pulumi up` comes to its end, or stops in the middle."""
-        self._configure(limit, steps)
+        self._configure(limit, of_locations, steps)
 
-    @rule(faults=FAULTS, meanwhile=MEANWHILE, at_once=st.booleans())
-    def launch(self, faults: list[Fault], meanwhile: tuple[str, int], at_once: bool) -> None:
+    @rule(location=NAMES, faults=FAULTS, meanwhile=MEANWHILE, at_once=st.booleans())
+    def launch(
+        self, location: str, faults: list[Fault], meanwhile: tuple[str, int], at_once: bool
+    ) -> None:
         run = f"run-{len(self.launches)}"
         self.deployment.runs[run] = Status.STARTING
         self._disturb(faults, meanwhile)
-        self._acquire(Launch(run, 1), at_once)
+        self._acquire(Launch(run, 1, location), at_once)
 
     @precondition(lambda self: self._over())
     @rule(which=ANY, faults=FAULTS, at_once=st.booleans())
@@ -143,11 +148,11 @@ class SlotsMachine(RuleBasedStateMachine):
         self._launch_again(_pick(self._over(), which), at_once)
 
     @precondition(lambda self: self._told_yes())
-    @rule(which=ANY, server=ANY, faults=FAULTS)
-    def start(self, which: int, server: int, faults: list[Fault]) -> None:
+    @rule(which=ANY, faults=FAULTS)
+    def start(self, which: int, faults: list[Fault]) -> None:
         """StartRun arrives, soon or long after it was sent, perhaps for the second time."""
         self._disturb(faults)
-        self._start(which, server)
+        self._start(which)
 
     @precondition(lambda self: self.deployment.processes)
     @rule(which=ANY, stored=st.booleans(), faults=FAULTS, again=st.booleans())
@@ -171,12 +176,12 @@ class SlotsMachine(RuleBasedStateMachine):
         elif self.deployment.runs[run] is Status.STARTING:
             self.deployment.runs[run] = how
 
-    @rule(which=ANY, how=st.sampled_from(["dies", "falls silent", "recovers"]))
+    @rule(which=ANY, how=st.sampled_from(["dies", "is of before", "falls silent", "recovers"]))
     def server_changes(self, which: int, how: str) -> None:
         server = _pick(self.deployment.servers, which)
-        if how == "dies":
+        if how in ("dies", "is of before"):
             self.deployment.kill(server)
-            self._serve(server.identity.address)
+            self._serve(server.identity.address, of_before=how == "is of before")
         else:
             server.silent = how == "falls silent"
 
@@ -203,18 +208,22 @@ class SlotsMachine(RuleBasedStateMachine):
         if failure:
             raise failure
         holders = {holder.run_id: holder for holder in self.observer.holders()}
-        self._no_more_holders_than_the_limit_since_the_acquire_began(set(holders))
+        self._no_more_holders_than_the_limits_since_the_acquire_began(holders)
         self._every_process_holds_a_slot(holders)
         assert all(count <= 1 for count in self.started.values()), f"twice: {self.started}"
 
-    def _no_more_holders_than_the_limit_since_the_acquire_began(self, holders: set[str]) -> None:
-        new = holders - self.seen
-        # A request that arrives late meets the limit of now.
-        allowed = [limit for run in new for limit in self.launches[run].limits]
-        assert not new or len(holders) <= max([self.limit, *allowed]), (
-            f"{holders}, {allowed} allowed"
-        )
-        self.seen = holders
+    def _no_more_holders_than_the_limits_since_the_acquire_began(
+        self, holders: dict[str, Holder]
+    ) -> None:
+        new = holders.keys() - self.seen
+        for location in {holders[run].location for run in new}:
+            theirs = {run for run, holder in holders.items() if holder.location == location}
+            # A request that arrives late meets the limits of now.
+            began = [limits for run in new & theirs for limits in self.launches[run].limits]
+            of_all, own = zip(self._limits(location), *began, strict=True)
+            assert len(holders) <= max(of_all), f"{holders}, {of_all} allowed"
+            assert len(theirs) <= max(own), f"{theirs} of {location}, {own} allowed"
+        self.seen = set(holders)
 
     def _every_process_holds_a_slot(self, holders: dict[str, Holder]) -> None:
         for run, server in self.deployment.processes.items():
@@ -224,7 +233,7 @@ class SlotsMachine(RuleBasedStateMachine):
 
     def _nothing_is_leaked(self) -> None:
         assert self.observer.holders() == ()
-        self._configure(2)
+        self._configure(3, {"sales": 2})
         fresh = [Holder(f"fresh-{n}", 1, "sales") for n in range(3)]
         answers = [isinstance(self.slots.acquire(holder), Acquired) for holder in fresh]
         assert answers == [True, True, False], answers
@@ -245,21 +254,22 @@ class SlotsMachine(RuleBasedStateMachine):
         if not launch.told:
             self.deployment.runs[launch.run] = Status.ISOLATED
         elif at_once:
-            self._start_at(launch, launch.attempt)
+            self._start_at(launch)
 
     def _launch_again(self, run: str, at_once: bool) -> None:
         self.deployment.runs[run] = Status.STARTING
         before = self.launches[run]
-        self._acquire(Launch(run, before.attempt + 1, limits=before.limits), at_once)
+        again = Launch(run, before.attempt + 1, before.location, limits=before.limits)
+        self._acquire(again, at_once)
 
     def _ask(self, launch: Launch) -> bool:
-        launch.limits.add(self.limit)
-        holder = Holder(launch.run, launch.attempt, "sales", since="now")
+        launch.limits.add(self._limits(launch.location))
+        holder = Holder(launch.run, launch.attempt, launch.location, since="now")
         answer = self.slots.acquire(holder)
         if isinstance(answer, Denied) and self.reconcilers:
             self.reconcilers[0].slots = self.slots
             if self.reconcilers[0].make_room(answer.holders):
-                launch.limits.add(self.limit)
+                launch.limits.add(self._limits(launch.location))
                 answer = self.slots.acquire(holder)
         told = isinstance(answer, Acquired)
         assert told == (launch.run in {each.run_id for each in self.observer.holders()})
@@ -267,14 +277,15 @@ class SlotsMachine(RuleBasedStateMachine):
 
     def _release(self, launch: Launch) -> None:
         with suppress(TableUnreachableError):
-            self.slots.release(launch.run, launch.attempt)
+            self.slots.of(launch.location).release(launch.run, launch.attempt)
 
-    def _start(self, which: int, server: int) -> None:
+    def _start(self, which: int) -> None:
         run = _pick(self._waiting() or self._told_yes(), which)
-        self._start_at(self.launches[run], server)
+        self._start_at(self.launches[run])
 
-    def _start_at(self, launch: Launch, server: int) -> None:
-        launch.server = launch.server or _pick(self.deployment.servers, server).identity
+    def _start_at(self, launch: Launch) -> None:
+        address = next(one for one, name in LOCATIONS.items() if name == launch.location)
+        launch.server = launch.server or self.deployment.at(address).identity
         there = self.deployment.at(launch.server.address)
         if there.silent:
             return
@@ -302,24 +313,33 @@ class SlotsMachine(RuleBasedStateMachine):
         with suppress(TableUnreachableError):
             reconciler.reconcile()
 
-    def _serve(self, address: str) -> Server:
-        return self.deployment.add_server(lambda: self.slots, address, self.parts.hosting)
+    def _serve(self, address: str, *, of_before: bool = False) -> Server:
+        """A server; one of a release before tickets gives a slot back without its ticket."""
+        location = None if of_before else LOCATIONS[address]
+        return self.deployment.add_server(
+            lambda: replace(self.slots, location=location), address, self.parts.hosting
+        )
 
-    def _configure(self, limit: int, steps: int = UP_STEPS) -> None:
+    def _configure(self, limit: int, of_locations: dict[str, int], steps: int = UP_STEPS) -> None:
         settings = NonIsolatedRuns(
-            enabled=limit > 0, max_concurrent_non_isolated_runs=max(limit, 1)
+            enabled=limit > 0,
+            max_concurrent_non_isolated_runs=max(limit, 1),
+            location_limits=of_locations,
         )
         up(self.past, settings, steps)
         if steps > 1:
-            self.limit = limit
+            self.settings = settings
+
+    def _limits(self, location: str) -> tuple[int, int]:
+        return self.settings.limit, self.settings.limit_of(location)
 
     def _disturb(self, faults: list[Fault], meanwhile: tuple[str, int] = ("nothing", 0)) -> None:
         """What befalls the writes of the next call, and what others do just before the first."""
         self.network.calm()
         self.network.script.extend(faults)
         others: dict[str, Callable[[int], object]] = {
-            "configure": lambda which: self._configure(which % 4),
-            "start": lambda which: self._start(which, which) if self._told_yes() else None,
+            "configure": lambda which: self._configure(which % 4, {"sales": which % 3}),
+            "start": lambda which: self._start(which) if self._told_yes() else None,
             "reconcile": self._reconcile,
             "end": self._end_past,
             "launch": self._launch_past,
@@ -335,7 +355,7 @@ class SlotsMachine(RuleBasedStateMachine):
     def _launch_past(self, which: int) -> None:
         run = f"run-{which}-{len(self.launches)}"
         self.deployment.runs[run] = Status.STARTING
-        self._acquire(Launch(run, 1))
+        self._acquire(Launch(run, 1, [*LOCATIONS.values()][which % 2]))
 
     def _past_the_proxy(self, action: Callable[[int], object], which: int) -> None:
         self.slots, before = self.past, self.slots

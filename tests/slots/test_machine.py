@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from run_isolation.slots import slots
+from run_isolation.slots import conditions
 from tests.slots.machine import Network, SlotsMachine
 from tests.slots.twins import TWINS, Twin
 from tests.torture.machine import EXAMPLES, SEED
@@ -49,7 +49,7 @@ def test_a_twin_without_its_guard_is_caught(
     network: Network, twin: Twin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, condition in twin.conditions.items():
-        monkeypatch.setattr(slots, name, condition)
+        monkeypatch.setattr(conditions, name, condition)
     machine = type("Twin", (SlotsMachine,), {"parts": twin.parts})
     with pytest.raises(AssertionError):
         run(seed(twin.seed)(machine), network, examples=300)

@@ -10,6 +10,8 @@ from typing import Any
 from run_isolation import Acquired, Denied, Disabled, Holder, Slots
 from run_isolation.errors import StartRefusedError, TableUnreachableError
 from run_isolation.server_identity import ServerIdentity
+from run_isolation.slots.answers import answer_of
+from run_isolation.slots.conditions import NOT_YET_A_HOLDER, OLDER_ATTEMPT_HOLDS
 from run_isolation.slots.item import KEY, to_attribute
 from run_isolation.slots.reconciler import Reconciler
 from run_isolation.standing.hosting import Hosting
@@ -19,11 +21,11 @@ from tests.slots.parts import Parts
 
 @dataclass(frozen=True)
 class Twin:
-    """What is different, in parts or in the conditions of `run_isolation.slots.slots`.
+    """What is different, in parts or in conditions.
 
     Attributes:
         parts: In place of the library's.
-        conditions: By the names of the constants.
+        conditions: By the names of the constants in `run_isolation.slots.conditions`.
         seed: With which the state machine catches it soon; with others it may take minutes.
     """
 
@@ -35,17 +37,17 @@ class Twin:
 class Remembers(Slots):
     """Reads the limit once in the life of a process."""
 
-    _read: dict[str, int] = {}  # noqa: RUF012
+    _remembered: dict[str, int] = {}  # noqa: RUF012
 
     def acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
-        limit = self._read.setdefault(self.table, self.settings().limit)
+        limit = self._remembered.setdefault(self.table, self.settings().limit)
         return _acquire(self, holder, f"{ANY} AND size(holders) < :limit", limit)
 
 
 class KeepsTheLimit(Slots):
     """Leaves the limit where it is while the settings are changed."""
 
-    def clear_limit(self) -> None:
+    def clear_limits(self) -> None:
         pass
 
 
@@ -57,18 +59,36 @@ class Counter(Slots):
         room = "((attribute_not_exists(used) AND :limit > :none) OR used < :limit)"
         return _acquire(self, holder, room, limit, " ADD used :one")
 
-    def _change(self, update: str, condition: str, run_id: str, values: Mapping[str, Any]) -> bool:
+    def _change(
+        self,
+        update: str,
+        condition: str,
+        run_id: str,
+        values: Mapping[str, Any],
+        names: Mapping[str, str] | None = None,
+    ) -> bool:
         if update.startswith("REMOVE"):
             update, values = f"{update} ADD used :less", {**values, ":less": {"N": "-1"}}
-        return super()._change(update, condition, run_id, values)
+        return super()._change(update, condition, run_id, values, names)
 
 
 class OwnEntryDenied(Slots):
     """Whoever is refused is told no, also by an entry of its own."""
 
     def acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
-        refusal = self._put(holder)
+        refusal = self._ask(holder)
         return Acquired(holder) if refusal is None else Denied(self.holders(), 1)
+
+
+class NeverMends(Slots):
+    """Leaves it at what an older release has left."""
+
+    def acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
+        refusal = self._ask(holder)
+        return Acquired(holder) if refusal is None else answer_of(holder, refusal, None)
+
+    def mended_holders(self) -> tuple[Holder, ...]:
+        return self.holders()
 
 
 class SilenceIsNo(Slots):
@@ -138,32 +158,38 @@ def _acquire(
 
 
 ANY = "attribute_exists(holders)"
-NO_MATTER = "({limit} < :attempt OR {limit} >= :attempt)"
-"""DynamoDB insists that each name and value is used."""
 PARTS = Parts()
 TWINS = {
-    "no count": Twin(conditions={"_MAY_JOIN": f"{ANY} AND {NO_MATTER}"}),
-    "one too many": Twin(
+    # DynamoDB insists that each name and value is used.
+    "no count": Twin(conditions={"MAY_JOIN": f"{ANY} OR ({{room}}) OR {OLDER_ATTEMPT_HOLDS}"}),
+    "one too many": Twin(conditions={"THERE_IS_ROOM": f"{ANY} AND size(holders) <= {{limit}}"}),
+    "no count of a code location": Twin(
         conditions={
-            "_MAY_JOIN": f"{ANY} AND size(holders) <= {{limit}} AND "
-            "(attribute_not_exists(holders.#run) OR holders.#run.attempt < :attempt)"
+            "ROOM_IN_LOCATION": "(attribute_not_exists(#tickets) OR size(#tickets) < {limit} "
+            "OR {limit} > :zero)"
         }
     ),
+    "one too many of a code location": Twin(
+        conditions={
+            "ROOM_IN_LOCATION": "((attribute_not_exists(#tickets) AND {limit} >= :zero) "
+            "OR size(#tickets) <= {limit})"
+        }
+    ),
+    "tickets that were left behind stay": Twin(replace(PARTS, slots=NeverMends)),
     "a counter": Twin(replace(PARTS, slots=Counter)),
     "a remembered limit": Twin(replace(PARTS, slots=Remembers)),
     "a limit that stays while settings change": Twin(replace(PARTS, slots=KeepsTheLimit), seed=5),
     "an own entry is a denial": Twin(replace(PARTS, slots=OwnEntryDenied), seed=3),
     "silence is a denial": Twin(replace(PARTS, slots=SilenceIsNo)),
     "release of any attempt": Twin(
-        conditions={"_IS_MINE": f"({ANY} AND :attempt = :attempt)"}, seed=14
+        conditions={"IS_MINE": f"({ANY} AND :attempt = :attempt)"}, seed=14
     ),
     "a repeated acquire wipes out the server": Twin(
         conditions={
-            "_MAY_JOIN": f"({ANY} AND size(holders) < {{limit}} AND "
-            "attribute_not_exists(holders.#run)) OR holders.#run.attempt <= :attempt"
+            "MAY_JOIN": f"({{room}} AND {NOT_YET_A_HOLDER}) OR holders.#run.attempt <= :attempt"
         }
     ),
-    "removal of what was not seen": Twin(replace(PARTS, slots=RemovesUnseen), seed=13),
+    "removal of what was not seen": Twin(replace(PARTS, slots=RemovesUnseen), seed=2),
     "a start without a slot": Twin(replace(PARTS, hosting=StartsAnyway), seed=2),
     "storage is believed": Twin(replace(PARTS, reconciler=BelievesStorage)),
     "a silent server is taken for dead": Twin(replace(PARTS, reconciler=SilenceIsDeath), seed=5),

@@ -39,7 +39,9 @@ NO_BUCKET: Final = program.changed(instance={"databaseUrlSecretArn": program.DAT
 def rendered(config: Mapping[str, Any] = CONFIG, account: str = program.ACCOUNT) -> Manifest:
     """The manifest that `pulumi up` makes of a config."""
     of = program.deployment(config, account=account)
-    return Manifest.model_validate_json(manifest.render(of, ["subnet-1", "subnet-2"], "sg-1"))
+    return Manifest.model_validate_json(
+        manifest.render(of, ["subnet-1", "subnet-2"], "sg-1", "sg-2")
+    )
 
 
 def _manifest() -> Any:
@@ -98,7 +100,15 @@ def _run_task() -> Any:
     return {
         "plain": request(rendered(), IsolatedLaunch(RUN, 1, LOCATION, REVISION, job="report")),
         "everything": request(
-            rendered(), IsolatedLaunch(RUN, 2, "research_lab", REVISION, everything, "report")
+            rendered(),
+            IsolatedLaunch(
+                RUN,
+                2,
+                "research_lab",
+                REVISION.replace("sales", "research_lab"),
+                everything,
+                "report",
+            ),
         ),
     }
 
@@ -140,7 +150,10 @@ FORMATS: Final[Mapping[str, Callable[[], Any]]] = {
     "manifest.json": _manifest,
     "instance.json": _instance,
     "settings.json": lambda: NonIsolatedRuns(
-        enabled=True, max_concurrent_non_isolated_runs=2, allow_automated=True
+        enabled=True,
+        max_concurrent_non_isolated_runs=2,
+        allow_automated=True,
+        location_limits={"research_lab": 1},
     ).to_item(),
     "slots.json": slots,
     "claim.json": claim,

@@ -11,7 +11,7 @@ from unittest.mock import patch
 from moto import mock_aws
 from types_boto3_dynamodb import DynamoDBClient
 
-from run_isolation import Holder, Slots, aws
+from run_isolation import Holder, NonIsolatedRuns, Slots, aws
 from run_isolation.isolated import claims
 from run_isolation.slots.item import KEY
 from run_isolation.table import HASH_KEY, claim_key
@@ -39,7 +39,8 @@ def slots() -> Any:
     """All slots: one holder that a server has signed for, one that nobody has."""
     with table() as client:
         these = Slots(client, TABLE)
-        these.set_limit(2)
+        limits = {"max_concurrent_non_isolated_runs": 2, "location_limits": {"research_lab": 1}}
+        these.set_limits(NonIsolatedRuns.model_validate({"enabled": True, **limits}))
         these.acquire(Holder(RUN, 1, LOCATION, since=SINCE))
         these.host(RUN, 1, SERVER)
         these.acquire(Holder(OTHER_RUN, 1, "research_lab", since=SINCE))

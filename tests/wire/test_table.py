@@ -38,8 +38,12 @@ def slots(item: Mapping[str, Any]) -> Iterator[Slots]:
 
 @each("settings.json")
 def test_settings(file: Path) -> None:
+    of_locations = {} if file.parent.name == "0.1.0.dev0" else {"research_lab": 1}
     assert NonIsolatedRuns.from_item(parsed(file)) == NonIsolatedRuns(
-        enabled=True, max_concurrent_non_isolated_runs=2, allow_automated=True
+        enabled=True,
+        max_concurrent_non_isolated_runs=2,
+        allow_automated=True,
+        location_limits=of_locations,
     )
 
 

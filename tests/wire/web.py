@@ -21,6 +21,15 @@ def toggle() -> Any:
         "absent": TableReading(NonIsolatedRuns(), (), standing),
         "free": TableReading(on, (), standing),
         "full": TableReading(on, (Holder(RUN, 1, LOCATION, since=SINCE),), standing),
+        "full of its own": TableReading(
+            NonIsolatedRuns(
+                enabled=True,
+                max_concurrent_non_isolated_runs=2,
+                location_limits={LOCATION: 1},
+            ),
+            (Holder(RUN, 1, LOCATION, since=SINCE),),
+            standing,
+        ),
         "unknown": None,
     }
     history = History(runs=5, seconds=42.0, peak_mib=230.0, fits=True, shared_start_seconds=0.5)

@@ -55,7 +55,9 @@ def _attributes(params: Mapping[str, Any]) -> list[str]:
     """Return the attributes that a call names, in items, keys and expressions."""
     names = params.get("ExpressionAttributeNames") or {}
     found = dict.fromkeys([*(params.get("Item") or {}), *(params.get("Key") or {})])
-    found |= dict.fromkeys(params.get("AttributesToGet") or [])
+    # The older way, without expressions, names attributes in parameters of its own.
+    for parameter in ("AttributesToGet", "AttributeUpdates", "Expected"):
+        found |= dict.fromkeys(params.get(parameter) or [])
     for expression in _EXPRESSIONS:
         for name in _NAME.findall(params.get(expression) or ""):
             if name.lower() not in _WORDS:

@@ -86,7 +86,7 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
             )
         except BaseException:
             if not isolated:
-                self._release(run.run_id)
+                self._release(run.run_id, _location(run))
             raise
         if isolated:
             return super().submit_run(context)
@@ -103,7 +103,7 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
         )
         if not asks:
             return decide(request, _UNREAD_SETTINGS, _UNREAD_SIZE), None
-        location = run.remote_job_origin.location_name if run.remote_job_origin else ""
+        location = _location(run)
         try:
             standing = self._deployment.location(location).standing
             decision = decide(request, self._deployment.slots.settings(), standing)
@@ -129,7 +129,7 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
             answer = acquire(holder)
         except TableError as error:
             # The write may have been applied all the same.
-            self._release(holder.run_id)
+            self._release(holder.run_id, holder.location)
             return after_error(error)
         return decision if isinstance(answer, Acquired) else after_denial(answer)
 
@@ -156,9 +156,9 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
         _log.debug("Run %s found all %d slots held, and %s.", run_id, answer.limit, then)
         return waits
 
-    def _release(self, run_id: str) -> None:
+    def _release(self, run_id: str, location: str) -> None:
         try:
-            self._deployment.slots.release(run_id, FIRST_ATTEMPT)
+            self._deployment.slots.of(location).release(run_id, FIRST_ATTEMPT)
         except TableError as error:
             self._logger.warning("Slot of run %s is left to the reconciler. %s", run_id, error)
 
@@ -167,3 +167,7 @@ def _left_to_watcher() -> Wait:
     """An automated launch asks its server once; whatever comes of it, the watcher goes on then."""
     now = time.time()
     return Wait(since=now, until=now + start_run_timers.LEFT_TO_WATCHER_SECONDS)
+
+
+def _location(run: DagsterRun) -> str:
+    return run.remote_job_origin.location_name if run.remote_job_origin else ""

@@ -19,7 +19,7 @@ from run_isolation.errors import InstanceError, ManifestError
 from run_isolation.instance import Instance
 from run_isolation.manifest import Location, Manifest
 from run_isolation.slots.slots import Slots
-from run_isolation.table import TABLE, answering
+from run_isolation.table import LOCATION, TABLE, answering
 
 if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient
@@ -110,10 +110,13 @@ class Deployment:
             ManifestError: Outside of a task: the manifest, which names the table, can't be read.
         """
         table = os.environ.get(TABLE)
-        region = None if table else self.manifest.region
-        table = table or self.manifest.table
-        with answering("dynamodb:UpdateItem", table):
-            return Slots(aws.dynamodb(region), table)
+        manifest = self.manifest if not table else None
+        name = manifest.table if manifest else str(table)
+        with answering("dynamodb:UpdateItem", name):
+            client = aws.dynamodb(manifest.region if manifest else None)
+        if manifest:
+            return Slots(client, name, cluster=manifest.cluster)
+        return Slots(client, name, location=os.environ.get(LOCATION))
 
     def instance(self, version: str) -> Instance:
         """A version of the deployment's Dagster instance: one GetItem, once.

@@ -81,6 +81,13 @@ TagValue = Annotated[
 ]
 
 
+TaskGroup = Annotated[
+    # By it the tasks of services are told from those of runs.
+    str,
+    _shaped(r"(?!service:)[\s\S]*", "a name that does not begin with service:, as ECS's own do"),
+]
+
+
 class _Part(BaseModel):
     """Keys as ECS spells them, nothing unknown, nothing converted silently."""
 
@@ -174,7 +181,7 @@ class RunTaskArguments(_Part):
 
     capacity_provider_strategy: list[Provider] | None = None
     enable_ecs_managed_tags: bool | None = Field(None, alias="enableECSManagedTags")
-    group: str | None = None
+    group: TaskGroup | None = None
     launch_type: Literal["FARGATE"] | None = None
     network_configuration: NetworkConfiguration | None = None
     platform_version: str | None = None

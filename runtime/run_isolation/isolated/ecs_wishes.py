@@ -14,6 +14,7 @@ from typing import Any
 
 from run_isolation import tag_names
 from run_isolation.errors import LaunchTagsError
+from run_isolation.isolated.boundaries import ROLES, Boundaries
 from run_isolation.isolated.ecs_tag_models import (
     ContainerOverride,
     M,
@@ -22,7 +23,7 @@ from run_isolation.isolated.ecs_tag_models import (
     parse,
 )
 from run_isolation.isolated.task_sizes import Number, Report, disk, size, whole_number
-from run_isolation.manifest import Location, Size
+from run_isolation.manifest import Location, Manifest, Size
 from run_isolation.problem import Problem
 
 
@@ -41,17 +42,21 @@ class Asked:
     arguments: RunTaskArguments = field(default_factory=RunTaskArguments)
 
 
-def read(run_id: str, run_tags: Mapping[str, str], location: Location) -> Asked:
+def read(run_id: str, run_tags: Mapping[str, str], manifest: Manifest, location_name: str) -> Asked:
     """Reads the tags of a run.
 
     Args:
         run_id: For the error.
         run_tags: All tags of the run; those that begin with ``ecs/`` count.
-        location: Its code location.
+        manifest: The deployment.
+        location_name: What Dagster calls the run's code location.
 
     Raises:
         LaunchTagsError: With everything that is wrong with them.
+        ManifestError: The deployment has no such code location.
     """
+    location = manifest.location(location_name)
+    boundaries = Boundaries.of(manifest, location_name)
     problems: list[Problem] = []
     report = problems.append
 
@@ -64,14 +69,13 @@ def read(run_id: str, run_tags: Mapping[str, str], location: Location) -> Asked:
     asked_size = _size(run_tags, task, location, report)
     container = _container([*task.container_overrides, own])
     _check_container(container, asked_size or location.isolated, report)
+    roles = {name: arn for name, arn in task.given().items() if name in ROLES}
+    boundaries.check_roles(roles, report)
+    boundaries.check_network(arguments, report)
     asked = Asked(
         size=asked_size,
         disk=_disk(run_tags, task, report),
-        roles={
-            name: arn
-            for name, arn in task.given().items()
-            if name in ("executionRoleArn", "taskRoleArn")
-        },
+        roles=roles,
         container=container,
         arguments=arguments,
     )

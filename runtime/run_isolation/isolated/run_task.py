@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from run_isolation.errors import LaunchFailedError, LaunchTagsError, Meaning
 from run_isolation.instance import OWN_VERSION, VERSION
 from run_isolation.isolated import ecs_wishes, run_task_answers
+from run_isolation.isolated.boundaries import Boundaries
 from run_isolation.isolated.ecs_tag_models import RunTaskArguments
 from run_isolation.isolated.ecs_wishes import Asked
 from run_isolation.isolated.task_placement import place
@@ -73,11 +74,14 @@ def request(manifest: Manifest, launch: IsolatedLaunch) -> dict[str, Any]:
     """The RunTask request of a launch: the same for the same arguments.
 
     Raises:
-        LaunchTagsError: The run asks for what ECS would refuse.
+        LaunchTagsError: The run asks for what ECS would refuse, or for what is another's.
+        ForeignTaskDefinitionError: Its task definition is another code location's.
         ManifestError: The deployment has no such code location.
     """
     location = manifest.location(launch.location)
-    wish = ecs_wishes.read(launch.run_id, launch.tags, location)
+    boundaries = Boundaries.of(manifest, launch.location)
+    boundaries.check_task_definition(launch.run_id, launch.task_definition)
+    wish = ecs_wishes.read(launch.run_id, launch.tags, manifest, launch.location)
     arguments = wish.arguments.given()
     network = _network(manifest, wish.arguments)
     placement = place(launch.attempt, network["subnets"])

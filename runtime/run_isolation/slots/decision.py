@@ -86,13 +86,24 @@ def decide(request: Request, settings: NonIsolatedRuns, standing: Size) -> Decis
 def after_denial(denial: Denied | Disabled) -> Decision:
     """What becomes of a run that was denied a slot: isolated, and it says who holds them."""
     if isinstance(denial, Disabled):
-        return Decision(Kind.ISOLATED, _DISABLED)
+        return Decision(
+            Kind.ISOLATED,
+            _DISABLED
+            if denial.location is None
+            else f"Code location {denial.location} may have no non-isolated runs: its "
+            "max_concurrent_non_isolated_runs is 0.",
+        )
     named = ", ".join(_named(holder) for holder in denial.holders[:_MOST_NAMED])
     more = len(denial.holders) - _MOST_NAMED
     others = f" and {more} more" if more > 0 else ""
+    whose = (
+        "No slot was free"
+        if denial.location is None
+        else f"No slot of code location {denial.location} was free"
+    )
     return Decision(
         Kind.ISOLATED,
-        f"No slot was free: {len(denial.holders)} of {denial.limit} held, by {named}{others}.",
+        f"{whose}: {len(denial.holders)} of {denial.limit} held, by {named}{others}.",
     )
 
 

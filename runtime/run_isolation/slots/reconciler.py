@@ -103,7 +103,7 @@ class Reconciler:
         Raises:
             TableError: The slot table did not answer.
         """
-        waiting, hosted = _apart(self.slots.holders())
+        waiting, hosted = _apart(self.slots.mended_holders())
         given_up = self._given_up(waiting)
         gone = self._gone(hosted)
         removed = self._remove(given_up | gone)

@@ -2,12 +2,14 @@
 
 All holders of the deployment are one map in one DynamoDB item, by run id::
 
-    {"pk": "slots", "max_holders": 1,
+    {"pk": "slots", "max_holders": 3, "location_limits": {"sales": 1},
      "holders": {"<run id>": {"attempt": 1, "location": "sales", "since": "...",
-                              "hosted_by": "<task ARN>@<ip:port>"}}}
+                              "hosted_by": "<task ARN>@<ip:port>"}},
+     "in:sales": {"<ticket of the run>"}}
 
 Acquiring adds the run's own entry on the condition that the map is smaller than the limit beside
-it. DynamoDB applies condition and write as one step and one after the other
+it, and its ticket to those of its code location on the condition that they are fewer than that
+one's limit. DynamoDB applies conditions and write as one step and one after the other
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate),
 so any number of launchers on any number of machines agree on the count. Why a map of holders:
 
@@ -28,60 +30,35 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from run_isolation.errors import SupersededError
 from run_isolation.server_identity import ServerIdentity
+from run_isolation.slots import conditions, mending
+from run_isolation.slots.answers import Acquired, Denied, Disabled, answer_of
 from run_isolation.slots.item import (
     HOLDERS,
     KEY,
+    LOCATION_LIMITS,
     MAX_HOLDERS,
+    Contents,
     Holder,
     is_complete,
-    read_holders,
+    location_limit,
+    ticket,
+    tickets_of,
     to_attribute,
 )
 from run_isolation.slots.settings import NonIsolatedRuns, read_settings
-from run_isolation.table import answering, refused_item
+from run_isolation.slots.writing import write
+from run_isolation.table import answering
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-_THERE_IS_ROOM: Final = "attribute_exists(holders) AND size(holders) < {limit}"
-"""The limit is the item's own ``max_holders``, or the settings' ``:limit`` while it has none."""
-_NOT_YET_A_HOLDER: Final = "attribute_not_exists(holders.#run)"
-_OLDER_ATTEMPT_HOLDS: Final = "holders.#run.attempt < :attempt"
-"""It passes its slot on. This attempt's own entry stays as it is: a request that is repeated late
-must not wipe out the server in it. The refusal shows that it is there."""
-_MAY_JOIN: Final = f"({_THERE_IS_ROOM} AND {_NOT_YET_A_HOLDER}) OR {_OLDER_ATTEMPT_HOLDS}"
-
-_IS_MINE: Final = "holders.#run.attempt = :attempt"
-_NOT_HOSTED: Final = "attribute_not_exists(holders.#run.hosted_by)"
-_HOSTED_BY: Final = "holders.#run.hosted_by = :server"
+__all__ = ["Acquired", "Denied", "Disabled", "Slots"]
 
 _log: Final = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Acquired:
-    """The run holds a slot, until it is released."""
-
-    holder: Holder
-
-
-@dataclass(frozen=True)
-class Denied:
-    """All slots are taken."""
-
-    holders: tuple[Holder, ...]
-    """By whom, at the very moment of the denial; the longest first."""
-    limit: int
-
-
-@dataclass(frozen=True)
-class Disabled:
-    """The deployment's settings allow no run to go without its own task."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +67,15 @@ class Slots:
 
     client: DynamoDBClient
     table: str
+    location: str | None = None
+    """The code location whose slots are signed and given back. Where it is None, tickets stay
+    behind, for the reconciler or the next denial to find."""
+    cluster: str | None = None
+    """ARN of the cluster whose tasks alone host runs. None: hosts are read here, and not asked."""
+
+    def of(self, location: str) -> Slots:
+        """The same, for giving back slots of a code location."""
+        return replace(self, location=location)
 
     def settings(self) -> NonIsolatedRuns:
         """The deployment's settings as they are now.
@@ -102,12 +88,12 @@ class Slots:
     def acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
         """Takes a slot for a run, if one is free under the settings of this moment.
 
-        One call: a conditional write. Limit and holders are in one item, so an acquire that begins
+        One call: a conditional write. Limits and holders are in one item, so an acquire that begins
         after ``pulumi up`` has returned obeys what it wrote. While the item has no limit the
-        settings say it: see ``set_limit``.
+        settings say it: see ``set_limits``.
 
         Asking again for the same attempt gives the same answer while it holds the slot, also after
-        the limit was lowered or everything disabled. A newer attempt takes over its own run's slot,
+        a limit was lowered or everything disabled. A newer attempt takes over its own run's slot,
         which needs no free one: whoever starts it knows that the older one's process is gone.
 
         Raises:
@@ -115,41 +101,47 @@ class Slots:
             TableError: Whether a slot is free is not known; the write may have been applied, so
                 release it before going another way. The reconciler does it if you can't.
         """
-        refusal = self._put(holder)
-        if refusal is not None and not is_complete(refusal):
-            refusal = self._put_by_the_settings(holder)
-        answer = Acquired(holder) if refusal is None else _answer(holder, refusal)
+        refusal = self._ask(holder)
+        if refusal is not None and self._left_behind(refusal, holder.location):
+            mending.set_tickets(self.client, self.table, refusal)
+            refusal = self._ask(holder)
+        answer = Acquired(holder) if refusal is None else answer_of(holder, refusal, self.cluster)
         _log.debug(
             "Run %s, attempt %d, asked for a slot: %s", holder.run_id, holder.attempt, answer
         )
         return answer
 
-    def set_limit(self, limit: int) -> None:
-        """Makes it the limit of every acquire that begins after this call has returned.
+    def set_limits(self, settings: NonIsolatedRuns) -> None:
+        """Makes their limits those of every acquire that begins after this call has returned.
 
-        ``pulumi up`` calls it once it has written the settings, and ``clear_limit`` before it does.
-
-        Args:
-            limit: The most holders; 0 disables.
+        ``pulumi up`` calls it once it has written the settings, and ``clear_limits`` before.
 
         Raises:
-            TableError: It may be in force or not.
+            TableError: They may be in force or not.
         """
-        self._update(
-            "SET max_holders = :limit, holders = if_not_exists(holders, :none)",
-            {":limit": {"N": str(limit)}, ":none": {"M": {}}},
+        limits = settings.limits_in_item()
+        write(
+            self.client,
+            self.table,
+            "SET max_holders = :limit, location_limits = :locations, "
+            "holders = if_not_exists(holders, :none)",
+            values={
+                ":limit": limits[MAX_HOLDERS],
+                ":locations": limits[LOCATION_LIMITS],
+                ":none": {"M": {}},
+            },
         )
 
-    def clear_limit(self) -> None:
-        """Makes every acquire read the settings, until ``set_limit``.
+    def clear_limits(self) -> None:
+        """Makes every acquire read the settings, until ``set_limits``.
 
         So it never happens, wherever ``pulumi up`` is interrupted, that a limit counts here which
         the settings do not say.
 
         Raises:
-            TableError: The limit may still be there.
+            TableError: The limits may still be there.
         """
-        self._update("REMOVE max_holders")
+        write(self.client, self.table, "REMOVE max_holders, location_limits")
 
     def host(self, run_id: str, attempt: int, server: ServerIdentity) -> bool:
         """Notes the server that is about to start the attempt's process.
@@ -161,9 +153,10 @@ class Slots:
         Raises:
             TableError: Not known: start nothing.
         """
+        free = f"({conditions.NOT_HOSTED} OR {conditions.HOSTED_BY})"
         signed = self._change(
             "SET holders.#run.hosted_by = :server",
-            f"{_IS_MINE} AND ({_NOT_HOSTED} OR {_HOSTED_BY})",
+            f"{conditions.IS_MINE} AND {free}",
             run_id,
             {":attempt": {"N": str(attempt)}, ":server": {"S": server.to_server_id()}},
         )
@@ -182,7 +175,7 @@ class Slots:
             TableError: The holder may still be there. The reconciler comes back to it.
         """
         values = {":attempt": {"N": str(attempt)}}
-        removed = self._change("REMOVE holders.#run", _IS_MINE, run_id, values)
+        removed = self._take_away(conditions.IS_MINE, run_id, self.location, values)
         return _told(run_id, "release", done=removed)
 
     def remove(self, seen: Holder) -> bool:
@@ -196,91 +189,106 @@ class Slots:
         """
         values = {":attempt": {"N": str(seen.attempt)}}
         if seen.hosted_by is None:
-            unchanged = f"{_IS_MINE} AND {_NOT_HOSTED}"
+            unchanged = f"{conditions.IS_MINE} AND {conditions.NOT_HOSTED}"
         else:
-            unchanged = f"{_IS_MINE} AND {_HOSTED_BY}"
+            unchanged = f"{conditions.IS_MINE} AND {conditions.HOSTED_BY}"
             values[":server"] = {"S": seen.hosted_by.to_server_id()}
-        removed = self._change("REMOVE holders.#run", unchanged, seen.run_id, values)
+        removed = self._take_away(unchanged, seen.run_id, seen.location, values)
         return _told(seen.run_id, "removal", done=removed)
 
     def holders(self) -> tuple[Holder, ...]:
         """Who holds a slot now (a strongly consistent read), the longest first.
 
         Raises:
-            TableError: They could not be read.
+            TableError: They could not be read, or some are none (HolderError).
         """
+        return Contents.read(self._read(), self.cluster).sound()
+
+    def mended_holders(self) -> tuple[Holder, ...]:
+        """As ``holders``, for the reconciler: puts right what is wrong with the item.
+
+        Raises:
+            TableError: They could not be read, or not be mended.
+        """
+        return mending.mend(self.client, self.table, self._read(), self.cluster)
+
+    def _read(self) -> Mapping[str, Any]:
         with answering("dynamodb:GetItem", self.table):
             response = self.client.get_item(TableName=self.table, Key=KEY, ConsistentRead=True)
-        return read_holders(response.get("Item", {}))
+        return response.get("Item", {})
 
-    def _put(self, holder: Holder, limit: int | None = None) -> Mapping[str, Any] | None:
-        """Adds the holder, by this limit or by the item's own.
-
-        Returns:
-            None when done, else the item as it is.
-        """
-        values = {":holder": to_attribute(holder), ":attempt": {"N": str(holder.attempt)}}
-        if limit is not None:
-            values[":limit"] = {"N": str(limit)}
-        which = MAX_HOLDERS if limit is None else ":limit"
-        with answering("dynamodb:UpdateItem", self.table):
-            try:
-                self.client.update_item(
-                    TableName=self.table,
-                    Key=KEY,
-                    UpdateExpression="SET holders.#run = :holder",
-                    ConditionExpression=_MAY_JOIN.format(limit=which),
-                    ExpressionAttributeNames={"#run": holder.run_id},
-                    ExpressionAttributeValues=values,
-                    # A denial says who holds the slots, for no further call.
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            except self.client.exceptions.ConditionalCheckFailedException as error:
-                return refused_item(error)
-        return None
-
-    def _put_by_the_settings(self, holder: Holder) -> Mapping[str, Any] | None:
-        """Adds the holder while the item says no limit. As ``_put``."""
-        limit = self.settings().limit
-        refusal = self._put(holder, limit)
+    def _ask(self, holder: Holder) -> Mapping[str, Any] | None:
+        """Adds the holder. Returns None when done, else the item as it is, with its limits."""
+        refusal = self._put(holder, conditions.room_by_the_item(), {"#location": holder.location})
+        if refusal is None or is_complete(refusal):
+            return refusal
+        settings = self.settings()
+        limits = {
+            ":limit": {"N": str(settings.limit)},
+            ":location_limit": {"N": str(settings.limit_of(holder.location))},
+        }
+        room = conditions.room_by_the_settings()
+        refusal = self._put(holder, room, values=limits)
         if refusal is not None and HOLDERS not in refusal:
             # Somebody has deleted the item, or `pulumi up` has never come to its end.
-            self._update("SET holders = if_not_exists(holders, :none)", {":none": {"M": {}}})
-            refusal = self._put(holder, limit)
-        return None if refusal is None else {MAX_HOLDERS: {"N": str(limit)}, **refusal}
+            begin = "SET holders = if_not_exists(holders, :none)"
+            write(self.client, self.table, begin, values={":none": {"M": {}}})
+            refusal = self._put(holder, room, values=limits)
+        return None if refusal is None else {**refusal, **settings.limits_in_item()}
 
-    def _change(self, update: str, condition: str, run_id: str, values: Mapping[str, Any]) -> bool:
+    def _left_behind(self, item: Mapping[str, Any], location: str) -> bool:
+        """Whether a code location seems to have more holders than it has, by its limit."""
+        limited = location_limit(item, location) is not None
+        return limited and Contents.read(item).missed(location)
+
+    def _put(
+        self,
+        holder: Holder,
+        room: str,
+        names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> Mapping[str, Any] | None:
+        """Adds the holder and its ticket, where there is room. As ``_ask``."""
+        return write(
+            self.client,
+            self.table,
+            "SET holders.#run = :holder ADD #tickets :ticket",
+            conditions.MAY_JOIN.format(room=room),
+            {"#run": holder.run_id, "#tickets": tickets_of(holder.location), **(names or {})},
+            {
+                ":holder": to_attribute(holder),
+                ":attempt": {"N": str(holder.attempt)},
+                ":ticket": {"SS": [ticket(holder.run_id)]},
+                ":zero": {"N": "0"},
+                **(values or {}),
+            },
+        )
+
+    def _take_away(
+        self, condition: str, run_id: str, location: str | None, values: Mapping[str, Any]
+    ) -> bool:
+        """Removes the run's entry and its ticket; False where the condition failed."""
+        if location is None:
+            return self._change("REMOVE holders.#run", condition, run_id, values)
+        return self._change(
+            "REMOVE holders.#run DELETE #tickets :ticket",
+            condition,
+            run_id,
+            {**values, ":ticket": {"SS": [ticket(run_id)]}},
+            {"#tickets": tickets_of(location)},
+        )
+
+    def _change(
+        self,
+        update: str,
+        condition: str,
+        run_id: str,
+        values: Mapping[str, Any],
+        names: Mapping[str, str] | None = None,
+    ) -> bool:
         """One write to the run's entry; False where the condition failed."""
-        with answering("dynamodb:UpdateItem", self.table):
-            try:
-                self.client.update_item(
-                    TableName=self.table,
-                    Key=KEY,
-                    UpdateExpression=update,
-                    ConditionExpression=condition,
-                    ExpressionAttributeNames={"#run": run_id},
-                    ExpressionAttributeValues=values,
-                )
-            except self.client.exceptions.ConditionalCheckFailedException:
-                return False
-        return True
-
-    def _update(self, update: str, values: Mapping[str, Any] | None = None) -> None:
-        more: Any = {"ExpressionAttributeValues": values} if values else {}
-        with answering("dynamodb:UpdateItem", self.table):
-            self.client.update_item(TableName=self.table, Key=KEY, UpdateExpression=update, **more)
-
-
-def _answer(holder: Holder, item: Mapping[str, Any]) -> Acquired | Denied | Disabled:
-    """What the item that refused a holder says to it."""
-    holders = read_holders(item)
-    for other in holders:
-        if other.run_id == holder.run_id and other.attempt > holder.attempt:
-            raise SupersededError(holder.run_id, holder.attempt, newer_attempt=other.attempt)
-        if other.run_id == holder.run_id:
-            return Acquired(other)
-    limit = int(item[MAX_HOLDERS]["N"])
-    return Denied(holders, limit) if limit else Disabled()
+        names = {"#run": run_id, **(names or {})}
+        return write(self.client, self.table, update, condition, names, values) is None
 
 
 def _told(run_id: str, what: str, *, done: bool) -> bool:

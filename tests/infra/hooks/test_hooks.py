@@ -125,11 +125,13 @@ def test_a_service_that_pulumi_has_answered_for_is_deleted_by_a_destroy_alone(
 def test_a_limit_is_in_force_once_the_settings_are_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    done: list[tuple[str, int | None]] = []
-    monkeypatch.setattr(Slots, "clear_limit", lambda self: done.append((self.table, None)))
-    monkeypatch.setattr(Slots, "set_limit", lambda self, limit: done.append((self.table, limit)))
-    settings = NonIsolatedRuns(enabled=True, max_concurrent_non_isolated_runs=3)
+    done: list[tuple[str, NonIsolatedRuns | None]] = []
+    monkeypatch.setattr(Slots, "clear_limits", lambda self: done.append((self.table, None)))
+    monkeypatch.setattr(Slots, "set_limits", lambda self, those: done.append((self.table, those)))
+    settings = NonIsolatedRuns(
+        enabled=True, max_concurrent_non_isolated_runs=3, location_limits={"sales": 1}
+    )
     item = {"item": json.dumps(settings.to_item())}
-    call(made().clear_limit, new_inputs=item)
-    call(made().set_limit, new_inputs=item, new_outputs=item)
-    assert done == [("run-isolation-prod-slots", None), ("run-isolation-prod-slots", 3)]
+    call(made().clear_limits, new_inputs=item)
+    call(made().set_limits, new_inputs=item, new_outputs=item)
+    assert done == [("run-isolation-prod-slots", None), ("run-isolation-prod-slots", settings)]

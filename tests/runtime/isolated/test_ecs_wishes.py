@@ -10,15 +10,13 @@ from run_isolation.isolated.ecs_wishes import Asked, read
 from run_isolation.problem import Problem
 from tests.runtime.manifests import MANIFEST
 
-SALES = MANIFEST.locations["sales"]
-
 
 def asked(**tags: Any) -> Asked:
     texts = {
         f"ecs/{name}": value if isinstance(value, str) else json.dumps(value)
         for name, value in tags.items()
     }
-    return read("run-a", texts, SALES)
+    return read("run-a", texts, MANIFEST, "sales")
 
 
 def problems(**tags: Any) -> list[Problem]:
@@ -30,7 +28,7 @@ def problems(**tags: Any) -> list[Problem]:
 def test_other_tags_ask_for_nothing() -> None:
     tags = {"ecs/task_arn": "arn:x", "ecs/cluster": "c", "team": "a", "ecs/cpu": ""}
 
-    assert read("run-a", tags, SALES) == Asked(container={"environment": {}})
+    assert read("run-a", tags, MANIFEST, "sales") == Asked(container={"environment": {}})
 
 
 def test_the_order_is_that_of_ecs_run_launcher() -> None:

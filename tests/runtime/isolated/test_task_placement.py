@@ -36,7 +36,8 @@ def sent_by(
 ) -> dict[str, Any]:
     """The request of an attempt at a run that asks for these arguments."""
     tags = {"ecs/run_task_kwargs": json.dumps(asked)} if asked else {}
-    return request(manifest, IsolatedLaunch("run-a", attempt, "sales", "sales:7", tags))
+    revision = "run-isolation-test-sales-isolated:7"
+    return request(manifest, IsolatedLaunch("run-a", attempt, "sales", revision, tags))
 
 
 ON_DEMAND = {"launchType": "FARGATE"}

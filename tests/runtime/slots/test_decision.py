@@ -125,6 +125,18 @@ def test_denied_names_holders_and_since_when() -> None:
     )
 
 
+def test_a_denial_says_which_limit_it_was() -> None:
+    holders = (Holder("run-0", 1, "sales", since="2026-01-01T00:00:00Z"),)
+    assert after_denial(Denied(holders, 1, "sales")).reason == (
+        "No slot of code location sales was free: 1 of 1 held, by run run-0 of sales since "
+        "2026-01-01T00:00:00Z."
+    )
+    assert after_denial(Disabled("sales")).reason == (
+        "Code location sales may have no non-isolated runs: its max_concurrent_non_isolated_runs "
+        "is 0."
+    )
+
+
 def test_what_ran_out_of_memory_is_isolated_whoever_launches_it_again() -> None:
     for launcher in LaunchedBy:
         decision = decide(Request(ASKED, launcher, out_of_memory="run-0"), ALL, STANDING)

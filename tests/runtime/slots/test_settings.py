@@ -17,6 +17,7 @@ def test_defaults() -> None:
         "enabled": False,
         "max_concurrent_non_isolated_runs": 1,
         "allow_automated": False,
+        "location_limits": {},
     }
     assert settings.limit == 0
 
@@ -30,6 +31,22 @@ def test_the_item_that_pulumi_writes() -> None:
         "max_concurrent_non_isolated_runs": {"N": "3"},
         "allow_automated": {"BOOL": False},
     }
+    limited = settings.model_copy(update={"location_limits": {"sales": 2}})
+    assert limited.to_item() == settings.to_item() | {
+        "location_limits": {"M": {"sales": {"N": "2"}}}
+    }
+
+
+def test_a_code_location_has_no_more_than_the_deployment() -> None:
+    settings = NonIsolatedRuns(
+        enabled=True,
+        max_concurrent_non_isolated_runs=3,
+        location_limits={"sales": 2, "research": 9, "finance": 0},
+    )
+    names = ("sales", "research", "finance", "marketing")
+    assert [settings.limit_of(name) for name in names] == [2, 3, 0, 3]
+    off = settings.model_copy(update={"enabled": False})
+    assert {off.limit_of(name) for name in names} == {0}
 
 
 @pytest.mark.parametrize(
@@ -37,6 +54,7 @@ def test_the_item_that_pulumi_writes() -> None:
     [
         NonIsolatedRuns(),
         NonIsolatedRuns(enabled=True, max_concurrent_non_isolated_runs=7, allow_automated=True),
+        NonIsolatedRuns(enabled=True, location_limits={"sales": 0, "Data team": 1000}),
     ],
 )
 def test_what_is_written_is_what_is_read(client: DynamoDBClient, settings: NonIsolatedRuns) -> None:
@@ -54,6 +72,8 @@ def test_what_is_written_is_what_is_read(client: DynamoDBClient, settings: NonIs
         {"max_concurrent_non_isolated_runs": MOST_SLOTS + 1},
         {"max_concurrent_non_isolated_runs": 1.5},
         {"max_concurrent_non_isolated_runs": True},
+        {"location_limits": {"sales": -1}},
+        {"location_limits": {"sales": MOST_SLOTS + 1}},
         {"max_concurrent_runs": 1},
     ],
     ids=str,
@@ -70,6 +90,8 @@ def test_refused(value: dict[str, Any]) -> None:
         ("enabled", {"S": "true"}),
         ("max_concurrent_non_isolated_runs", {"N": "1.5"}),
         ("max_concurrent_non_isolated_runs", {"N": "0"}),
+        ("location_limits", {"M": {"sales": {"S": "1"}}}),
+        ("location_limits", {"SS": ["sales"]}),
         ("only_jobs", {"S": "daily"}),
     ],
 )
@@ -94,9 +116,11 @@ def test_the_largest_limit_fits_into_one_item() -> None:
     # How DynamoDB counts: UTF-8 bytes of names and text, up to 21 for a number, 3 for a map and 1
     # for each entry of a map.
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    location = 100
     names = len("attempt") + len("location") + len("since") + len("hosted_by")
     server = 113 + len("@255.255.255.255:65535")  # the longest ARN of a task of ours, its address
-    values = 21 + 39 + len("2026-01-01T00:00:00+00:00") + server
-    holder = 36 + 1 + 3 + names + values + 4
+    values = 21 + location + len("2026-01-01T00:00:00Z") + server
+    ticket = 11
+    holder = 36 + 1 + 3 + names + values + 4 + ticket
 
     assert MOST_SLOTS * holder < 400 * 1024

@@ -18,7 +18,7 @@ from run_isolation import (
 )
 from run_isolation.errors import TableRefusedError, TableUnreachableError
 from run_isolation.server_identity import ServerIdentity
-from run_isolation.slots import slots as module
+from run_isolation.slots import conditions
 from run_isolation.slots.item import KEY
 from tests.runtime.network import ALWAYS, Network
 from tests.runtime.tables import TABLE, configure, enable, up
@@ -276,7 +276,7 @@ def test_missing_table_is_an_error_of_its_own(
 
 @pytest.mark.parametrize("operation", ["GetItem", "UpdateItem"])
 def test_silence_is_never_a_denial(slots: Slots, network: Network, operation: str) -> None:
-    slots.clear_limit()
+    slots.clear_limits()
     network.lose_requests(operation, ALWAYS)
 
     with pytest.raises(TableUnreachableError, match=f"dynamodb:{operation}"):
@@ -342,19 +342,19 @@ def a_zombie_releases_what_is_not_its_own(slots: Slots) -> None:
     assert len(slots.holders()) == 1
 
 
-ROOM, NEW, OLDER = module._THERE_IS_ROOM, module._NOT_YET_A_HOLDER, module._OLDER_ATTEMPT_HOLDS
+NEW, OLDER = conditions.NOT_YET_A_HOLDER, conditions.OLDER_ATTEMPT_HOLDS
 ANY = "attribute_exists(holders)"
 BROKEN: list[tuple[str, str, Callable[[Slots], None]]] = [
-    ("_MAY_JOIN", f"{ANY} OR {ROOM} OR {OLDER}", more_holders_than_slots),
-    ("_MAY_JOIN", f"({ROOM}) OR {OLDER}", an_older_attempt_replaces_a_newer),
+    ("MAY_JOIN", f"{ANY} OR ({{room}}) OR {OLDER}", more_holders_than_slots),
+    ("MAY_JOIN", f"({{room}}) OR {OLDER}", an_older_attempt_replaces_a_newer),
     (
-        "_MAY_JOIN",
-        f"({ROOM} AND {NEW}) OR holders.#run.attempt <= :attempt",
+        "MAY_JOIN",
+        f"({{room}} AND {NEW}) OR holders.#run.attempt <= :attempt",
         a_late_request_wipes_out_the_server,
     ),
-    ("_IS_MINE", f"({ANY} OR :attempt = :attempt)", a_zombie_releases_what_is_not_its_own),
-    ("_NOT_HOSTED", ANY, a_reconciler_removes_what_a_server_has_taken_meanwhile),
-    ("_NOT_HOSTED", ANY, two_servers_start_one_run),
+    ("IS_MINE", f"({ANY} OR :attempt = :attempt)", a_zombie_releases_what_is_not_its_own),
+    ("NOT_HOSTED", ANY, a_reconciler_removes_what_a_server_has_taken_meanwhile),
+    ("NOT_HOSTED", ANY, two_servers_start_one_run),
 ]
 
 
@@ -373,7 +373,7 @@ def test_without_its_guard_each_guarantee_fails(
         slots.release(holder.run_id, holder.attempt)
     enable(slots.client, limit=1)
 
-    monkeypatch.setattr(module, guard, broken)
+    monkeypatch.setattr(conditions, guard, broken)
 
     with pytest.raises((AssertionError, SupersededError, pytest.fail.Exception)):
         steps(slots)

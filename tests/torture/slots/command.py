@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
-from run_isolation.slots import slots as product
+from run_isolation.slots import conditions
 from tests.slots.parts import Parts
 from tests.slots.twins import TWINS
 from tests.torture.slots.run import torture
@@ -73,5 +73,5 @@ def _parts(twin: str | None) -> Parts:
     if twin is None:
         return Parts()
     for name, condition in TWINS[twin].conditions.items():
-        setattr(product, name, condition)
+        setattr(conditions, name, condition)
     return TWINS[twin].parts

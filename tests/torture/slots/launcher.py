@@ -53,7 +53,7 @@ class Launcher:
         seconds: float,
     ) -> None:
         self.place = place
-        self.slots = parts.slots(client, TABLE)
+        self.slots = parts.slots(client, TABLE, "sales")
         self.chance = chance
         self.seconds = seconds
         self.reconciler = make_reconciler(parts, place, self.slots)

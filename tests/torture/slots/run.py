@@ -42,7 +42,12 @@ def torture(plan: Plan, parts: Parts, directory: Path, progress: Callable[[int],
     with DynamoDBLocal(data, short_lived=plan.acquires <= SHORT_ACQUIRES) as database:
         clients = _clients(database)
         create_table(clients.direct, TABLE)
-        enabled = NonIsolatedRuns(enabled=True, max_concurrent_non_isolated_runs=plan.limit)
+        enabled = NonIsolatedRuns(
+            enabled=True,
+            max_concurrent_non_isolated_runs=plan.limit,
+            # Tickets are as good as holders.
+            location_limits={"sales": plan.limit},
+        )
         configure(clients.direct, enabled, TABLE)
         # A client with a connection must not be there when processes are forked.
         clients = _clients(database)

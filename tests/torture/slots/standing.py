@@ -53,7 +53,7 @@ class _Server(socketserver.ThreadingTCPServer):
         forker: socket.socket,
     ) -> None:
         self.identity = identity
-        slots = parts.slots(client, TABLE)
+        slots = parts.slots(client, TABLE, "sales")
         self.hosting = parts.hosting(identity, lambda: slots, logging.getLogger(__name__))
         self.processes: set[str] = set()
         self.forker = forker

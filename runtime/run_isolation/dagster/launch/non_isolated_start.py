@@ -13,6 +13,7 @@ from tenacity import Retrying, retry_if_not_result, stop_after_delay, wait_rando
 
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.launch.post_mortem import location_name
 from run_isolation.dagster.standing.client import (
     ServerDrainingError,
     ServerFailedError,
@@ -232,4 +233,5 @@ class NonIsolatedStart:
     def _release(self) -> None:
         # The reconciler finds a holder whose run is over.
         with suppress(ManifestError, TableError):
-            self._deployment.slots.release(self._run.run_id, self._attempt)
+            slots = self._deployment.slots.of(location_name(self._run))
+            slots.release(self._run.run_id, self._attempt)

@@ -7,7 +7,7 @@ mode they say nothing. Neither tells more than the page shows anyway.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Literal
 
@@ -25,6 +25,7 @@ from run_isolation.dagster.deployment import switched_off
 from run_isolation.dagster.submit.history import read_history
 from run_isolation.dagster.toggle import pages
 from run_isolation.dagster.toggle.cached_table import Board, TableReading
+from run_isolation.slots.item import Holder
 
 MOST_NAMED: Final = 3
 """How many holders the page names; the reason on a run names as many."""
@@ -46,6 +47,8 @@ class SlotState(BaseModel):
 
     state: Literal["absent", "free", "full", "unknown"]
     """absent: no toggle; unknown: the table does not answer."""
+    location: str = ""
+    """The code location whose own limit is reached; empty: the deployment's."""
     limit: int = 0
     held: int = 0
     holders: list[HeldSlot] = []
@@ -56,16 +59,25 @@ def slot_state(reading: TableReading | None, location: str) -> SlotState:
     """What the toggle shows for a code location."""
     if reading is None:
         return SlotState(state="unknown")
-    if not reading.settings.enabled or location not in reading.standing:
+    settings = reading.settings
+    if location not in reading.standing or settings.limit_of(location) == 0:
         return SlotState(state="absent")
-    limit, held = reading.settings.limit, len(reading.holders)
+    theirs = [holder for holder in reading.holders if holder.location == location]
+    own = settings.location_limits.get(location)
+    if own is not None and len(theirs) >= own:
+        return _full(theirs, own, location)
+    limit, held = settings.limit, len(reading.holders)
     if held < limit:
         return SlotState(state="free", limit=limit, held=held)
+    return _full(reading.holders, limit)
+
+
+def _full(holders: Sequence[Holder], limit: int, location: str = "") -> SlotState:
     named = [
         HeldSlot(run_id=holder.run_id, location=holder.location, since=holder.since)
-        for holder in reading.holders[:MOST_NAMED]
+        for holder in holders[:MOST_NAMED]
     ]
-    return SlotState(state="full", limit=limit, held=held, holders=named)
+    return SlotState(state="full", location=location, limit=limit, held=len(holders), holders=named)
 
 
 RequestContext = Callable[[Request], AbstractContextManager[WorkspaceRequestContext]]

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -91,6 +92,31 @@ def test_of_many_holders_the_first_three() -> None:
     told = Page(reading(limit=2, held=5)).answer()
     assert [holder["run_id"] for holder in told["holders"]] == ["run-1", "run-2", "run-3"]
     assert told["held"] == 5
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        (0, {"state": "absent"}),
+        (2, {"state": "free", "limit": 3, "held": 1}),
+        (
+            1,
+            {
+                "state": "full",
+                "location": "sales",
+                "limit": 1,
+                "held": 1,
+                "holders": [
+                    {"run_id": "run-1", "location": "sales", "since": "2026-01-01T10:00:00+00:00"}
+                ],
+            },
+        ),
+    ],
+)
+def test_a_code_location_with_a_limit_of_its_own(own: int, told: dict[str, object]) -> None:
+    table = reading(limit=3, held=1)
+    limited = table.settings.model_copy(update={"location_limits": {"sales": own, "research": 0}})
+    assert Page(replace(table, settings=limited)).answer() == told
 
 
 def test_a_table_that_does_not_answer() -> None:

@@ -11,6 +11,7 @@ export interface Target {
 /** The answer of `slots`; see SlotState in endpoints.py. */
 export interface Slots {
   state: 'absent' | 'free' | 'full' | 'unknown';
+  location?: string;
   held?: number;
   holders?: {run_id: string; location: string; since: string}[];
 }

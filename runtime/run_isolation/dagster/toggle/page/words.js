@@ -60,9 +60,10 @@ function otherTag(value) {
  * @param {Slots} slots
  * @returns {Part[]}
  */
-function holderLine({holders = [], held = 0}) {
+function holderLine({location = '', holders = [], held = 0}) {
+  const whose = location ? `No slot of ${location}` : 'No slot';
   /** @type {Part[]} */
-  const parts = ['No slot is free: held by '];
+  const parts = [`${whose} is free: held by `];
   holders.forEach((holder, index) => {
     const since = moment(holder.since);
     parts.push(index ? ', ' : '', {run: holder.run_id}, ` of ${holder.location}${since}`);
