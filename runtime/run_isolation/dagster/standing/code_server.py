@@ -8,10 +8,10 @@ and a caller whose answer got lost can't help calling twice.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import dagster._grpc.server
 import grpc
@@ -47,6 +47,10 @@ from run_isolation.standing.redeploys import Redeploys
 from run_isolation.task_metadata import TaskMetadata
 
 StartRunReply = dagster_api_pb2.StartRunReply
+
+_VARIABLES: Final = "DAGSTER_CLI_API_GRPC"
+"""What the variables begin with that stand for options of ``dagster api grpc`` (ENV_PREFIX in
+dagster/_cli/__init__.py, and the names of the commands)."""
 
 
 class RunIsolationApiServer(PromptTicks):
@@ -216,20 +220,21 @@ def serve(
         warm_start: Whether runs are forked from a process that has imported everything.
     """
     warm = WarmStart() if warm_start else None
-    asked = grpc_command.make_context("code-server", list(options), resilient_parsing=True)
+    asked = grpc_command.make_context(
+        "code-server", list(options), resilient_parsing=True, auto_envvar_prefix=_VARIABLES
+    )
     port = asked.params["port"]
     with _own_instance() as own:
         if task is None or port is None:
             # No task, no address to prefer.
-            here = ["--host", "0.0.0.0", *options]  # noqa: S104
-            _run(here, dagster._grpc.server.DagsterGrpcServer, warm, own)
+            everywhere = {"host": "0.0.0.0"}  # noqa: S104
+            _run(options, everywhere, dagster._grpc.server.DagsterGrpcServer, warm, own)
             return
         control_port = port + 1 if control_port is None else control_port
         identity = ServerIdentity(task.task_arn, f"{task.address}:{control_port}")
-        # The last of an option given twice counts, so the caller's wins.
-        mine = ["--host", task.address, "--fixed-server-id", identity.to_server_id()]
+        mine = {"host": task.address, "fixed_server_id": identity.to_server_id()}
         server = partial(TwoPortServer, control_port=control_port)
-        _run([*mine, *options], server, warm, own)
+        _run(options, mine, server, warm, own)
 
 
 @contextmanager
@@ -254,7 +259,8 @@ def _own_instance() -> Iterator[OwnInstance]:
 
 
 def _run(
-    options: list[str],
+    options: Sequence[str],
+    defaults: Mapping[str, str],
     server: Callable[..., dagster._grpc.server.DagsterGrpcServer],
     warm: WarmStart | None,
     own: OwnInstance,
@@ -267,4 +273,9 @@ def _run(
         replaced(dagster._grpc.server, "DagsterGrpcServer", server),
         run_process.installed(),
     ):
-        grpc_command.main(options, prog_name="run-isolation code-server")
+        grpc_command.main(
+            list(options),
+            prog_name="run-isolation code-server",
+            auto_envvar_prefix=_VARIABLES,
+            default_map=dict(defaults),
+        )
