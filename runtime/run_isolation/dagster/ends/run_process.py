@@ -17,7 +17,6 @@ from dagster._serdes import deserialize_value
 
 from run_isolation.dagster import pool_limits
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.ends.own_keeper import KeptContext
 from run_isolation.dagster.ends.process_end import ProcessEnd, looked_after
 from run_isolation.dagster.patching import SeamError, replaced
 
@@ -51,15 +50,15 @@ def installed() -> Iterator[None]:
         yield
 
 
-def make_processes(servicer: Any, context: BaseContext | None) -> None:
-    """Has a servicer of Dagster's make the processes of runs by our contexts.
+def make_processes(servicer: Any, context: BaseContext) -> None:
+    """Has a servicer of Dagster's make the processes of runs by a context of ours.
 
     Args:
         servicer: Which makes them by its ``_mp_ctx``.
-        context: Forks them; None spawns them.
+        context: Forks or spawns them.
     """
     if hasattr(servicer, _CONTEXT):
-        setattr(servicer, _CONTEXT, context or KeptContext())
+        setattr(servicer, _CONTEXT, context)
         return
     _log.warning(
         "Runs are spawned as Dagster does, not forked from a warm process, and have no keeper: the "

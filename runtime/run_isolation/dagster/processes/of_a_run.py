@@ -21,7 +21,7 @@ def processes(pid: int) -> list[int]:
     """All processes of the run, the one on record first; none where that one is gone.
 
     The steps of a run that was forked are its siblings: children of its keeper, which leads the
-    session of all of them. A run that was spawned is in the server's session.
+    session of all of them. An isolated run is in the session of whoever measures it.
     """
     try:
         session = os.getsid(pid)

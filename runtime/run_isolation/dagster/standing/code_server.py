@@ -37,6 +37,7 @@ from run_isolation.dagster.standing.load_error import load_error_in_short
 from run_isolation.dagster.standing.own_instance import OwnInstance
 from run_isolation.dagster.standing.run_processes import Records, RunProcesses
 from run_isolation.dagster.standing.tick_priority import PromptTicks
+from run_isolation.dagster.warm.fork_context import KeptContext
 from run_isolation.dagster.warm.start import WarmStart, installed
 from run_isolation.errors import DrainingError, RunIsolationError
 from run_isolation.server_identity import ATTEMPT_KEY, EXPECTED_KEY, SERVER_KEY, ServerIdentity
@@ -79,7 +80,8 @@ class RunIsolationApiServer(PromptTicks):
             super().__init__(*args, **kwargs)
         if warm is not None and warm.context is not None:
             self._manners = warm.manners
-        run_process.make_processes(self, warm.context if warm is not None else None)
+        context = warm.context if warm is not None else None
+        run_process.make_processes(self, context or KeptContext())
         self._identity = ServerIdentity.from_server_id(self._server_id)
         self._deployment = Deployment()
         records = Records.of(self)

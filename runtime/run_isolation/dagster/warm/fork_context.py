@@ -1,6 +1,7 @@
 """What Dagster makes processes with: a context of ``multiprocessing`` that asks for forks.
 
-Runs in: server, which asks the template for runs; run, which asks its keeper for steps.
+Runs in: server, which asks the template for runs, or the spawner; run, which asks its keeper for
+steps.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ import io
 import json
 import os
 import socket
-from collections.abc import Callable
-from multiprocessing import popen_fork, process, reduction
+from collections.abc import Callable, Iterator
+from multiprocessing import popen_fork, popen_spawn_posix, process, reduction, spawn
 from multiprocessing import queues as mp_queues
 from multiprocessing.context import BaseContext, set_spawning_popen
 from threading import Lock
 from typing import Any, Final
 
-from run_isolation.dagster.ends import own_keeper
 from run_isolation.dagster.warm import channel
+from run_isolation.dagster.warm.keeper import Grace
+from run_isolation.dagster.warm.new_interpreter import FIRST_INHERITED, Kept, NewInterpreter
 from run_isolation.dagster.warm.primitives import EventFd, one_way_queue
+from run_isolation.dagster.warm.process_state import ProcessState
+from run_isolation.dagster.warm.spawner import Spawner
 from run_isolation.start_run_timers import FORK_SECONDS
 
 _LOST: Final = 255
@@ -96,11 +100,17 @@ class ForkedPopen(popen_fork.Popen):  # type: ignore[misc, unused-ignore]
         buffer = io.BytesIO()
         set_spawning_popen(self)  # type: ignore[arg-type]
         try:
-            reduction.dump(process_object, buffer)
+            for part in self._parts(process_object):
+                reduction.dump(part, buffer)
         finally:
             set_spawning_popen(None)
         with open(payload, "wb", closefd=False) as file:
             file.write(buffer.getbuffer())
+
+    def _parts(self, process_object: process.BaseProcess) -> Iterator[object]:
+        """What the process unpickles, in this order."""
+        yield ProcessState.of_this_one()
+        yield process_object
 
     def _hear(self, ours: socket.socket) -> dict[str, Any]:
         while b"\n" not in self._heard:
@@ -132,14 +142,29 @@ class ForkedPopen(popen_fork.Popen):  # type: ignore[misc, unused-ignore]
         self._channel.close()
 
 
+class SpawnedPopen(ForkedPopen):
+    """A process with an interpreter of its own, which another one's fork executes."""
+
+    DupFd = vars(popen_spawn_posix)["_DupFd"]
+
+    def duplicate_for_child(self, fd: int) -> int:
+        """The descriptor in the process."""
+        return FIRST_INHERITED + super().duplicate_for_child(fd)
+
+    def _parts(self, process_object: process.BaseProcess) -> Iterator[object]:
+        yield NewInterpreter.like_this_one()
+        yield spawn.get_preparation_data(process_object.name)
+        yield Kept(process_object)
+
+
 class WarmProcess(process.BaseProcess):
     """Has the start method ``spawn``, so that what user code starts from it is as it would be."""
 
     _start_method = "spawn"
 
-    def __init__(self, context: WarmContext, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, context: KeptContext, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._context: WarmContext | None = context
+        self._context: KeptContext | None = context
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_context": None}
@@ -149,18 +174,15 @@ class WarmProcess(process.BaseProcess):
         return self._context.popen(self)
 
 
-class WarmContext(BaseContext):
-    """A context whose processes are forked by whoever listens at the other end of ``control``.
+class KeptContext(BaseContext):
+    """A context whose processes are spawned, each with a keeper.
 
     Args:
-        control: What ``channel.control_pair`` gave.
-        on_loss: Called once, when the other end is gone; processes are spawned from then on.
+        grace: Of the keepers.
     """
 
-    def __init__(self, control: socket.socket, on_loss: Callable[[str], None]) -> None:
-        self._control = control
-        self._on_loss = on_loss
-        self._lost = False
+    def __init__(self, grace: Grace | None = None) -> None:
+        self._spawner = Spawner(grace or Grace())
 
     def get_start_method(self, allow_none: bool = False) -> str:
         """Its name."""
@@ -177,6 +199,32 @@ class WarmContext(BaseContext):
     def Queue(self, maxsize: int = 0) -> mp_queues.Queue[Any]:  # noqa: N802
         """Without a limit, between two processes."""
         return one_way_queue()
+
+    def popen(self, process_object: WarmProcess) -> Any:
+        """Starts a process."""
+        return self.spawn(process_object)
+
+    def spawn(self, process_object: WarmProcess) -> Any:
+        """Starts one with an interpreter of its own."""
+        return SpawnedPopen(process_object, self._spawner.control())
+
+
+class WarmContext(KeptContext):
+    """A context whose processes are forked by whoever listens at the other end of ``control``.
+
+    Args:
+        control: What ``channel.control_pair`` gave.
+        on_loss: Called once, when the other end is gone; processes are spawned from then on.
+        grace: Of the keepers of those.
+    """
+
+    def __init__(
+        self, control: socket.socket, on_loss: Callable[[str], None], grace: Grace | None = None
+    ) -> None:
+        super().__init__(grace)
+        self._control = control
+        self._on_loss = on_loss
+        self._lost = False
 
     def check(self) -> None:
         """Says so when the other end is gone."""
@@ -199,7 +247,7 @@ class WarmContext(BaseContext):
                 return ForkedPopen(process_object, self._control)
             except TemplateGoneError as error:
                 self._lose(str(error))
-        return own_keeper.spawn(process_object)
+        return self.spawn(process_object)
 
     def _lose(self, why: str) -> None:
         if not self._lost:

@@ -51,8 +51,11 @@ class WarmStart:
         findings = imported.findings()
         for finding in findings:
             _log.warning("%s", finding)
-        if not findings:
-            self._fork(server.settler())
+        if findings:
+            return
+        if told := imported.exit_handlers.told():
+            _log.warning("%s", told)
+        self._fork(server.settler(imported))
 
     def _fork(self, settler: Settler) -> None:
         try:
@@ -64,7 +67,7 @@ class WarmStart:
             _log.warning("Runs are spawned, not forked from a warm process. %s", error)
             return
         self.manners = settler.manners
-        self.context = WarmContext(template.fork(settler, self._grace), _say_lost)
+        self.context = WarmContext(template.fork(settler, self._grace), _say_lost, self._grace)
 
     def check(self) -> None:
         """Called again and again: says so, once, when the template is gone."""
