@@ -9,6 +9,11 @@ PYTEST := $(BIN)/python -m pytest --durations=10 --durations-min=5
 TIER = $(BIN)/python -m tests.tiers run
 COSTS := $(CURDIR)/.local/costs
 ENGINE := engine or e2e or browser or torture
+# To import tests takes each worker up to 15 CPU seconds: where there are none for a tier, it does not
+# look. tests/conftest.py sees to it that none is overlooked.
+NO_UNIT := $(addprefix --ignore=tests/,browser deployment e2e faults hostile parity)
+ON_ACCOUNT := $(addprefix tests/,localaws tools/local runtime/dagster/test_outputs.py \
+  runtime/dagster/test_outputs_of_runs.py)
 
 .PHONY: help up down env test check lint types page unit engine browser screenshots torture oracle \
   rights costs bench format lock clean
@@ -40,8 +45,10 @@ page: $(INSTALLED)  ## types and unit tests of the script in Dagster's page, whe
 	else echo "make page: the types and unit tests of the page's script are skipped: no npm on PATH (apt-get install npm)"; fi
 
 unit: $(INSTALLED)  ## tests that need neither the engine nor a running deployment
-	$(TIER) unit -- $(PYTEST) -n 2 --dist loadfile -m "not ($(ENGINE) or account)"
-	$(TIER) account -- $(PYTEST) -n 2 --dist loadfile -m "account and not ($(ENGINE))"
+	@# One more than cores: a third of the time of these tests is waiting for processes.
+	$(TIER) unit -- $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder \
+	  -m "not ($(ENGINE) or account)" $(NO_UNIT)
+	$(TIER) account -- $(PYTEST) -n 2 --dist loadfile -m "account and not ($(ENGINE))" $(ON_ACCOUNT)
 
 engine: $(INSTALLED)  ## tests that drive the real Pulumi engine, Dagster's processes and its page
 	@# Before any test's time limit: a first build takes minutes.

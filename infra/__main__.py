@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 from pulumi.runtime import config as pulumi_config
 
-from infra import policy_statements
+from infra import policy_sizes
 from infra.access import LauncherAccess
 from infra.cluster import Cluster
 from infra.code_location import CodeLocation
@@ -44,7 +44,7 @@ def read_deployment() -> Deployment:
             raw, deployment=name, account=account, secret=secret, directory=config_directory()
         ),
     )
-    found = size_problems(deployment) + policy_statements.size_problems(deployment)
+    found = size_problems(deployment) + policy_sizes.problems(deployment)
     if found:
         raise ConfigError(name, found)
     return deployment

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.config import Config, host_label
+from run_isolation.default_instance import S3_LOGS
 
 CODE_SERVER_PORT: Final = 4000
 """Where the location's name leads to."""
@@ -18,7 +19,6 @@ CONTROL_PORT: Final = 4001
 CONTAINER: Final = "dagster"
 COMPUTE_LOGS: Final = "compute-logs"
 OUTPUTS: Final = "outputs"
-S3_LOGS: Final = "S3ComputeLogManager"
 CREATE: Final = "create"
 """In place of a name: one of our own."""
 PROJECT: Final = Path(__file__).resolve().parent.parent

@@ -17,6 +17,7 @@ _MERGED: Final = frozenset(
     {
         *("concurrency", "run_monitoring", "run_retries", "auto_materialize", "run_coordinator"),
         *("runs", "pools", "run_tags", "config", "block_op_concurrency_limited_runs"),
+        *("sensors", "schedules"),
     }
 )
 """Keys whose mappings are read key by key. Others are replaced as a whole."""

@@ -7,17 +7,12 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/.
 
 from typing import Final
 
-from infra import limits
-from infra.config import Problem
 from infra.deployment import EXECUTION, Deployment, Kind
-from infra.statement_builders import Statement, allow, document, items, pull, read_secrets
+from infra.statement_builders import Statement, allow, items, pull, read_secrets
 from run_isolation.table import SETTINGS_KEY, SLOTS_KEY, claim_key, instance_key
 
 ANY_CLAIM: Final = claim_key("*")
 ANY_INSTANCE: Final = instance_key("*")
-POLICY_LIMIT: Final = 6144
-"""Characters of a managed policy, white space not counted
-(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
 
 
 def trust(deployment: Deployment) -> list[Statement]:
@@ -182,17 +177,6 @@ def encrypted_transport(deployment: Deployment, bucket: str) -> list[Statement]:
             "Condition": {"Bool": {"aws:SecureTransport": "false"}},
         }
     ]
-
-
-def size_problems(deployment: Deployment) -> list[Problem]:
-    """Whether the launcher's policies are within IAM's limit."""
-    return limits.problem(
-        deployment,
-        lambda one: max(len(document(launcher(one))), len(document(launcher_roles(one)))),
-        POLICY_LIMIT,
-        "a policy of {size} characters",
-        f"policies of up to {POLICY_LIMIT} characters, IAM's limit",
-    )
 
 
 def _run_tasks(deployment: Deployment) -> list[Statement]:

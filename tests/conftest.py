@@ -8,8 +8,10 @@ from typing import Any, Final
 
 import pytest
 
+from tests.tiers import in_no_tier
 from tools.environments import ensure_environment
 
+TESTS: Final = Path(__file__).parent
 APART: Final = {"e2e", "browser"}
 """Directories of tests whose tasks are always kept apart, in the environment of their image."""
 
@@ -21,7 +23,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     moto's state is the process's: `mock_aws` in another test would empty the account. `make unit`
     runs the two sets one after the other.
 
-    A file is a group, and so are all tests that share the browser and its deployment.
+    A file is a group, and so are all tests that share the browser and its deployment. Files with a
+    deployment of their own take longest and come first, so that no worker ends long after others.
+
+    Raises:
+        pytest.fail.Exception: No tier of the Makefile would run a test.
     """
     for item in items:
         if "local_account_session" in getattr(item, "fixturenames", ()):
@@ -29,6 +35,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("xdist_group") is None:
             group = "browser" if item.get_closest_marker("browser") else item.location[0]
             item.add_marker(pytest.mark.xdist_group(group))
+    long = {item.path for item in items if "session_stack" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path not in long)
+    if lost := [item.nodeid for item in items if _is_in_no_tier(item)]:
+        pytest.fail(
+            f"These are part of no tier of the Makefile (see tests/tiers.py): {', '.join(lost)}"
+        )
+
+
+def _is_in_no_tier(item: pytest.Item) -> bool:
+    return in_no_tier(str(item.path.relative_to(TESTS)), {one.name for one in item.iter_markers()})
 
 
 def pytest_collection_finish() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.tiers import TIERS, write_table
+from tests.tiers import NO_UNIT, ON_ACCOUNT, TIERS, in_no_tier, write_table
 
 BURN = "import time\nwhile time.process_time() < 1: pass"
 ORPHAN = f"""
@@ -56,3 +57,26 @@ def test_a_tier_that_was_not_measured_is_named(tmp_path: Path) -> None:
     with pytest.raises(click.ClickException, match=r"nothing of lint, .*make costs"):
         write_table(tmp_path, page)
     assert page.read_text() == PAGE
+
+
+def test_make_looks_for_tests_where_it_is_said_that_they_are() -> None:
+    make = ["make", "--dry-run", "unit"]
+    root = Path(__file__).parents[1]
+    said = subprocess.run(make, cwd=root, capture_output=True, text=True, check=True).stdout
+    unit, account = re.findall(r"tests\.tiers run .*", said.replace("\\\n", ""))
+    assert set(re.findall(r"--ignore=tests/(\S+)", unit)) == set(NO_UNIT)
+    assert set(re.findall(r" tests/(\S+)", account)) == set(ON_ACCOUNT)
+
+
+@pytest.mark.parametrize(
+    ("file", "markers", "lost"),
+    [
+        ("faults/test_new.py", {"parametrize"}, True),
+        ("faults/test_new.py", {"e2e"}, False),
+        ("runtime/test_new.py", {"account"}, True),
+        ("runtime/test_new.py", set(), False),
+        ("localaws/ecs/test_new.py", {"account"}, False),
+    ],
+)
+def test_a_test_that_no_tier_would_run_is_seen(file: str, markers: set[str], lost: bool) -> None:
+    assert in_no_tier(file, markers) is lost

@@ -15,7 +15,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +35,34 @@ TIERS: Final = {
     "engine": "engine, faults, parity, hostile",
 }
 """Names of tiers in the order of the table, and what stands there."""
+ENGINE: Final = {"engine", "e2e", "browser", "torture"}
+"""Markers of tests that are not part of `make unit`."""
+NO_UNIT: Final = ("browser", "deployment", "e2e", "faults", "hostile", "parity")
+ON_ACCOUNT: Final = (
+    "localaws",
+    "tools/local",
+    "runtime/dagster/test_outputs.py",
+    "runtime/dagster/test_outputs_of_runs.py",
+)
+"""Places below tests/ where no test is part of `make unit`, and where all are that use the account
+of their process. It is there alone that the Makefile looks for them, or does not."""
 _BETWEEN_MARKERS: Final = re.compile(r"(<!-- costs -->\n).*?(<!-- /costs -->)", re.DOTALL)
+
+
+def in_no_tier(file: str, markers: Collection[str]) -> bool:
+    """Whether no tier of the Makefile would run a test.
+
+    Args:
+        file: Its path, below tests/.
+        markers: All that it has.
+    """
+
+    def is_in(places: Sequence[str]) -> bool:
+        return any(Path(file).is_relative_to(place) for place in places)
+
+    if ENGINE.intersection(markers):
+        return False
+    return is_in(NO_UNIT) or ("account" in markers and not is_in(ON_ACCOUNT))
 
 
 @dataclass(frozen=True)

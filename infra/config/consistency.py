@@ -7,24 +7,22 @@ from typing import Any, Final
 from infra.config.fields import BUILT_IN_ENV
 from infra.config.models import Config
 from infra.config.problems import NAMESPACE, Problem
-from infra.config.yaml_file import KEY, Place, named, references
+from infra.config.yaml_file import KEY, named
+from run_isolation.default_instance import S3_LOGS
+from run_isolation.instance import references
+from run_isolation.limit_names import Keys, newest
 
 _SETTINGS: Final = "deploymentSettings"
-_SPELLINGS: Final[dict[Place, Place]] = {
-    ("run_queue", "max_concurrent_runs"): ("concurrency", "runs", "max_concurrent_runs"),
-    ("run_queue", "tag_concurrency_limits"): ("concurrency", "runs", "tag_concurrency_limits"),
-    ("run_queue", "block_op_concurrency_limited_runs", "op_concurrency_slot_buffer"): (
-        *("concurrency", "pools", "op_granularity_run_buffer"),
-    ),
-    ("concurrency", "default_op_concurrency_limit"): ("concurrency", "pools", "default_limit"),
-}
-"""Older names of the same (``ConcurrencyConfig.from_concurrency_settings``,
-dagster/_core/instance/config.py)."""
 
 
 def problems(config: Config) -> list[Problem]:
     """All of it."""
-    return [*_contradictions(config), *_unknown_names(config), *_same_names(config)]
+    return [
+        *_contradictions(config),
+        *_unknown_names(config),
+        *_hidden_bucket(config),
+        *_same_names(config),
+    ]
 
 
 def _contradictions(config: Config) -> Iterator[Problem]:
@@ -33,17 +31,17 @@ def _contradictions(config: Config) -> Iterator[Problem]:
         (".".join(KEY), config.instance.dagster_yaml or {}),
         (_SETTINGS, config.deployment_settings.dagster_yaml),
     ]
-    said: dict[Place, tuple[str, Any]] = {}
+    said: dict[Keys, tuple[str, Any]] = {}
     for source, content in sources:
         for path, value in _leaves(content, ()):
             key = f"{NAMESPACE}:{source}.{'.'.join(map(str, path))}"
-            before, other = said.setdefault(_canonical(path), (key, value))
+            before, other = said.setdefault(newest(path), (key, value))
             if other != value:
                 allowed = f"what {before} says, or only one of the two keys"
                 yield Problem(key, str(value), allowed, str(other))
 
 
-def _leaves(content: dict[str, Any], path: Place) -> Iterator[tuple[Place, Any]]:
+def _leaves(content: dict[str, Any], path: Keys) -> Iterator[tuple[Keys, Any]]:
     """Every value that is no mapping, with its place."""
     for key, value in content.items():
         if isinstance(value, dict) and value:
@@ -52,30 +50,42 @@ def _leaves(content: dict[str, Any], path: Place) -> Iterator[tuple[Place, Any]]
             yield (*path, key), value
 
 
-def _canonical(path: Place) -> Place:
-    """The place under the newest name."""
-    if path[:2] == ("run_coordinator", "config"):
-        path = ("run_queue", *path[2:])
-    return _SPELLINGS.get(path, path)
-
-
 def _unknown_names(config: Config) -> Iterator[Problem]:
-    """Environment variables that the tasks of some code location would not have."""
+    """Environment variables that some actor would not have.
+
+    Those of code locations are their tasks' alone: webserver and daemon open the instance, too.
+    """
     instance = config.instance
     everywhere = {*instance.env, *instance.secrets, *BUILT_IN_ENV, "AWS_REGION"}
     for path, name in references(instance.dagster_yaml or {}):
-        missing = [
-            location
-            for location, one in sorted(config.code_locations.items())
-            if name not in {*everywhere, *one.env, *one.secrets}
-        ]
-        if missing:
+        if name not in everywhere:
+            lacking = ["webserver", "daemon"]
+            lacking += [
+                f"tasks of {location}"
+                for location, one in sorted(config.code_locations.items())
+                if name not in {*one.env, *one.secrets}
+            ]
             yield Problem(
                 named(path),
                 f"{{env: {name}}}",
-                f"a name in instance.env or instance.secrets, which every actor gets: tasks of "
-                f"{', '.join(missing)} would have no {name}",
+                f"a name in instance.env or instance.secrets, which every actor gets (a location's "
+                f"own value goes before it): {', '.join(lacking)} would have no {name}",
                 f"instance.secrets.{name}",
+            )
+
+
+def _hidden_bucket(config: Config) -> Iterator[Problem]:
+    """A bucket of compute logs whose name nobody knows here: it would be written to by nobody."""
+    logs = (config.instance.dagster_yaml or {}).get("compute_logs", {})
+    place = ("compute_logs", "config", "bucket")
+    for path, name in references(logs.get("config", {}), place[:2]):
+        if path == place and logs["class"] == S3_LOGS and name in config.instance.secrets:
+            yield Problem(
+                named(path),
+                f"{{env: {name}}}",
+                "the name of a bucket, or {env: NAME} with NAME in instance.env: the rights to it "
+                "that everybody gets are by name, which a secret does not tell",
+                f"instance.env.{name}",
             )
 
 

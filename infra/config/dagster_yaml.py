@@ -5,6 +5,7 @@ all keys of 1.9 to 1.13. What a class takes as its ``config`` is checked by the 
 starts.
 """
 
+import re
 from typing import ClassVar, Final
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -33,6 +34,18 @@ from run_isolation.default_instance import LAUNCHER
 SPLIT_STORAGES: Final = ("run_storage", "event_log_storage", "schedule_storage")
 """What Dagster takes in place of ``storage``, all three or none."""
 LOCAL_LOGS: Final = "LocalComputeLogManager"
+_OF_ONE_CONTAINER: Final = re.compile("Sqlite|InMemory")
+"""In the names of Dagster's own classes (dagster/_core/storage)."""
+
+
+def _only_locally(storage: str, info: ValidationInfo) -> None:
+    if around(info).account != LOCAL_ACCOUNT:
+        raise refused(
+            f"a storage on Postgres, MySQL or of your own; {storage} only in the local account "
+            f"{LOCAL_ACCOUNT}: tasks on AWS share no disk",
+            "postgres",
+            value=storage,
+        )
 
 
 class DagsterYaml(Setting):
@@ -76,13 +89,17 @@ class DagsterYaml(Setting):
         if len(said) != 1:
             given = " and ".join(said) or "none of them"
             raise refused("exactly one of postgres, mysql, custom", value=given)
-        if storage.sqlite is not None and around(info).account != LOCAL_ACCOUNT:
-            raise refused(
-                f"postgres, mysql or custom; sqlite only in the local account {LOCAL_ACCOUNT}: "
-                "tasks on AWS share no disk",
-                "postgres",
-                value="sqlite",
-            )
+        if storage.sqlite is not None:
+            _only_locally("sqlite", info)
+        if storage.custom is not None and _OF_ONE_CONTAINER.search(storage.custom.class_):
+            _only_locally(storage.custom.class_, info)
+        return storage
+
+    @field_validator(*SPLIT_STORAGES)
+    @classmethod
+    def _on_no_disk(cls, storage: Class | None, info: ValidationInfo) -> Class | None:
+        if storage is not None and _OF_ONE_CONTAINER.search(storage.class_):
+            _only_locally(storage.class_, info)
         return storage
 
     @field_validator("schedule_storage")

@@ -6,9 +6,10 @@ and ``QueuedRunCoordinator.config_type``), of 1.9 to 1.13.
 
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from infra.config.deployment_settings import (
+    MOST_IN_POOL,
     AutoMaterialize,
     Concurrency,
     RunLimits,
@@ -18,6 +19,7 @@ from infra.config.deployment_settings import (
 )
 from infra.config.fields import refused
 from run_isolation.default_instance import COORDINATOR
+from run_isolation.instance import is_reference
 
 QUEUE: Final = "QueuedRunCoordinator"
 
@@ -33,13 +35,15 @@ def _source(kind: type, words: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def is_reference(value: object) -> bool:
-    """Whether Dagster reads this value from an environment variable."""
-    return isinstance(value, dict) and value.keys() == {"env"} and isinstance(value.get("env"), str)
+def _no_source(value: Any) -> Any:
+    """Refuses what Dagster's schema takes and nobody looks up: the mapping would count as true."""
+    if is_reference(value):
+        raise refused("the value itself: Dagster looks up no environment variable here")
+    return value
 
 
 IntSource = Annotated[Any, _source(int, "a whole number, without quotes")]
-BoolSource = Annotated[Any, _source(bool, "true or false, without quotes")]
+Unreferred = BeforeValidator(_no_source)
 
 
 class Class(Setting):
@@ -93,7 +97,7 @@ class Coordinator(Setting):
 class OpenConcurrency(Concurrency):
     """Limits, with the key that pools had before."""
 
-    default_op_concurrency_limit: int | None = None
+    default_op_concurrency_limit: int | None = Field(None, ge=0, le=MOST_IN_POOL)
 
 
 class OpenRunMonitoring(RunMonitoring):
@@ -114,12 +118,12 @@ class OpenRunRetries(RunRetries):
 class OpenAutoMaterialize(AutoMaterialize):
     """With what Dagster+ does not let one say."""
 
-    enabled: BoolSource = None
-    minimum_interval_seconds: IntSource = None
+    enabled: Annotated[bool | None, Unreferred] = None
+    minimum_interval_seconds: Annotated[int | None, Unreferred] = None
     run_tags: dict[str, Any] | None = None
-    respect_materialization_data_versions: BoolSource = None
-    max_tick_retries: IntSource = None
-    use_sensors: BoolSource = None
+    respect_materialization_data_versions: Annotated[bool | None, Unreferred] = None
+    max_tick_retries: Annotated[int | None, Unreferred] = None
+    use_sensors: Annotated[bool | None, Unreferred] = None
     use_threads: bool | None = None
     num_workers: int | None = None
 

@@ -1,7 +1,7 @@
 """What is wrong with a config, told so that it can be mended without reading the source."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from types import UnionType
 from typing import Any, Final, Self, Union, get_args, get_origin
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from infra.config.fields import nearest_text
+from run_isolation import problem
 
 NAMESPACE: Final = "run-isolation"
 MISSING: Final = "(missing)"
@@ -27,22 +28,8 @@ _ALLOWED: Final = {
 (https://docs.pydantic.dev/latest/errors/validation_errors/)."""
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(problem.Problem):
     """One thing that is wrong with the config."""
-
-    key: str
-    """Path of the key, as the user wrote it: ``run-isolation:codeLocations.sales.image``."""
-    value: str
-    allowed: str
-    nearest: str | None = None
-    """The allowed value that is most like the one given, where there is one."""
-
-    def __str__(self) -> str:
-        lines = [f"{self.key}: {self.value}", f"  allowed: {self.allowed}"]
-        if self.nearest is not None:
-            lines.append(f"  nearest: {self.nearest}")
-        return "\n".join(lines)
 
     def hidden(self) -> Self:
         """The same without what the user wrote, which is a secret."""

@@ -3,24 +3,29 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import yaml
 from pydantic import ValidationError
 
 from infra.config.base import Surroundings
 from infra.config.dagster_yaml import DagsterYaml
-from infra.config.dagster_yaml_sections import is_reference
 from infra.config.problems import NAMESPACE, SECRET, Problem, problems
+from run_isolation.instance import Place
 
 KEY: Final = ("instance", "dagsterYaml")
-_NO_SOURCES: Final = (("auto_materialize", "run_tags"), ("python_logs",))
-"""Where ``{env: X}`` is what it looks like, and names no environment variable."""
+
+_AS_THEY_ARE: Final = ("config", "dagster_handler_config", "storage")
+"""Below these a key without a value may mean something to a class."""
+
+_PASSWORD_KEYS: Final = (
+    *("password", "passwd", "api_key", "client_secret", "secret_key", "secret_access_key"),
+    "access_key_or_sas_token",
+)
+"""What the storages and compute log managers that there are call passwords."""
 
 _WITH_PASSWORD: Final = re.compile(r"[a-z][\w+.-]*://[^/@\s]*:[^/@\s]+@", re.IGNORECASE)
 """A URL with a password in it (RFC 3986, 3.2.1)."""
-
-Place: TypeAlias = tuple[str | int, ...]
 
 
 def named(path: Place) -> str:
@@ -66,7 +71,19 @@ def _read(value: Any, directory: Path) -> tuple[dict[str, Any] | None, list[Prob
     if not isinstance(content, dict):
         return None, [Problem(named(()), str(value), "a mapping, or the path of a file with one")]
     found = list(_unknown_values(content, ()))
-    return (None if found else content), found
+    return (None if found else _said(content)), found
+
+
+def _said(content: dict[str, Any]) -> dict[str, Any]:
+    """Without keys that have no value, as where all below a key is a comment: Dagster refuses them.
+
+    What is left out counts as what nobody has said.
+    """
+    return {
+        key: _said(one) if isinstance(one, dict) and key not in _AS_THEY_ARE else one
+        for key, one in content.items()
+        if one is not None
+    }
 
 
 def _unknown_values(value: Any, path: Place) -> Iterator[Problem]:
@@ -92,20 +109,8 @@ def _passwords(value: Any, path: Place) -> Iterator[Problem]:
     if isinstance(value, dict | list):
         for key, one in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _passwords(one, (*path, key))
-    elif isinstance(value, str) and (path[-1] == "password" or _WITH_PASSWORD.match(value)):
+    elif isinstance(value, str) and (path[-1] in _PASSWORD_KEYS or _WITH_PASSWORD.match(value)):
         allowed = (
             "{env: NAME}, and NAME in instance.secrets: the instance is no place for passwords"
         )
         yield Problem(named(path), SECRET, allowed)
-
-
-def references(value: Any, path: Place = ()) -> Iterator[tuple[Place, str]]:
-    """Every ``{env: NAME}``: where it is, and the name."""
-    if path in _NO_SOURCES:
-        return
-    if is_reference(value):
-        yield path, value["env"]
-    elif isinstance(value, dict | list):
-        pairs = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, one in pairs:
-            yield from references(one, (*path, key))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
+from moto.logs.exceptions import ResourceNotFoundException
 from moto.logs.models import logs_backends
 
 from localaws.ecs.definition import ContainerSpec
@@ -104,8 +106,7 @@ class LogStream:
         ]
         if self._backend is None or self._dropped or not events:
             return
-        with _LOCK:
-            # The group may have been deleted while the task runs; its output is lost then.
-            if self._group in self._backend.groups:
-                self._backend.ensure_log_stream(self._group, self._stream)
-                self._backend.put_log_events(self._group, self._stream, events)
+        # The group may be deleted while the task runs, also just now; its output is lost then.
+        with _LOCK, suppress(ResourceNotFoundException, KeyError):
+            self._backend.ensure_log_stream(self._group, self._stream)
+            self._backend.put_log_events(self._group, self._stream, events)

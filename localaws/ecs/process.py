@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from localaws.ecs import supervisor
 from localaws.ecs.sandbox import Start, first_process
+
+_log = logging.getLogger(__name__)
 
 
 class ContainerProcess:
@@ -112,7 +115,11 @@ class ContainerProcess:
             raise RuntimeError("a container's supervisor has an output pipe")
         with stdout:
             while chunk := stdout.read(65536):
-                self._on_output(chunk)
+                try:
+                    self._on_output(chunk)
+                except Exception:
+                    # The container runs on, and somebody waits for its end.
+                    _log.exception("output of container %s is lost", self.pid)
         code = self._process.wait()
         # A supervisor that is killed has no exit code of Docker's.
         self._code = code if code >= 0 else 128 - code

@@ -91,6 +91,8 @@ class RunningContainer:
         self.container.last_status = "RUNNING"
         start = self._sandbox.start(self._argv, self._cwd, self._environment)
         self._process = self._spawn(start, self._log.write, self._finish)
+        if self._killed:  # before there was a process
+            self._process.kill()
         if spec.health_check is not None:
             threading.Thread(
                 target=health.watch,
@@ -112,8 +114,8 @@ class RunningContainer:
 
     def kill(self) -> None:
         """Kill all of the container's processes."""
+        self._killed = True
         if self._process is not None:
-            self._killed = True
             self._process.kill()
 
     def end(self, deadline: float) -> None:

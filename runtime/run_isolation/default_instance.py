@@ -21,6 +21,8 @@ COORDINATOR: Final = {
 }
 LAUNCHER: Final = {"module": "run_isolation.dagster.launcher", "class": "RunIsolationLauncher"}
 POSTGRES: Final = {"module": "run_isolation.dagster.postgres", "class": "PostgresStorage"}
+S3_LOGS: Final = "S3ComputeLogManager"
+"""Class of compute logs in a bucket, of dagster-aws."""
 
 CANCEL_TIMEOUT_SECONDS: Final = 300
 """How long a run may be CANCELING. ECS gives a task 120 s between SIGTERM and SIGKILL at most."""
@@ -151,7 +153,7 @@ def s3_logs(bucket: str, prefix: str, region: str) -> Config:
     """Compute logs in a bucket."""
     return {
         "module": "dagster_aws.s3.compute_log_manager",
-        "class": "S3ComputeLogManager",
+        "class": S3_LOGS,
         "config": {
             "bucket": bucket,
             "prefix": prefix,

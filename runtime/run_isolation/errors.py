@@ -12,6 +12,8 @@
     ├── TaskMetadataError           the task can't find out its own ARN and address
     ├── ProtectionError             ECS did not begin, renew or end the protection of the task
     ├── DrainingError               this server starts no more runs: ask another one
+    ├── StartRefusedError           this server does not start the run
+    ├── StartUnfinishedError        this server is starting the run: ask again
     ├── TableError                  the slot table gave no usable answer; never means "no slot"
     │   ├── TableUnreachableError   no answer in time, or throttled: may have been applied
     │   ├── TableRefusedError       AWS refused the call: not applied
@@ -31,6 +33,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from run_isolation.problem import Problem
 
 
 class RunIsolationError(Exception):
@@ -126,6 +130,14 @@ class ProtectionError(RunIsolationError):
 
 class DrainingError(RunIsolationError):
     """The server starts no more runs: ask another one. ``str()`` says why."""
+
+
+class StartRefusedError(RunIsolationError):
+    """The server does not start this run. There is no process of it. ``str()`` says why."""
+
+
+class StartUnfinishedError(RunIsolationError):
+    """The server is starting this run, and does not know yet how that ends."""
 
 
 class TableError(RunIsolationError):
@@ -251,30 +263,12 @@ class LaunchError(RunIsolationError):
         return Retry.NEVER
 
 
-@dataclass(frozen=True)
-class TagProblem:
-    """One thing that is wrong with what a run's tags ask for."""
-
-    key: str
-    """The tag, and where its value is JSON the path in it: ``ecs/task_overrides.cpu``."""
-    value: str
-    allowed: str
-    nearest: str | None = None
-    """The allowed value that is most like the one given, where there is one."""
-
-    def __str__(self) -> str:
-        lines = [f"{self.key}: {self.value}", f"  allowed: {self.allowed}"]
-        if self.nearest is not None:
-            lines.append(f"  nearest: {self.nearest}")
-        return "\n".join(lines)
-
-
 @dataclass(eq=False)
 class LaunchTagsError(LaunchError):
     """The run's tags ask for what it can't have. ECS was not asked."""
 
     run_id: str
-    problems: Sequence[TagProblem]
+    problems: Sequence[Problem]
     """Everything that is wrong."""
 
     def __str__(self) -> str:

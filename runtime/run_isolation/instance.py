@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, Self
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,6 +31,14 @@ ECS has given them the variables and secrets of that one."""
 
 DOCUMENT: Final = "instance"
 """Attribute of the item that holds the document, as JSON."""
+
+Place: TypeAlias = tuple[str | int, ...]
+"""Keys and numbers that lead to a value."""
+
+NO_SOURCES: Final[tuple[Place, ...]] = (("auto_materialize",), ("python_logs",))
+"""Where ``{env: X}`` names no environment variable: tags and handlers mean it as it stands, and for
+the rest Dagster looks none up, whatever its schema says (``InstanceRef.settings``,
+dagster/_core/instance/ref.py)."""
 
 _VERSION_CHARACTERS: Final = 16
 """Of the SHA-256 in hexadecimal: 64 bits, for the few versions that a deployment ever has."""
@@ -54,7 +62,7 @@ class Instance(BaseModel):
     @property
     def variables(self) -> frozenset[str]:
         """Environment variables that ``dagster.yaml`` names, as ``{env: NAME}``."""
-        return frozenset(_variables(self.dagster_yaml))
+        return frozenset(name for _, name in references(self.dagster_yaml))
 
     @property
     def version(self) -> str:
@@ -108,14 +116,18 @@ class Instance(BaseModel):
             ) from error
 
 
-def _variables(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        name = value.get("env")
-        if len(value) == 1 and isinstance(name, str):
-            yield name
-        else:
-            for inner in value.values():
-                yield from _variables(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _variables(inner)
+def is_reference(value: object) -> bool:
+    """Whether Dagster reads a value from an environment variable."""
+    return isinstance(value, dict) and value.keys() == {"env"} and isinstance(value.get("env"), str)
+
+
+def references(value: Any, path: Place = ()) -> Iterator[tuple[Place, str]]:
+    """Every ``{env: NAME}`` of a ``dagster.yaml``: where it is, and the name."""
+    if path in NO_SOURCES:
+        return
+    if is_reference(value):
+        yield path, value["env"]
+    elif isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, one in pairs:
+            yield from references(one, (*path, key))

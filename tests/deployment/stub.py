@@ -14,7 +14,8 @@ with urllib.request.urlopen(os.environ["ECS_CONTAINER_METADATA_URI_V4"]) as answ
 server = socket.create_server((address, 4001))
 while True:
     client = server.accept()[0]
-    client.sendall(b"\\0\\0\\0\\4\\0\\0\\0\\0\\0")
+    client.sendall(b"\\0\\0\\0\\4\\0\\0\\0\\0\\0")  # a greeting, then: it serves
+    client.sendall(b"\\0\\0\\7\\0\\0\\0\\0\\0\\1" + b"\\0\\0\\0\\0\\2\\x08\\1")
     client.close()
 PYTHON
 """

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from infra import containers
 from infra.deployment import CODE_SERVER_PORT, CONTROL_PORT
@@ -54,11 +55,18 @@ def check(metadata: str) -> int:
 
 
 @contextmanager
-def grpc_server(port: int = CONTROL_PORT) -> Iterator[None]:
-    server = grpc.server(ThreadPoolExecutor(1))
+def grpc_server(
+    port: int = CONTROL_PORT, status: int = health_pb2.HealthCheckResponse.SERVING
+) -> Iterator[ThreadPoolExecutor]:
+    """A server that says of itself how Dagster's service is; its only thread."""
+    threads = ThreadPoolExecutor(1)
+    server = grpc.server(threads, compression=grpc.Compression.Gzip)
+    servicer = health.HealthServicer()
+    servicer.set("DagsterApi", status)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     server.add_insecure_port(f"{IP}:{port}")
     server.start()
-    yield
+    yield threads
     server.stop(None).wait()
 
 
@@ -80,8 +88,23 @@ def answers(data: bytes) -> Iterator[None]:
         thread.join()
 
 
-def test_a_grpc_server_is_healthy(metadata: str) -> None:
+def test_a_server_that_serves_is_healthy(metadata: str) -> None:
     with grpc_server():
+        assert check(metadata) == 0
+
+
+def test_one_that_says_that_it_does_not_is_not(metadata: str) -> None:
+    with grpc_server(status=health_pb2.HealthCheckResponse.NOT_SERVING):
+        assert check(metadata) != 0
+
+
+def test_one_that_greets_and_whose_threads_are_stuck_is_not(metadata: str) -> None:
+    with grpc_server() as threads:
+        go_on = threading.Event()
+        stuck = threads.submit(go_on.wait)
+        assert check(metadata) != 0
+        go_on.set()
+        stuck.result()
         assert check(metadata) == 0
 
 

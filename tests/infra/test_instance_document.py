@@ -73,6 +73,7 @@ def test_settings_go_over_the_file_and_the_file_over_the_defaults() -> None:
             "run_monitoring": {"start_timeout_seconds": 60, "poll_interval_seconds": 5},
             "run_retries": {"max_retries": 2},
             "sensors": {"use_threads": False},
+            "schedules": {"num_submit_workers": 8},
         },
         {"run_monitoring": {"max_runtime_seconds": 7200}},
     )
@@ -85,7 +86,8 @@ def test_settings_go_over_the_file_and_the_file_over_the_defaults() -> None:
         "max_runtime_seconds": 7200,
     }
     assert made["run_retries"] == {"enabled": True, "max_retries": 2}
-    assert made["sensors"] == {"use_threads": False}
+    assert made["sensors"] == {"use_threads": False, "num_workers": 4}
+    assert made["schedules"] == {"use_threads": True, "num_workers": 4, "num_submit_workers": 8}
 
 
 @pytest.mark.parametrize(

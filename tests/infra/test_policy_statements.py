@@ -292,17 +292,6 @@ def test_policies_are_the_same_text_each_time() -> None:
     assert ": " not in first
 
 
-def test_policies_beyond_iams_limit_are_a_config_error() -> None:
-    locations = {
-        f"location-with-a-long-name-{n:03}": {"image": "code:1", "module": "code"}
-        for n in range(60)
-    }
-    [problem] = policy_statements.size_problems(deployment(changed(codeLocations=locations)))
-    assert problem.key == "run-isolation:codeLocations"
-    assert "6144 characters" in problem.allowed
-    assert policy_statements.size_problems(deployment()) == []
-
-
 @pytest.mark.parametrize("bucket", ["create", "mine"])
 def test_without_compute_logs_nobody_touches_s3(bucket: str) -> None:
     instance = {"databaseUrlSecretArn": DATABASE, "computeLogsBucket": bucket}

@@ -33,7 +33,7 @@ def test_region_is_the_given_one_else_that_of_the_task(monkeypatch: pytest.Monke
 def test_endpoint_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 
-    assert aws.dynamodb().meta.endpoint_url == "http://127.0.0.1:1"
+    assert aws.dynamodb("eu-west-1").meta.endpoint_url == "http://127.0.0.1:1"
 
 
 def error(code: str, message: str = "", status: int = 400) -> ClientError:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from run_isolation import errors
-from run_isolation.errors import Meaning, Retry, RunIsolationError, TagProblem
+from run_isolation.errors import Meaning, Retry, RunIsolationError
+from run_isolation.problem import Problem
 
 
 def tree(root: type[Exception], indent: str = "") -> list[str]:
@@ -52,7 +53,7 @@ def test_every_field_shows(error: type[RunIsolationError]) -> None:
     if "code" in values:
         values["code"] = "AccessDeniedException"
     if "problems" in values:
-        values["problems"] = [TagProblem("<key>", "<value>", "<allowed>", "<nearest>")]
+        values["problems"] = [Problem("<key>", "<value>", "<allowed>", "<nearest>")]
     if "meaning" in values:
         values["meaning"] = Meaning("<says>", Retry.NEVER, "<mend>.")
 
@@ -85,8 +86,8 @@ def test_what_may_follow_a_launch_that_failed() -> None:
 
 def test_each_problem_with_a_tag_is_told_with_what_comes_nearest() -> None:
     problems = [
-        TagProblem("ecs/cpu", "3000", "256, 512", "512"),
-        TagProblem("ecs/run_task_kwargs.count", "2", "nothing: a run has one task"),
+        Problem("ecs/cpu", "3000", "256, 512", "512"),
+        Problem("ecs/run_task_kwargs.count", "2", "nothing: a run has one task"),
     ]
 
     assert str(errors.LaunchTagsError("run-a", problems)) == (

@@ -33,6 +33,9 @@ def test_it_knows_which_variables_it_names() -> None:
         "run_queue": {"max_concurrent_runs": {"env": "MOST"}},
         "compute_logs": {"config": {"bucket": {"env": "BUCKET"}, "env": {"not": "one"}}},
         "list": [{"env": "IN_A_LIST"}, {"env": 1}],
+        # A tag and a format as they stand.
+        "auto_materialize": {"run_tags": {"env": "prod"}},
+        "python_logs": {"dagster_handler_config": {"formatters": {"f": {"env": "x"}}}},
     }
     assert Instance(dagster_yaml=yaml).variables == {"MOST", "BUCKET", "IN_A_LIST"}
 

@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -54,8 +55,10 @@ def test_slots_and_server_say_why_of_each_run(
     slots.acquire(Holder("first", 1, "sales"))
     slots.acquire(Holder("second", 1, "sales"))
     hosting: Hosting[str] = Hosting(SERVER, lambda: slots, logging.getLogger("test"))
+    launch = MagicMock()
+    launch.refuse.side_effect = str
     for run_id in ("first", "first", "second"):
-        hosting.start(run_id, 1, lambda: "started", str)
+        hosting.start(run_id, 1, launch)
     hosting.ended("first")
     hosting.close()
     said = "\n".join(caplog.messages)
@@ -66,7 +69,7 @@ def test_slots_and_server_say_why_of_each_run(
         "Run first, attempt 1, is started",
         "Run first, attempt 1, was asked for before.",
         "Run second, attempt 1, is refused: It no longer holds its slot.",
-        "Run first, attempt 1, is over here.",
+        "Run first is over here.",
         "Run first: release of its slot is done.",
     ):
         assert expected in said, expected

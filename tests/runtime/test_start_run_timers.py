@@ -15,4 +15,14 @@ def test_each_waits_longer_than_whom_it_waits_for() -> None:
         timers.START_TIMEOUT_SECONDS,
     ]
     assert in_order == sorted(set(in_order))
-    assert timers.FORK_SECONDS <= timers.START_RUN_SECONDS
+    # A fork that is given up is told to a launcher that is still there.
+    assert timers.FORK_SECONDS < timers.START_RUN_SECONDS
+    assert timers.OVER_SECONDS < 20
+
+
+def test_an_automated_launch_is_over_within_a_second() -> None:
+    waits = timers.Patience.AUTOMATED
+    assert waits.start_run_seconds + waits.resolve_seconds < 1
+    person = timers.Patience.PERSON
+    assert person.start_run_seconds == timers.START_RUN_SECONDS
+    assert person.resolve_seconds == timers.RESOLVE_SECONDS

@@ -17,6 +17,7 @@ from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.reconciler import Reconciler
 from run_isolation.standing.hosting import Hosting
 from run_isolation.tasks import TaskState
+from tests.slots.fork import Fork
 
 LOGGER = logging.getLogger(__name__)
 
@@ -40,11 +41,10 @@ class Server:
     dead: bool = False
 
     def start(self, run_id: str, attempt: int) -> str:
-        def fork() -> str:
+        def fork() -> None:
             self.processes[run_id] = None
-            return "started"
 
-        return self.hosting.start(run_id, attempt, fork, lambda why: why)
+        return self.hosting.start(run_id, attempt, Fork(fork))
 
     def process_ends(self, run_id: str) -> None:
         """The process is over; the server sees it and gives the slot back, or tries to."""

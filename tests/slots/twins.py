@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from run_isolation import Acquired, Denied, Disabled, Holder, Slots
-from run_isolation.errors import TableUnreachableError
+from run_isolation.errors import StartRefusedError, TableUnreachableError
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.item import KEY, to_attribute
 from run_isolation.slots.reconciler import Reconciler
@@ -90,10 +91,9 @@ class RemovesUnseen(Slots):
 class StartsAnyway(Hosting[str]):
     """Starts a run whether or not it holds its slot."""
 
-    def _why_not(self, run_id: str, attempt: int) -> str | None:
-        super()._why_not(run_id, attempt)
-        self._attempts[run_id] = attempt
-        return None
+    def _sign(self, run_id: str, attempt: int) -> None:
+        with suppress(StartRefusedError):
+            super()._sign(run_id, attempt)
 
 
 class BelievesStorage(Reconciler):

@@ -18,10 +18,17 @@ from run_isolation import tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.memory.reexecution import again_id
 from run_isolation.dagster.run_record import RunTags, UnknownKindError
-from run_isolation.dagster.standing.client import ServerDrainingError, ServerReplacedError
+from run_isolation.dagster.standing.client import (
+    ServerDrainingError,
+    ServerFailedError,
+    ServerReplacedError,
+    ServerSilentError,
+    ServerStartingError,
+)
 from run_isolation.dagster.standing.code_server import RunIsolationApiServer
 from run_isolation.dagster.standing.own_instance import OwnInstance
-from run_isolation.errors import DrainingError
+from run_isolation.dagster.standing.run_start import refusal
+from run_isolation.errors import DrainingError, StartUnfinishedError
 from run_isolation.slots.decision import Kind
 from tests.wire.calls import Listener, ask, listening
 from tests.wire.recorded import each, parsed
@@ -89,11 +96,13 @@ def start(file: Path, processes: Any, server_id: str = SERVER.to_server_id()) ->
     call = parsed(file)
     server = object.__new__(RunIsolationApiServer)
     own = OwnInstance(None)
-    server.__dict__ |= {"_server_id": server_id, "_processes": processes, "_own": own}
+    parts = {"_processes": processes, "_own": own, "_loaded_repositories": MagicMock()}
+    server.__dict__ |= {"_server_id": server_id, "_logger": MagicMock(), **parts}
     request = dagster_api_pb2.StartRunRequest(serialized_execute_run_args=json.dumps(call["args"]))
     context = MagicMock()
     context.abort.side_effect = Aborted
     later = {"run-isolation-colour": "blue"}
+    context.time_remaining.return_value = 60.0
     context.invocation_metadata.return_value = list((call["metadata"] | later).items())
     with suppress(Aborted):
         server.StartRun(request, context)
@@ -103,9 +112,12 @@ def start(file: Path, processes: Any, server_id: str = SERVER.to_server_id()) ->
 @each("start_run.json")
 def test_a_server_takes_the_call(file: Path) -> None:
     processes = MagicMock()
+    processes.start.return_value = refusal("Not here.")
     start(file, processes).abort.assert_not_called()
-    run_id, attempt, _, _, expected_mib = processes.start.call_args.args
-    assert (run_id, attempt, expected_mib) == (RUN, 1, 212)
+    run, attempt, expected_mib, seconds = processes.start.call_args.args
+    assert (run.run_id, attempt, expected_mib) == (RUN, 1, 212)
+    # The caller's 60 are to see the answer.
+    assert 50 < seconds < 60
 
 
 @each("start_run.json")
@@ -120,9 +132,22 @@ def test_a_server_that_drains_refuses(file: Path) -> None:
     assert start(file, drains).abort.call_args.args[0] is grpc.StatusCode.ABORTED
 
 
+@each("start_run.json")
+def test_a_server_that_is_starting_the_run_says_so_in_words_that_older_launchers_take_for_silence(
+    file: Path,
+) -> None:
+    starts = SimpleNamespace(start=MagicMock(side_effect=StartUnfinishedError("Being started.")))
+    assert start(file, starts).abort.call_args.args[0] is grpc.StatusCode.ALREADY_EXISTS
+
+
 @pytest.mark.parametrize(
     ("code", "error"),
     [
+        (grpc.StatusCode.ALREADY_EXISTS, ServerStartingError),
+        (grpc.StatusCode.UNAVAILABLE, ServerSilentError),
+        (grpc.StatusCode.UNIMPLEMENTED, ServerReplacedError),
+        # Of a connection, not of a servicer.
+        (grpc.StatusCode.UNKNOWN, ServerSilentError),
         (grpc.StatusCode.ABORTED, ServerDrainingError),
         (grpc.StatusCode.FAILED_PRECONDITION, ServerReplacedError),
     ],
@@ -131,4 +156,13 @@ def test_a_refusal_by_a_server_of_another_version(
     code: grpc.StatusCode, error: type[Exception]
 ) -> None:
     with listening(Listener(code)) as server, pytest.raises(error, match="Not here"):
+        ask(server, cast("Any", None))
+
+
+def test_a_servicer_that_raises_is_done_with_the_call() -> None:
+    class Raises(Listener):
+        def StartRun(self, request: Any, context: Any) -> Any:  # noqa: N802  # gRPC's name
+            raise EOFError("It ended without an answer.")
+
+    with listening(Raises()) as server, pytest.raises(ServerFailedError, match="without an answer"):
         ask(server, cast("Any", None))

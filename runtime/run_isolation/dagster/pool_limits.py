@@ -36,18 +36,26 @@ def kept(deployment: Deployment) -> Iterator[None]:
     with ExitStack() as seams:
         if MANIFEST in os.environ:
             change: Any = getattr(SqlEventLogStorage, _NAME, None)
-            ours = _only_if_newest(deployment, change)
+            ours = _only_if_newest(deployment, _version(), change)
             with suppress(SeamError):  # a version that has no default limits of pools
                 seams.enter_context(replaced(SqlEventLogStorage, _NAME, ours))
         yield
 
 
-def _only_if_newest(deployment: Deployment, change: Any) -> Callable[[Any, str], bool]:
+def _version() -> str | None:
+    """The version that this process uses: not one that its home is written from while it runs."""
+    home = os.environ.get("DAGSTER_HOME")
+    return os.environ.get(VERSION) or (version_of(Path(home)) if home else None)
+
+
+def _only_if_newest(
+    deployment: Deployment, version: str | None, change: Any
+) -> Callable[[Any, str], bool]:
     def initialize(storage: Any, concurrency_key: str) -> bool:
         if not storage.has_instance:
             return False
         default = storage._instance.global_op_concurrency_default_limit
-        if not _is_newest(deployment, default):
+        if not _is_newest(deployment, version, default):
             return False
         if default is None and _in_use(storage, concurrency_key):
             # Dagster, 1.13.27, can't read any limit between the deletion of the last one and the
@@ -59,11 +67,9 @@ def _only_if_newest(deployment: Deployment, change: Any) -> Callable[[Any, str],
     return initialize
 
 
-def _is_newest(deployment: Deployment, default: int | None) -> bool:
-    home = os.environ.get("DAGSTER_HOME")
+def _is_newest(deployment: Deployment, version: str | None, default: int | None) -> bool:
     try:
         newest = deployment.manifest.instance_version
-        version = os.environ.get(VERSION) or (version_of(Path(home)) if home else None)
         if version == newest:
             return True
         return _default_limit(deployment.instance(newest).dagster_yaml) == default

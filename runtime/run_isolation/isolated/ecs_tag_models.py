@@ -16,8 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from run_isolation.errors import TagProblem
 from run_isolation.isolated.task_sizes import Report
+from run_isolation.problem import Problem
 
 RESERVED_ENVIRONMENT: Final = "RUN_ISOLATION_"
 """Variables that begin so are ours."""
@@ -205,7 +205,7 @@ def parse(model: type[M], tag: str, text: str | None, report: Report) -> M:
         return model()
 
 
-def _problem(tag: str, model: type[_Part], text: str, details: ErrorDetails) -> TagProblem:
+def _problem(tag: str, model: type[_Part], text: str, details: ErrorDetails) -> Problem:
     key = ".".join(map(str, (tag, *details["loc"])))
     value = json.dumps(details["input"], ensure_ascii=False, default=str)
     name = str(details["loc"][-1]) if details["loc"] else ""
@@ -223,7 +223,7 @@ def _problem(tag: str, model: type[_Part], text: str, details: ErrorDetails) -> 
     else:
         said = details["msg"].removeprefix("Input should be ")
         allowed = details.get("ctx", {}).get("allowed", said)
-    return TagProblem(key, _short(value), allowed, nearest)
+    return Problem(key, _short(value), allowed, nearest)
 
 
 def _as_json(text: str) -> str | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from run_isolation import tag_names
-from run_isolation.errors import LaunchTagsError, TagProblem
+from run_isolation.errors import LaunchTagsError
 from run_isolation.isolated.ecs_tag_models import (
     ContainerOverride,
     M,
@@ -23,6 +23,7 @@ from run_isolation.isolated.ecs_tag_models import (
 )
 from run_isolation.isolated.task_sizes import Number, Report, disk, size, whole_number
 from run_isolation.manifest import Location, Size
+from run_isolation.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def read(run_id: str, run_tags: Mapping[str, str], location: Location) -> Asked:
     Raises:
         LaunchTagsError: With everything that is wrong with them.
     """
-    problems: list[TagProblem] = []
+    problems: list[Problem] = []
     report = problems.append
 
     def json(model: type[M], tag: str) -> M:
@@ -127,4 +128,4 @@ def _check_container(container: Mapping[str, Any], task: Size, report: Report) -
         asked = container.get(name)
         if asked is not None and not 0 < asked <= most:
             key = f"{tag_names.ECS_CONTAINER_OVERRIDES}.{name}"
-            report(TagProblem(key, str(asked), f"1 to {most}, what the task has", str(most)))
+            report(Problem(key, str(asked), f"1 to {most}, what the task has", str(most)))

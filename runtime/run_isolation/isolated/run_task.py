@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from run_isolation.errors import LaunchFailedError, LaunchTagsError, Meaning, TagProblem
+from run_isolation.errors import LaunchFailedError, LaunchTagsError, Meaning
 from run_isolation.instance import OWN_VERSION, VERSION
 from run_isolation.isolated import ecs_wishes, run_task_answers
 from run_isolation.isolated.ecs_tag_models import RunTaskArguments
 from run_isolation.isolated.ecs_wishes import Asked
 from run_isolation.isolated.task_placement import place
 from run_isolation.manifest import Manifest
+from run_isolation.problem import Problem
 from run_isolation.tag_names import ECS_PREFIX, ECS_RUN_TASK_KWARGS
 from run_isolation.tasks import CONTAINER
 
@@ -232,4 +233,4 @@ def _tags(
 
 
 def _one_problem(launch: IsolatedLaunch, key: str, value: str, allowed: str) -> LaunchTagsError:
-    return LaunchTagsError(launch.run_id, [TagProblem(key, value, allowed)])
+    return LaunchTagsError(launch.run_id, [Problem(key, value, allowed)])

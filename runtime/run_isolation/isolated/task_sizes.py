@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from run_isolation.errors import TagProblem
 from run_isolation.fargate import (
     CPUS,
     EPHEMERAL_STORAGE,
@@ -16,8 +15,9 @@ from run_isolation.fargate import (
     nearest_number,
 )
 from run_isolation.manifest import Location, Size
+from run_isolation.problem import Problem
 
-Report = Callable[[TagProblem], None]
+Report = Callable[[Problem], None]
 
 _MEMORIES: Final = sorted({memory for sizes in MEMORY_BY_CPU.values() for memory in sizes})
 
@@ -35,7 +35,7 @@ def whole_number(key: str, value: object, report: Report) -> Number | None:
     text = str(value)
     if text.isascii() and text.isdecimal() and len(text) < 10:
         return Number(key, int(text))
-    report(TagProblem(key, text, "a whole number, such as 4096"))
+    report(Problem(key, text, "a whole number, such as 4096"))
     return None
 
 
@@ -78,7 +78,7 @@ def disk(size: Number | None, report: Report) -> int | None:
         return size.value if size else None
     first, last = EPHEMERAL_STORAGE[0], EPHEMERAL_STORAGE[-1]
     report(
-        TagProblem(
+        Problem(
             size.key,
             str(size.value),
             f"{first} to {last} GiB; without this tag the task definition's",
@@ -88,18 +88,18 @@ def disk(size: Number | None, report: Report) -> int | None:
     return None
 
 
-def _cpu_problem(cpu: Number | None, largest: Size) -> TagProblem | None:
+def _cpu_problem(cpu: Number | None, largest: Size) -> Problem | None:
     if cpu is None:
         return None
     if cpu.value not in MEMORY_BY_CPU:
         allowed = f"{', '.join(map(str, CPUS))} CPU units ({TASK_SIZE_URL})"
-        return TagProblem(cpu.key, str(cpu.value), allowed, str(nearest_number(cpu.value, CPUS)))
+        return Problem(cpu.key, str(cpu.value), allowed, str(nearest_number(cpu.value, CPUS)))
     return _cap_problem(cpu, largest.cpu, "cpu")
 
 
 def _memory_problem(
     cpu: Number | None, memory: Number | None, location: Location
-) -> TagProblem | None:
+) -> Problem | None:
     if memory is None:
         return None
     # Held against the CPU size that counts, unless that is wrong itself or free to choose.
@@ -109,14 +109,14 @@ def _memory_problem(
         sizes, text = tuple(_MEMORIES), memory_text(location.isolated.cpu)
     if memory.value not in sizes:
         nearest = str(nearest_number(memory.value, sizes))
-        return TagProblem(memory.key, str(memory.value), f"{text} ({TASK_SIZE_URL})", nearest)
+        return Problem(memory.key, str(memory.value), f"{text} ({TASK_SIZE_URL})", nearest)
     return _cap_problem(memory, location.largest.memory, "memory")
 
 
-def _cap_problem(asked: Number, largest: int, name: str) -> TagProblem | None:
+def _cap_problem(asked: Number, largest: int, name: str) -> Problem | None:
     if asked.value <= largest:
         return None
-    return TagProblem(
+    return Problem(
         asked.key,
         str(asked.value),
         f"up to {largest}: isolated.largest.{name} of the code location in the stack's config",

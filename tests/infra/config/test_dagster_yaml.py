@@ -13,6 +13,12 @@ from infra.config.dagster_yaml import DagsterYaml
 from tests.infra.config.refusals import accepted, problem, problems
 from tests.infra.program import DATABASE, changed
 
+SPLIT = (
+    ("run_storage", "SqliteRunStorage"),
+    ("event_log_storage", "ConsolidatedSqliteEventLogStorage"),
+    ("schedule_storage", "SqliteScheduleStorage"),
+)
+
 TOP_LEVEL = {
     # Of 1.9.0; the later ones have all of them.
     *("local_artifact_storage", "compute_logs", "storage", "run_queue", "run_storage"),
@@ -161,6 +167,20 @@ def _keys(key: str) -> set[str]:
             None,
         ),
         (
+            {"concurrency": {"default_op_concurrency_limit": 1001}},
+            "concurrency.default_op_concurrency_limit",
+            "1001",
+            "0 to 1000",
+            "1000",
+        ),
+        (
+            {"auto_materialize": {"use_sensors": {"env": "MOST"}}},
+            "auto_materialize.use_sensors",
+            "{'env': 'MOST'}",
+            "the value itself: Dagster looks up no environment variable here",
+            None,
+        ),
+        (
             {"retention": {"sensor": {"purge_after_days": {"skiped": 1}}}},
             "retention.sensor.purge_after_days",
             "{'skiped': 1}",
@@ -233,6 +253,35 @@ def test_sqlite_and_logs_on_a_disk_are_for_the_local_account() -> None:
     assert {one.value for one in problems(config)} == {"sqlite", "LocalComputeLogManager"}
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {key: {"module": "dagster.core.storage", "class": name} for key, name in SPLIT},
+        {"storage": {"custom": {"module": "dagster", "class": "InMemoryStorage"}}},
+    ],
+)
+def test_no_class_keeps_runs_on_the_disk_of_a_container(content: dict[str, Any]) -> None:
+    config = saying(content, databaseUrlSecretArn=None)
+    accepted(config, account="000000000000")
+    for one in problems(config):
+        assert "tasks on AWS share no disk" in one.allowed
+
+
+def test_a_key_without_a_value_says_nothing() -> None:
+    """As where all that is below it is a comment, in a file that was used as an example."""
+    nothing = dict.fromkeys(TOP_LEVEL - {"local_artifact_storage", "instance_class"})
+    below = {
+        "run_monitoring": {"max_runtime_seconds": None},
+        "concurrency": {"pools": {"default_limit": None, "granularity": "op"}, "runs": None},
+        "secrets": {"custom": {"module": "mine", "class": "Loader", "config": {"path": None}}},
+    }
+    assert accepted(saying(nothing | below)).instance.dagster_yaml == {
+        "run_monitoring": {},
+        "concurrency": {"pools": {"granularity": "op"}},
+        "secrets": below["secrets"],
+    }
+
+
 def test_logs_are_said_once() -> None:
     logs = EVERYTHING["compute_logs"]
     found = problem(saying({"compute_logs": logs}, computeLogsBucket="create"))
@@ -294,6 +343,21 @@ def test_a_password_is_told_to_go_into_a_secret(postgres: dict[str, Any], key: s
     assert found.key == f"run-isolation:instance.dagsterYaml.storage.postgres.{key}"
     assert found.value == "(secret)"
     assert "instance.secrets" in found.allowed
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        ({"access_key_id": "root", "secret_access_key": "hunter2"}, "secret_access_key"),
+        ({"secret_credential": {"client_secret": "hunter2"}}, "secret_credential.client_secret"),
+        ({"access_key_or_sas_token": "hunter2"}, "access_key_or_sas_token"),
+    ],
+)
+def test_what_other_clouds_call_a_password_is_one(config: dict[str, Any], key: str) -> None:
+    logs = {"module": "m", "class": "C", "config": config}
+    found = problem(saying({"compute_logs": logs}))
+    assert found.key == f"run-isolation:instance.dagsterYaml.compute_logs.config.{key}"
+    assert found.value == "(secret)"
 
 
 def test_what_a_secret_config_says_twice_is_not_shown() -> None:

@@ -157,19 +157,40 @@ def reading(content: dict[str, Any], **locations: dict[str, Any]) -> dict[str, A
 LOGS = {"module": "m", "class": "C", "config": {"buckets": [{"env": "MINE"}]}}
 
 
-def test_a_name_that_some_task_would_not_have_is_refused_with_its_place() -> None:
-    found: Problem = problem(reading({"compute_logs": LOGS}, sales={"env": {"MINE": "1"}}))
+@pytest.mark.parametrize(
+    ("locations", "lacking"),
+    [
+        ({"sales": {"env": {"MINE": "1"}}}, "webserver, daemon, tasks of lab would have no MINE"),
+        (
+            {"sales": {"env": {"MINE": "1"}}, "lab": {"secrets": {"MINE": DATABASE}}},
+            "webserver, daemon would have no MINE",
+        ),
+    ],
+)
+def test_a_name_that_some_actor_would_not_have_is_refused_with_its_place(
+    locations: dict[str, Any], lacking: str
+) -> None:
+    found: Problem = problem(reading({"compute_logs": LOGS}, **locations))
     assert found.key == "run-isolation:instance.dagsterYaml.compute_logs.config.buckets.0"
     assert found.value == "{env: MINE}"
-    assert "tasks of lab would have no MINE" in found.allowed
+    assert lacking in found.allowed
     assert found.nearest == "instance.secrets.MINE"
 
 
-def test_names_that_all_tasks_have() -> None:
-    of_each = {"sales": {"env": {"MINE": "1"}}, "lab": {"secrets": {"MINE": DATABASE}}}
-    accepted(reading({"compute_logs": LOGS}, **of_each))
-    for name in ("EVERYWHERE", "HIDDEN", "AWS_REGION", "DAGSTER_CLOUD_DEPLOYMENT_NAME"):
-        accepted(reading({"compute_logs": {**LOGS, "config": {"bucket": {"env": name}}}}))
+@pytest.mark.parametrize(
+    "name", ["EVERYWHERE", "HIDDEN", "AWS_REGION", "DAGSTER_CLOUD_DEPLOYMENT_NAME"]
+)
+def test_names_that_all_actors_have(name: str) -> None:
+    accepted(reading({"compute_logs": {**LOGS, "config": {"bucket": {"env": name}}}}))
+
+
+def test_the_bucket_of_logs_is_no_secret_as_rights_are_by_its_name() -> None:
+    s3 = {"module": "dagster_aws.s3", "class": "S3ComputeLogManager"}
+    config = {"bucket": {"env": "EVERYWHERE"}, "prefix": {"env": "HIDDEN"}}
+    accepted(reading({"compute_logs": {**s3, "config": config}}))
+    found = problem(reading({"compute_logs": {**s3, "config": {"bucket": {"env": "HIDDEN"}}}}))
+    assert found.key == "run-isolation:instance.dagsterYaml.compute_logs.config.bucket"
+    assert found.nearest == "instance.env.HIDDEN"
 
 
 def test_a_tag_named_env_is_no_variable() -> None:

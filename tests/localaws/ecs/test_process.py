@@ -54,6 +54,22 @@ def test_output_of_both_streams_comes_in_order_and_before_the_end() -> None:
     assert ended == [6]
 
 
+def test_output_that_nobody_can_take_does_not_keep_the_end_from_being_seen() -> None:
+    ended: list[int] = []
+
+    def refuse(chunk: bytes) -> None:
+        raise RuntimeError("no room")
+
+    process = ContainerProcess(
+        # A pipe that is not read any more would end the command.
+        Start(["sh", "-c", "echo 1; sleep 0.1; echo 2; exit 3"], Path("/"), ENVIRONMENT),
+        on_output=refuse,
+        on_exit=ended.append,
+    )
+    assert process.wait(10) == 3
+    assert ended == [3]
+
+
 def test_nothing_is_inherited_but_the_given_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_OF_THE_HOST", "x")
     output: list[bytes] = []

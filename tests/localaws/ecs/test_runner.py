@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from moto.logs.models import logs_backends
 
-from localaws.account import LocalAccount
+from localaws.account import ACCOUNT_ID, LocalAccount
 from localaws.ecs.cgroups import detect
+from localaws.ecs.process import ContainerProcess
+from localaws.ecs.running_container import RunningContainer
 from localaws.faults import SlowTask
 from tests.localaws.conftest import LOG_GROUP, Cluster
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 
 def limits_work() -> bool:
@@ -206,6 +210,41 @@ def test_logs_are_lines_also_the_last_one_and_survive_the_group(
     logs.create_log_group(logGroupName=LOG_GROUP)
     eventually(lambda: bool(logs.describe_log_streams(logGroupName=LOG_GROUP)["logStreams"]))
     assert task.status == "RUNNING"
+
+
+def test_a_log_group_deleted_in_the_moment_of_writing_does_not_keep_a_task_from_ending(
+    cluster: Cluster, local_account: LocalAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = logs_backends[ACCOUNT_ID][local_account.region]
+    put, deleted = backend.put_log_events, threading.Event()
+
+    def delete_and_put(group: str, *rest: Any) -> Any:
+        if not deleted.is_set():
+            backend.delete_log_group(group)
+            deleted.set()
+        return put(group, *rest)
+
+    monkeypatch.setattr(backend, "put_log_events", delete_and_put)
+    task = cluster.run("echo one; exec sleep 60")
+    assert deleted.wait(PATIENCE_SECONDS)
+    task.wait_for("RUNNING")
+    cluster.ecs.stop_task(cluster=cluster.name, task=task.task_arn)
+    assert task.wait_for("STOPPED").containers[0].exit_code == 143
+
+
+def test_a_task_that_is_killed_before_its_process_is_there_ends_then(
+    cluster: Cluster, local_account: LocalAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account that closes kills a task only once, and it may just be starting."""
+    spawn = RunningContainer._spawn
+
+    def kill_and_spawn(container: RunningContainer, *how: Any) -> ContainerProcess:
+        container.kill()
+        return spawn(container, *how)
+
+    monkeypatch.setattr(RunningContainer, "_spawn", kill_and_spawn)
+    task = cluster.run("trap '' TERM; sleep 60").wait_for("STOPPED")
+    assert task.containers[0].exit_code == 137
 
 
 def test_processes_of_stopped_tasks_are_gone(cluster: Cluster) -> None:

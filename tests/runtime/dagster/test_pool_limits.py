@@ -16,6 +16,7 @@ from run_isolation import Instance, Manifest
 from run_isolation.dagster import pool_limits
 from run_isolation.dagster.deployment import MANIFEST as MANIFEST_VARIABLE
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.home.files import LAST, replace_file
 from run_isolation.default_instance import sqlite
 from run_isolation.errors import ManifestError
 from run_isolation.instance import VERSION
@@ -135,6 +136,20 @@ def test_a_limit_that_is_no_longer_wanted_stays_while_a_step_holds_a_slot(
         assert actors.limits() == {POOL: (1, True)}
         holder.event_log_storage.free_concurrency_slots_for_run("other")
     assert actors.claims(without, Published(without))
+    assert actors.limits() == {}
+
+
+def test_a_home_that_is_written_anew_makes_no_daemon_newer(
+    actors: Actors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dagster-home` was run, and the daemon is not restarted yet."""
+    older, newest = with_default(1), with_default(2)
+    deployment = cast("Deployment", Published(newest))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    replace_file(tmp_path / LAST, {"version": older.version})
+    with actors.opened(older) as instance, pool_limits.kept(deployment):
+        replace_file(tmp_path / LAST, {"version": newest.version})
+        instance.event_log_storage.initialize_concurrency_limit_to_default(POOL)
     assert actors.limits() == {}
 
 

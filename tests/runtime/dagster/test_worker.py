@@ -187,6 +187,21 @@ def test_variables_of_the_instance_that_the_task_definition_has_not(
     assert (os.environ[VERSION], os.environ["MOST_RUNS"]) == (newest.version, "3")
 
 
+def test_a_run_of_an_older_task_definition_has_the_newest_values_too(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launches.create()
+    launches.instance.report_run_failed(run)
+    older = published(stack, env={"MOST_RUNS": "2", "ZONE": "a", "GONE": "1"})
+    newest = published(stack, env={"MOST_RUNS": "3", "ZONE": "b"})
+    monkeypatch.setenv(OWN_VERSION, older.version)
+    monkeypatch.setenv(VERSION, newest.version)
+    monkeypatch.setenv("MOST_RUNS", "2")  # as ECS has it from the older version
+    monkeypatch.setenv("ZONE", "the location's own")
+    assert work(run.run_id)[0] is Exit.DONE
+    assert (os.environ["MOST_RUNS"], os.environ["ZONE"]) == ("3", "the location's own")
+
+
 def test_an_instance_that_this_dagster_does_not_take_leaves_the_run_untouched(
     launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from run_isolation import LaunchTagsError, Size
-from run_isolation.errors import TagProblem
 from run_isolation.isolated.ecs_wishes import Asked, read
+from run_isolation.problem import Problem
 from tests.runtime.manifests import MANIFEST
 
 SALES = MANIFEST.locations["sales"]
@@ -21,7 +21,7 @@ def asked(**tags: Any) -> Asked:
     return read("run-a", texts, SALES)
 
 
-def problems(**tags: Any) -> list[TagProblem]:
+def problems(**tags: Any) -> list[Problem]:
     with pytest.raises(LaunchTagsError) as refused:
         asked(**tags)
     return list(refused.value.problems)

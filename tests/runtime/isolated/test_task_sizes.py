@@ -1,9 +1,9 @@
 import pytest
 
 from run_isolation import Location, Size
-from run_isolation.errors import TagProblem
 from run_isolation.fargate import CPUS, MEMORY_BY_CPU
 from run_isolation.isolated.task_sizes import Number, disk, size, whole_number
+from run_isolation.problem import Problem
 from tests.runtime.manifests import MANIFEST
 
 SALES = MANIFEST.locations["sales"]
@@ -12,8 +12,8 @@ ALL = [(cpu, memory) for cpu in CPUS for memory in MEMORY_BY_CPU[cpu]]
 
 def asked(
     cpu: int | None, memory: int | None, location: Location = SALES
-) -> tuple[Size | None, list[TagProblem]]:
-    problems: list[TagProblem] = []
+) -> tuple[Size | None, list[Problem]]:
+    problems: list[Problem] = []
     found = size(
         Number("ecs/cpu", cpu) if cpu is not None else None,
         Number("ecs/memory", memory) if memory is not None else None,
@@ -76,7 +76,7 @@ def test_completed_sizes_are_ones_that_fargate_has_within_the_largest(
             _check(asked(None, memory, location), largest)
 
 
-def _check(found: tuple[Size | None, list[TagProblem]], largest: tuple[int, int]) -> None:
+def _check(found: tuple[Size | None, list[Problem]], largest: tuple[int, int]) -> None:
     size, problems = found
     assert size is not None, problems
     assert size.memory in MEMORY_BY_CPU[size.cpu]
@@ -124,7 +124,7 @@ def test_no_larger_than_the_config_allows() -> None:
     ("gib", "nearest"), [(20, "21"), (201, "200"), (0, "21"), (21, None), (200, None)]
 )
 def test_disk(gib: int, nearest: str | None) -> None:
-    problems: list[TagProblem] = []
+    problems: list[Problem] = []
 
     found = disk(Number("ecs/ephemeral_storage", gib), problems.append)
 
@@ -134,7 +134,7 @@ def test_disk(gib: int, nearest: str | None) -> None:
 
 @pytest.mark.parametrize("text", ["4 vCPU", "-1", "4.0", "", "٤", "1" * 5000])
 def test_no_number(text: str) -> None:
-    problems: list[TagProblem] = []
+    problems: list[Problem] = []
 
     assert whole_number("ecs/cpu", text, problems.append) is None
     assert [(one.key, one.value) for one in problems] == [("ecs/cpu", text)]

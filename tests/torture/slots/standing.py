@@ -21,6 +21,7 @@ from typing import Any, Final
 from types_boto3_dynamodb import DynamoDBClient
 
 from run_isolation.server_identity import ServerIdentity
+from tests.slots.fork import Fork
 from tests.slots.parts import Parts
 from tests.torture.slots.place import ISOLATED, STARTED, STARTING, TABLE, Place
 
@@ -62,12 +63,11 @@ class _Server(socketserver.ThreadingTCPServer):
     def start(self, run_id: str, attempt: int, seconds: float) -> str:
         """Says ``started`` or why it does not."""
 
-        def fork() -> str:
+        def fork() -> None:
             self.processes.add(run_id)
             self.forker.sendall(f"{run_id} {seconds}\n".encode())
-            return "started"
 
-        return self.hosting.start(run_id, attempt, fork, lambda why: why)
+        return self.hosting.start(run_id, attempt, Fork(fork))
 
     def _watch(self) -> None:
         for line in self.forker.makefile():

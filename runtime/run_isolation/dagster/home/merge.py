@@ -22,6 +22,7 @@ from run_isolation.dagster.home.this_dagster import EVERYTHING, fit
 from run_isolation.dagster.home.workspace import write_workspace
 from run_isolation.default_instance import COORDINATOR, LAUNCHER, Config
 from run_isolation.instance import Instance
+from run_isolation.limit_names import Keys, newest
 from run_isolation.manifest import Manifest
 
 _SPLIT_STORAGES: Final = ("run_storage", "event_log_storage", "schedule_storage")
@@ -151,22 +152,23 @@ def _differences(existing: Config, wanted: Config, last: Config) -> Iterator[str
         both = dict(_leaves(wanted.get("storage") or {}))
         differing = [name for name, value in _leaves(storage) if both.get(name) != value]
         yield f"  storage: here {_kind(storage)} ({', '.join(differing)}), {there}"
-    for name, section in (("run_queue", _queue), ("concurrency", _concurrency)):
-        wants, had = dict(_leaves(section(wanted))), dict(_leaves(section(last)))
-        for leaf, value in _leaves(section(existing)):
-            is_ours = leaf in had and had[leaf] == value
-            if not is_ours and (leaf not in wants or wants[leaf] != value):
-                there = wants.get(leaf, "nothing")
-                yield f"  {name}.{leaf}: here {value}, in the deployment {there}"
+    wants = {newest(place): value for place, value in _limits(wanted)}
+    had = {newest(place): value for place, value in _limits(last)}
+    for place, value in _limits(existing):
+        name = newest(place)
+        is_ours = name in had and had[name] == value
+        if not is_ours and (name not in wants or wants[name] != value):
+            there = wants.get(name, "nothing")
+            yield f"  {'.'.join(place)}: here {value}, in the deployment {there}"
 
 
-def _queue(config: Config) -> Config:
+def _limits(config: Config) -> Iterator[tuple[Keys, Any]]:
+    """What a file says of queue and concurrency, with its place."""
     coordinator = config.get("run_coordinator") or {}
-    return config.get("run_queue") or coordinator.get("config") or {}
-
-
-def _concurrency(config: Config) -> Config:
-    return config.get("concurrency") or {}
+    queue = config.get("run_queue") or coordinator.get("config") or {}
+    for key, said in (("run_queue", queue), ("concurrency", config.get("concurrency") or {})):
+        for name, value in _leaves(said, key):
+            yield tuple(name.split(".")), value
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

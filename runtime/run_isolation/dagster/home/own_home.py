@@ -31,6 +31,9 @@ HOME: Final = "DAGSTER_HOME"
 _TASK_DEFAULTS: Final[Config] = {"telemetry": {"enabled": False}}
 """Dagster would take each task's new home for another installation, and report it."""
 
+_STAGED: Final = "local_dir"
+"""Where managers of compute logs on S3, GCS and Azure have them until they are copied."""
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -55,9 +58,25 @@ def load(deployment: Deployment) -> Instance:
             *(instance.version, ", ".join(sorted(missing)), own),
         )
         instance = _read(deployment, own)
-    for name, value in instance.env.items():
-        os.environ.setdefault(name, value)
+    _take_on_variables(deployment, instance, own)
     return instance
+
+
+def _take_on_variables(deployment: Deployment, instance: Instance, own: str | None) -> None:
+    """Sets `instance.env`, but for what the code location itself says.
+
+    Args:
+        deployment: The deployment.
+        instance: The version that is used.
+        own: The task definition's, where that is an older one: what ECS has set is its.
+    """
+    differing = {
+        name: value for name, value in instance.env.items() if os.environ.get(name, value) != value
+    }
+    older = _read(deployment, own).env if own and differing else {}
+    for name, value in instance.env.items():
+        if name not in differing or os.environ[name] == older.get(name):
+            os.environ[name] = value
 
 
 @retry(
@@ -117,6 +136,8 @@ def write(home: Path, instance: Instance) -> None:
     config.pop("run_retries", None)
     if _is_elsewhere(config.get("compute_logs")):
         del config["compute_logs"]  # Dagster's default is a directory below the home
+    if _is_elsewhere(config.get("compute_logs"), _STAGED):
+        del config["compute_logs"]["config"][_STAGED]  # the default is the system's own for it
     artifacts = config.get("local_artifact_storage")
     if artifacts is None or _is_elsewhere(artifacts):
         config["local_artifact_storage"] = container_storage(str(home))
@@ -133,9 +154,9 @@ def _tell_of_the_images() -> None:
         )
 
 
-def _is_elsewhere(said: Any) -> bool:
+def _is_elsewhere(said: Any, key: str = "base_dir") -> bool:
     """Whether it names a directory that this container has not."""
-    base = ((said or {}).get("config") or {}).get("base_dir")
+    base = ((said or {}).get("config") or {}).get(key)
     return isinstance(base, str) and not _usable(Path(base))
 
 

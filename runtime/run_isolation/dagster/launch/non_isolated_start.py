@@ -11,19 +11,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dagster import DagsterEvent, DagsterInstance, DagsterRun, DagsterRunStatus
 from tenacity import Retrying, retry_if_not_result, stop_after_delay, wait_random_exponential
 
-from run_isolation import start_run_timers
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.standing.client import (
     ServerDrainingError,
+    ServerFailedError,
     ServerReplacedError,
     ServerSilentError,
+    ServerStartingError,
     StandingServer,
 )
 from run_isolation.errors import ManifestError, TableError
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.decision import Kind
 from run_isolation.standing.why_gone import why_gone
+from run_isolation.start_run_timers import Patience
 from run_isolation.tasks import describe
 
 _log: Final = logging.getLogger(__name__)
@@ -43,12 +45,20 @@ class NonIsolatedStart:
         deployment: The deployment.
         instance: Where the run is stored.
         run: The run as it was read last.
+        patience: Who waits for it.
     """
 
-    def __init__(self, deployment: Deployment, instance: DagsterInstance, run: DagsterRun) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        instance: DagsterInstance,
+        run: DagsterRun,
+        patience: Patience = Patience.PERSON,
+    ) -> None:
         self._deployment = deployment
         self._instance = instance
         self._run = run
+        self._patience = patience
         self._id = run.run_id
         self._attempt = run_record.read(run).attempt
 
@@ -96,7 +106,7 @@ class NonIsolatedStart:
         try:
             if server is None:
                 raise RefusedError("Its launcher ended before it had asked a server.")
-            return self._is_settled(server)
+            return self._is_settled(server, may_ask_ecs=True)
         except (RefusedError, ServerDrainingError) as refusal:
             self._send_back(str(refusal))
             return True
@@ -111,40 +121,50 @@ class NonIsolatedStart:
         asking = Retrying(
             retry=retry_if_not_result(bool),
             wait=wait_random_exponential(multiplier=0.5, max=10),
-            stop=stop_after_delay(start_run_timers.RESOLVE_SECONDS),
+            stop=stop_after_delay(self._patience.resolve_seconds),
             retry_error_callback=lambda _: False,
         )
-        if not asking(self._is_settled, server):
+        waits = self._patience is Patience.PERSON
+        if not asking(self._is_settled, server, may_ask_ecs=waits) and waits:
             self._instance.report_engine_event(
                 f"The server of task {server.task_arn} at {server.address} has not answered "
-                f"for {start_run_timers.RESOLVE_SECONDS} seconds. Whether it started the run is "
+                f"for {self._patience.resolve_seconds} seconds. Whether it started the run is "
                 "not known, so the run is started nowhere else.",
                 self._run,
             )
 
-    def _is_settled(self, server: ServerIdentity) -> bool:
+    def _is_settled(self, server: ServerIdentity, *, may_ask_ecs: bool) -> bool:
         """One StartRun: whether the run has begun or needs no process; False if nobody knows."""
         origin = self._run.remote_job_origin
         assert origin is not None  # noqa: S101  # Dagster's submit_run insists on it
         try:
             result = StandingServer(server.address).start_run(
-                self._instance, self._run, origin, server, self._attempt
+                self._instance,
+                self._run,
+                origin,
+                server,
+                self._attempt,
+                self._patience.start_run_seconds,
             )
         except (ServerSilentError, ServerReplacedError) as error:
-            return self._look_after(server, error)
+            return self._look_after(server, error, may_ask_ecs=may_ask_ecs)
         if result.success:
             _log.debug("Run %s is started by %s.", self._id, server)
             return True
         error_info = result.serializable_error_info
         raise RefusedError(result.message or (error_info.message if error_info else "no reason"))
 
-    def _look_after(self, server: ServerIdentity, error: Exception) -> bool:
+    def _look_after(self, server: ServerIdentity, error: Exception, *, may_ask_ecs: bool) -> bool:
         """After a lost answer: has the run begun, or can it no longer begin there?"""
         _log.debug("Run %s: no answer from %s: %s", self._id, server, error)
         if not self._is_ours(self._instance.get_run_by_id(self._run.run_id)):
             return True
         if isinstance(error, ServerReplacedError):
             raise RefusedError(f"Task {server.task_arn} ended before the run began. {error}")
+        if isinstance(error, ServerFailedError):
+            return self._look_after_failure(server, error)
+        if isinstance(error, ServerStartingError) or not may_ask_ecs:
+            return False
         try:
             cluster = self._deployment.manifest.cluster
             states = describe(self._deployment.ecs, cluster, [server.task_arn])
@@ -153,6 +173,13 @@ class NonIsolatedStart:
         state = states[server.task_arn]
         if state.stopped:
             raise RefusedError(f"It ended before the run began. {why_gone(state)}")
+        return False
+
+    def _look_after_failure(self, server: ServerIdentity, error: ServerFailedError) -> bool:
+        """After an answer that is an error: does the server have the run all the same?"""
+        with suppress(ServerSilentError, ServerReplacedError):
+            if self._run.run_id not in StandingServer(server.address).current_runs(server.task_arn):
+                raise RefusedError(f"The server failed to start it. {error}")
         return False
 
     def _is_wanted(self) -> bool:
@@ -189,11 +216,13 @@ class NonIsolatedStart:
                 address="",
                 instance_version="",
             )
+            # First: without its slot no late StartRun starts it.
+            self._release()
             self._instance.report_engine_event(f"This run is isolated after all. {reason}", now)
             self._instance.report_dagster_event(DagsterEvent.job_enqueue(now), run_id=now.run_id)
         else:
             self._canceled(now, f"Canceled before its process was started. {why}")
-        self._release()
+            self._release()
 
     def _canceled(self, now: DagsterRun | None, message: str) -> None:
         if now is not None and now.status is DagsterRunStatus.CANCELING:

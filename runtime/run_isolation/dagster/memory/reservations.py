@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
@@ -11,6 +11,7 @@ from typing import Final
 from run_isolation.dagster.memory.usage import Usage
 from run_isolation.dagster.memory.verdict import Verdict
 from run_isolation.dagster.processes.linux import let_go_first
+from run_isolation.errors import StartRefusedError
 from run_isolation.standing.container_memory import MIB, Reading, reserve
 
 UNKNOWN_MIB: Final = 128
@@ -33,6 +34,8 @@ class HostedRun:
     """How many processes the kernel had killed in this container before it began."""
     usage: Usage = field(default_factory=Usage)
     verdict: Verdict | None = None
+    over: bool = False
+    """Whether its process has ended."""
     tries: int = 0
     """How often it was tried to be failed with its verdict."""
     told: bool = False
@@ -40,7 +43,7 @@ class HostedRun:
 
     def promised(self, now: float) -> int:
         """Bytes that it is expected to take beside those that it has."""
-        if self.verdict is not None:
+        if self.over or self.verdict is not None:
             return 0
         if self.expected is None and now - self.since > YOUNG_SECONDS:
             return 0
@@ -48,40 +51,29 @@ class HostedRun:
 
 
 class HostedRuns:
-    """All runs of a server. Thread-safe.
+    """All runs of a server. Thread-safe, by a lock under which nothing waits.
 
     Args:
-        pids: Tells the processes on record by run.
         kills: How many processes the kernel has killed in this container.
         clock: Seconds.
     """
 
     def __init__(
         self,
-        pids: Callable[[], Mapping[str, int]],
         kills: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._pids = pids
         self._kills = kills
         self._clock = clock
         self._lock = Lock()
         self._runs: dict[str, HostedRun] = {}
 
-    def look(self) -> dict[str, HostedRun]:
-        """The runs that have a process, with those that are new marked as first to go."""
-        pids = self._pids()
-        with self._lock:
-            for run_id, pid in pids.items():
-                run = self._runs.setdefault(run_id, HostedRun(since=self._clock()))
-                if run.pid is None:
-                    run.pid = pid
-                    run.kills_before = self._kills()
-                    let_go_first(pid)
-            return {run_id: self._runs[run_id] for run_id in pids}
+    def reserve(self, run_id: str, expected_mib: float | None, reading: Reading) -> HostedRun:
+        """Keeps memory for a run that is to be started, until it is withdrawn or over.
 
-    def expect(self, run_id: str, expected_mib: float | None, reading: Reading) -> str | None:
-        """Keeps memory for a run that is to be started; why not, where too little is left."""
+        Raises:
+            StartRefusedError: Too little is left.
+        """
         expected = None if expected_mib is None else int(expected_mib * MIB)
         need = UNKNOWN_MIB * MIB if expected is None else expected
         now = self._clock()
@@ -90,16 +82,38 @@ class HostedRuns:
             kept = reserve(reading.limit)
             if need <= reading.free - kept - promised:
                 self._runs[run_id] = HostedRun(expected, now)
-                return None
+                return self._runs[run_id]
         known = "unknown as yet, taken for" if expected is None else "by its recent runs"
-        return (
+        raise StartRefusedError(
             f"Too little memory is free: it needs {_mib(need)} MiB ({known}), and of the "
             f"container's {_mib(reading.limit)} MiB {_mib(reading.free)} are free, of which "
             f"{_mib(promised)} are kept for other runs and {_mib(kept)} in reserve."
         )
 
+    def withdraw(self, run_id: str, run: HostedRun) -> None:
+        """Keeps no more memory for a run: it has not been started, or its process is over."""
+        with self._lock:
+            run.over = True
+            # What one that has had a process took is still to be written.
+            if run.pid is None and self._runs.get(run_id) is run:
+                del self._runs[run_id]
+
+    def started(self, run_id: str, pid: int) -> None:
+        """The run has a process, which is marked as first to go."""
+        kills = self._kills()
+        with self._lock:
+            run = self._runs.setdefault(run_id, HostedRun(since=self._clock()))
+            run.pid, run.kills_before = pid, kills
+        let_go_first(pid)
+
+    def look(self) -> dict[str, HostedRun]:
+        """The runs that have a process."""
+        with self._lock:
+            living = {run_id: run for run_id, run in self._runs.items() if not run.over}
+            return {run_id: run for run_id, run in living.items() if run.pid is not None}
+
     def forget(self, run_id: str) -> HostedRun:
-        """What was known of a run that is over."""
+        """What was known of a run of which everything is written."""
         with self._lock:
             return self._runs.pop(run_id, HostedRun())
 

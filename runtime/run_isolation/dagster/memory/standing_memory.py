@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import Final
 
 from run_isolation import task_metadata
@@ -17,6 +16,7 @@ from run_isolation.dagster.memory.watchdog import Watchdog
 from run_isolation.errors import TaskMetadataError
 from run_isolation.standing import container_memory
 from run_isolation.standing.container_memory import MIB, ContainerMemory
+from run_isolation.thread_pools import steady_pool
 
 MOST_TRIES: Final = 20
 """How often a run is tried to be failed with our words: Dagster's server looks twice a second. Then
@@ -32,23 +32,21 @@ class StandingMemory:
     """Measures runs, ends one where memory runs out, and says so on it.
 
     Args:
-        pids: Tells the processes on record by run.
         logger: For what it does.
         find: Finds the container.
     """
 
     def __init__(
         self,
-        pids: Callable[[], Mapping[str, int]],
         logger: logging.Logger,
         find: Callable[[], ContainerMemory | None] = find_container,
     ) -> None:
         self._find = find
         self._logger = logger
         self._kills = Kills(lambda: self._container)
-        self._runs = HostedRuns(pids, self._kills.count)
+        self._runs = HostedRuns(self._kills.count)
         self._watchdog = Watchdog(self._runs, lambda: self._container, logger)
-        self._records = ThreadPoolExecutor(max_workers=1, thread_name_prefix="memory-records")
+        self._records = steady_pool(1, "memory-records")
         self._watchdog.start()
 
     @cached_property
@@ -58,49 +56,69 @@ class StandingMemory:
             self._logger.info("Nothing limits this container's memory, so no run is ended for it.")
         return found
 
-    def why_no_room(self, run_id: str, expected_mib: float | None) -> str | None:
-        """Why a run can't be started now; None keeps memory for it.
+    def reserve(self, run_id: str, expected_mib: float | None) -> Callable[[], None]:
+        """Keeps memory for a run that is to be started, and returns what gives it back.
 
         Args:
             run_id: The run.
             expected_mib: The most that its job's recent runs had, in MiB; None if unknown.
+
+        Raises:
+            StartRefusedError: Too little is left.
         """
         if self._container is None:
-            return None
-        return self._runs.expect(run_id, expected_mib, self._container.read())
+            return lambda: None
+        run = self._runs.reserve(run_id, expected_mib, self._container.read())
+        return partial(self._runs.withdraw, run_id, run)
 
     def run_starts(self) -> None:
         """A run is about to get a process."""
         self._watchdog.run_starts()
 
-    def before_forgotten(self, ended: Iterable[Ended]) -> None:
-        """Fails those runs that were ended for memory, before Dagster fails them without a reason.
+    def started(self, run_id: str, pid: int) -> None:
+        """The run has this process."""
+        self._runs.started(run_id, pid)
 
-        Raises:
-            Exception: The storage does not answer; to be tried again.
+    def over(self, ended: Sequence[Ended]) -> None:
+        """Takes note of processes that have ended, all that have since the last look.
+
+        Nothing is written: the storage may not answer.
         """
         kills, by_kernel = self._kills.count(), False
         for one in ended:
             run = self._runs.get(one.run_id)
-            if run is None or run.told:
+            if run is None:
                 continue
+            run.over = True
             run.usage.ended(one.cpu_seconds, one.memory_bytes)
             if run.verdict is None and one.exit_code == -signal.SIGKILL:
                 run.verdict = self._by_kernel(run, kills)
-            if run.verdict is None or run.tries >= MOST_TRIES:
-                continue
-            run.tries += 1
-            run.told = fail(one, run)
-            by_kernel = by_kernel or run.verdict.by_kernel
+            by_kernel = by_kernel or (run.verdict is not None and run.verdict.by_kernel)
         if by_kernel:
             self._kills.told(kills)
 
+    def tell(self, one: Ended) -> None:
+        """Fails a run that was ended for memory, before Dagster fails it without a reason.
+
+        Raises:
+            Exception: The storage does not answer; to be tried again.
+        """
+        run = self._runs.get(one.run_id)
+        if run is None or run.told or run.verdict is None or run.tries >= MOST_TRIES:
+            return
+        run.tries += 1
+        run.told = fail(one, run)
+
     def ended(self, one: Ended) -> None:
-        """Writes what the run took, in the background: Dagster is done with it."""
+        """Writes what the run took, in the background: its end is told."""
         run = self._runs.forget(one.run_id)
         run.usage.ended(one.cpu_seconds, one.memory_bytes)
         if not run.told:
             self._records.submit(self._record, one, run)
+
+    def forget(self, run_id: str) -> None:
+        """The run's process ended before it had touched the run."""
+        self._runs.forget(run_id)
 
     def close(self) -> None:
         """Waits until everything is written."""

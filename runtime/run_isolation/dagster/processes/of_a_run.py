@@ -21,13 +21,14 @@ def processes(pid: int) -> list[int]:
     """All processes of the run, the one on record first; none where that one is gone.
 
     The steps of a run that was forked are its siblings: children of its keeper, which leads the
-    session of all of them. An isolated run is in the session of whoever measures it.
+    session of all of them. An isolated run is in the session of whoever measures it, which may be
+    led from outside of the container: then its id is 0, below which is everything.
     """
     try:
         session = os.getsid(pid)
     except ProcessLookupError:
         return []
-    top = pid if session in (pid, os.getsid(0)) else session
+    top = pid if session in (0, pid, os.getsid(0)) else session
     return [pid, *(one for one in linux.descendants(top) if one != pid)]
 
 

@@ -30,8 +30,24 @@ DRAINING: Final = grpc.StatusCode.ABORTED
 (https://grpc.github.io/grpc/core/md_doc_statuscodes.html), which is to ask the name again."""
 
 
+BEING_STARTED: Final = grpc.StatusCode.ALREADY_EXISTS
+"""How a server answers a StartRun whose outcome it does not know yet. To a launcher that does not
+know the code it is silence, after which it asks again."""
+
+_RAISED: Final = "Exception calling application"
+"""What grpc's server says of a servicer that raised (grpc/_server.py)."""
+
+
 class ServerSilentError(RunIsolationError):
     """The server did not answer. A StartRun may have been carried out all the same."""
+
+
+class ServerStartingError(ServerSilentError):
+    """The server is starting the run. How that ends is not known yet."""
+
+
+class ServerFailedError(ServerSilentError):
+    """The server has answered with an error, and is done with the call."""
 
 
 class ServerReplacedError(RunIsolationError):
@@ -55,8 +71,17 @@ class StandingServer:
         origin: RemoteJobOrigin,
         identity: ServerIdentity,
         attempt: int,
+        seconds: float = start_run_timers.START_RUN_SECONDS,
     ) -> StartRunResult:
         """Starts the run's process, or tells how the first such call of this run went.
+
+        Args:
+            instance: Where the run is stored.
+            run: The run.
+            origin: Its job.
+            identity: The server that is meant.
+            attempt: Of the run, which holds a slot.
+            seconds: How long to wait for the answer.
 
         Raises:
             ServerSilentError: Whether it was started is not known.
@@ -71,9 +96,7 @@ class StandingServer:
         if expected := run.tags.get(tag_names.EXPECTED_MIB):
             metadata.append((EXPECTED_KEY, expected))
         with self._calling() as stub:
-            reply = stub.StartRun(
-                request, timeout=start_run_timers.START_RUN_SECONDS, metadata=metadata
-            )
+            reply = stub.StartRun(request, timeout=seconds, metadata=metadata)
         return deserialize_value(reply.serialized_start_run_result, StartRunResult)
 
     def cancel_run(self, run_id: str) -> bool:
@@ -128,13 +151,23 @@ class StandingServer:
             try:
                 yield DagsterApiStub(channel)  # type: ignore[no-untyped-call]  # generated code
             except grpc.RpcError as error:
-                if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
-                    raise ServerReplacedError(error.details()) from error
-                if error.code() is DRAINING:
-                    raise ServerDrainingError(error.details()) from error
-                raise ServerSilentError(
-                    f"{self._address}: {error.code().name}, {error.details()}"
-                ) from error
+                raise self._read(error.code(), error.details() or "") from error
+
+    def _read(self, code: grpc.StatusCode, details: str) -> RunIsolationError:
+        """What an error of gRPC's means."""
+        if code is grpc.StatusCode.FAILED_PRECONDITION:
+            return ServerReplacedError(details)
+        if code is DRAINING:
+            return ServerDrainingError(details)
+        said = f"{self._address}: {code.name}, {details}"
+        if code is grpc.StatusCode.UNIMPLEMENTED:
+            return ServerReplacedError(f"Who answers there is no code server. {said}")
+        if code is BEING_STARTED:
+            return ServerStartingError(said)
+        # By the words: a connection that is lost may be told with the same code.
+        if code is grpc.StatusCode.UNKNOWN and details.startswith(_RAISED):
+            return ServerFailedError(said)
+        return ServerSilentError(said)
 
 
 def is_there(server: ServerIdentity) -> bool:

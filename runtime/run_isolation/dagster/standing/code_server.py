@@ -18,28 +18,26 @@ import grpc
 from dagster._cli.api import grpc_command
 from dagster._core.instance.ref import InstanceRef
 from dagster._grpc.__generated__ import dagster_api_pb2
-from dagster._grpc.types import (
-    CancelExecutionRequest,
-    CancelExecutionResult,
-    GetCurrentRunsResult,
-    StartRunResult,
-)
-from dagster._serdes import deserialize_value, serialize_value
+from dagster._grpc.types import StartRunResult
+from dagster._serdes import serialize_value
+from grpc_health.v1 import health
 
 from run_isolation.dagster.deployment import MANIFEST, Deployment
-from run_isolation.dagster.ends import run_process
 from run_isolation.dagster.home import own_home
 from run_isolation.dagster.memory.standing_memory import StandingMemory
 from run_isolation.dagster.patching import replaced
-from run_isolation.dagster.standing.client import DRAINING
+from run_isolation.dagster.standing import call_threads, run_start
+from run_isolation.dagster.standing.client import BEING_STARTED, DRAINING
 from run_isolation.dagster.standing.listeners import TwoPortServer
 from run_isolation.dagster.standing.load_error import load_error_in_short
 from run_isolation.dagster.standing.own_instance import OwnInstance
-from run_isolation.dagster.standing.run_processes import Records, RunProcesses
+from run_isolation.dagster.standing.records import Records
+from run_isolation.dagster.standing.run_calls import RunCalls
+from run_isolation.dagster.standing.run_processes import RunProcesses
 from run_isolation.dagster.standing.tick_priority import PromptTicks
 from run_isolation.dagster.warm.fork_context import KeptContext
 from run_isolation.dagster.warm.start import WarmStart, installed
-from run_isolation.errors import DrainingError, RunIsolationError
+from run_isolation.errors import DrainingError, RunIsolationError, StartUnfinishedError
 from run_isolation.server_identity import ATTEMPT_KEY, EXPECTED_KEY, SERVER_KEY, ServerIdentity
 from run_isolation.standing.draining import Listener, StandingTask
 from run_isolation.standing.hosting import Hosting
@@ -47,18 +45,20 @@ from run_isolation.standing.protection import TaskProtection
 from run_isolation.standing.redeploys import Redeploys
 from run_isolation.task_metadata import TaskMetadata
 
-StartRunReply = dagster_api_pb2.StartRunReply
+_OF_THE_CALLERS_TIME: Final = 0.9
+"""So much of it a StartRun waits for the process: its caller is to hear that it is being started.
+"""
 
 _VARIABLES: Final = "DAGSTER_CLI_API_GRPC"
 """What the variables begin with that stand for options of ``dagster api grpc`` (ENV_PREFIX in
 dagster/_cli/__init__.py, and the names of the commands)."""
 
 
-class RunIsolationApiServer(PromptTicks):
+class RunIsolationApiServer(PromptTicks, RunCalls):
     """Dagster's servicer, with StartRun once per run and the slot given back when a run is over.
 
     What is done about runs is in ``RunProcesses``; here are the calls and hooks of Dagster's that
-    lead there.
+    lead there. None of them waits with a lock held, or for the storage.
 
     Args:
         warm: What run processes are forked by, put in the place of ``_mp_ctx``, which Dagster's
@@ -74,26 +74,25 @@ class RunIsolationApiServer(PromptTicks):
         **kwargs: Any,
     ) -> None:
         self._own = own or OwnInstance(None)
-        # Dagster's begins to look after runs before it returns.
-        self._processes: RunProcesses[StartRunReply] | None = None
         with load_error_in_short():
             super().__init__(*args, **kwargs)
         if warm is not None and warm.context is not None:
             self._manners = warm.manners
-        context = warm.context if warm is not None else None
-        run_process.make_processes(self, context or KeptContext())
         self._identity = ServerIdentity.from_server_id(self._server_id)
         self._deployment = Deployment()
-        records = Records.of(self)
+        self._pool = call_threads.PoolWatch(self._server_threadpool_executor)
+        call_threads.watches[:] = [self._pool]
+        call_threads.give_own_threads(self, self._server_threadpool_executor)
         self._processes = RunProcesses(
-            records,
-            StandingMemory(records.pids, self._logger),
+            Records.of(self),
+            StandingMemory(self._logger),
             self._new_hosting(),
             self._logger,
+            (warm.context if warm is not None else None) or KeptContext(),
             warm.check if warm is not None else lambda: None,
         )
 
-    def _new_hosting(self) -> Hosting[StartRunReply] | None:
+    def _new_hosting(self) -> Hosting[StartRunResult] | None:
         if self._identity is None:
             return None
         return Hosting(
@@ -117,91 +116,81 @@ class RunIsolationApiServer(PromptTicks):
 
     def StartRun(  # noqa: N802  # gRPC's name
         self, request: dagster_api_pb2.StartRunRequest, context: grpc.ServicerContext
-    ) -> StartRunReply:
-        """Starts the run's process; a repeated call waits for the first and gets its answer."""
+    ) -> dagster_api_pb2.StartRunReply:
+        """Starts the run's process; a repeated call gets the first one's answer, once it is there.
+
+        Whatever goes wrong before there is a process is an answer, and no error of the call's.
+        """
         metadata = {key: str(value) for key, value in context.invocation_metadata()}
         if metadata.get(SERVER_KEY, self._server_id) != self._server_id:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"This is {self._server_id}.")
-        assert self._processes is not None  # noqa: S101  # Dagster's serves no calls before
-        args, request = self._own.start_run(request)
-        start = partial(super().StartRun, request, context)
-        if ATTEMPT_KEY not in metadata:
-            return self._processes.begin(start)
-        expected = metadata.get(EXPECTED_KEY)
+        remaining = context.time_remaining()
+        seconds = None if remaining is None else remaining * _OF_THE_CALLERS_TIME
         try:
-            return self._processes.start(
-                args.run_id,
-                int(metadata[ATTEMPT_KEY]),
-                start,
-                _refusal,
-                float(expected) if expected else None,
-            )
+            result = self._started(request, metadata, seconds)
         except DrainingError as error:
             context.abort(DRAINING, str(error))
             raise  # not reached: abort raises
+        except StartUnfinishedError as error:
+            context.abort(BEING_STARTED, str(error))
+            raise  # not reached
+        except Exception:
+            self._logger.exception("A run could not be started.")
+            result = run_start.failure()
+        return dagster_api_pb2.StartRunReply(serialized_start_run_result=serialize_value(result))
 
-    def CancelExecution(  # noqa: N802  # gRPC's name
-        self, request: dagster_api_pb2.CancelExecutionRequest, context: grpc.ServicerContext
-    ) -> dagster_api_pb2.CancelExecutionReply:
-        """Interrupts the run's process.
+    def _started(
+        self,
+        request: dagster_api_pb2.StartRunRequest,
+        metadata: Mapping[str, str],
+        seconds: float | None,
+    ) -> StartRunResult:
+        """The answer to a StartRun.
 
-        Dagster's servicer waits until the process has noticed, with a lock held that all of its
-        calls need: for ever where the process is stopped, or was killed a moment ago.
+        Raises:
+            Exception: There is no process.
         """
-        asked = deserialize_value(
-            request.serialized_cancel_execution_request, CancelExecutionRequest
-        )
-        result = CancelExecutionResult(
-            success=self._processes is not None and self._processes.cancel(asked.run_id),
-            message=None,
-            serializable_error_info=None,
-        )
-        return dagster_api_pb2.CancelExecutionReply(
-            serialized_cancel_execution_result=serialize_value(result)
-        )
-
-    def GetCurrentRuns(  # noqa: N802  # gRPC's name
-        self, request: dagster_api_pb2.Empty, context: grpc.ServicerContext
-    ) -> dagster_api_pb2.GetCurrentRunsReply:
-        """The runs that have a process here, or are about to get one."""
         assert self._processes is not None  # noqa: S101  # Dagster's serves no calls before
-
-        def on_record() -> list[str]:
-            reply = super(RunIsolationApiServer, self).GetCurrentRuns(request, context)
-            result = deserialize_value(reply.serialized_current_runs, GetCurrentRunsResult)
-            return list(result.current_runs)
-
-        runs = self._processes.with_starting(on_record)
-        result = GetCurrentRunsResult(current_runs=runs, serializable_error_info=None)
-        return dagster_api_pb2.GetCurrentRunsReply(serialized_current_runs=serialize_value(result))
+        args, request = self._own.start_run(request)
+        attempt, expected = metadata.get(ATTEMPT_KEY), metadata.get(EXPECTED_KEY)
+        if attempt is None and self._is_shutting_down():
+            return run_start.refusal(
+                "Tried to start a run on a server after telling it to shut down"
+            )
+        run = run_start.asked(self, args, request.serialized_execute_run_args)
+        return self._processes.start(
+            run,
+            int(attempt) if attempt else None,
+            float(expected) if expected else None,
+            seconds,
+        )
 
     def cleanup(self) -> None:
-        """Waits for the runs to end, as Dagster's does, and for their slots to be free."""
+        """Ends what looks after runs, as Dagster's does, and waits for their slots to be free."""
         super().cleanup()
         if self._processes is not None:
             self._processes.close()
 
     def _check_for_orphaned_runs(self) -> None:
-        # Called twice a second in a thread that an exception would end for good, and with it every
-        # notice of a run's end.
-        if self._processes is not None:
-            self._processes.look_after(super()._check_for_orphaned_runs)
+        """Dagster's own hook, called twice a second in a thread of its own.
 
-    def _clear_run(self, run_id: str) -> None:
-        """Dagster's own hook: the run's process is over, however it ended. Holds its lock."""
-        if self._processes is not None:
-            self._processes.forget(run_id, partial(super()._clear_run, run_id))
+        An exception would end that for good, and with it every notice of a run's end.
+        """
+        if self._processes is None:
+            return
+        self._processes.look_after()
+        self._pool.look()
+        if self._is_shutting_down() and not self._processes.any_here():
+            self._server_termination_event.set()
+
+    def _is_shutting_down(self) -> bool:
+        return self._shutdown_once_executions_finish_event.is_set()
 
     def _why_draining(self) -> str | None:
-        if self._shutdown_once_executions_finish_event.is_set():
+        if self._is_shutting_down():
             return "It is shutting down."
         task = self._processes.task if self._processes is not None else None
         return task.why_draining if task is not None else None
-
-
-def _refusal(why: str) -> StartRunReply:
-    result = StartRunResult(success=False, message=why, serializable_error_info=None)
-    return StartRunReply(serialized_start_run_result=serialize_value(result))
 
 
 def serve(
@@ -273,11 +262,11 @@ def _run(
         own.installed(),
         replaced(dagster._grpc.server, "DagsterApiServer", servicer),
         replaced(dagster._grpc.server, "DagsterGrpcServer", server),
-        run_process.installed(),
+        replaced(health, "HealthServicer", call_threads.PromptHealth),
     ):
         grpc_command.main(
             list(options),
             prog_name="run-isolation code-server",
             auto_envvar_prefix=_VARIABLES,
-            default_map=dict(defaults),
+            default_map={"max_workers": call_threads.MAX_WORKERS, **defaults},
         )

@@ -8,7 +8,6 @@ the code location by its name, until another task has taken this one's place.
 from __future__ import annotations
 
 from functools import partial
-from threading import Event
 from typing import Any, Final, Protocol
 
 from dagster._grpc.server import DagsterGrpcServer
@@ -16,6 +15,7 @@ from dagster._grpc.utils import default_grpc_server_shutdown_grace_period
 from grpc_health.v1 import health_pb2
 
 from run_isolation.standing.draining import Listener
+from run_isolation.tick_timeouts import TICK_SECONDS
 
 SERVICE: Final = "DagsterApi"
 """What Dagster's server calls itself in health checks (dagster/_grpc/server.py)."""
@@ -34,7 +34,7 @@ class PublicListener:
     def __init__(self, options: dict[str, Any]) -> None:
         self._make = partial(DagsterGrpcServer, **options)
         self._serving: DagsterGrpcServer | None = None
-        self._closing: list[tuple[DagsterGrpcServer, Event]] = []
+        self._closing: list[DagsterGrpcServer] = []
 
     def open(self) -> None:
         """Serves.
@@ -48,18 +48,24 @@ class PublicListener:
         self._serving = serving
 
     def close(self) -> None:
-        """Accepts no more calls; those that are being answered get Dagster's own grace period."""
+        """Accepts no more calls. Those that are being answered have as long as a tick may take.
+
+        Dagster's own grace period is for a process that ends. This one stays for its runs.
+        """
         if self._serving is not None:
-            self._closing.append((self._serving, self._serving.server.stop(_grace())))
+            self._serving.server.stop(max(TICK_SECONDS, _grace()))
+            self._closing.append(self._serving)
             self._serving = None
 
-    def wait_until_closed(self) -> None:
-        """Returns when no call is left.
+    def end(self) -> None:
+        """Closes, and returns when no call is left, or Dagster's own grace period is over.
 
         A process that ends before spins for ever: grpc's server waits in its destructor for a
         thread that is no longer there (grpc/_cython/_cygrpc/server.pyx.pxi, ``destroy``).
         """
-        for _, closed in self._closing:
+        self.close()
+        # The shorter period counts (https://grpc.github.io/grpc/python/grpc.html, ``Server.stop``).
+        for closed in [closing.server.stop(_grace()) for closing in self._closing]:
             closed.wait(_grace() + _CANCEL_SECONDS)
 
 
@@ -85,8 +91,7 @@ class TwoPortServer(DagsterGrpcServer):
         try:
             super().serve()  # type: ignore[no-untyped-call]
         finally:
-            self._public.close()
-            self._public.wait_until_closed()
+            self._public.end()
 
 
 def _grace() -> float:

@@ -1,81 +1,31 @@
 """The processes of a server's runs, from the call that starts one to all that follows its end.
 
-Dagster's servicer keeps them on record and looks after them in a thread of its own. What has to be
-done beside that, and before it, is here, in the order in which it has to be done.
+Runs in: server.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from multiprocessing.context import BaseContext
 
-from dagster import DagsterInstance, DagsterRunStatus
-from dagster._core.instance.ref import InstanceRef
+from dagster._grpc.types import StartRunResult
 
-from run_isolation.dagster.ends.stored_end import is_over
-from run_isolation.dagster.memory.run_endings import Ended
 from run_isolation.dagster.memory.standing_memory import StandingMemory
-from run_isolation.dagster.warm.fork_context import taken
+from run_isolation.dagster.processes import of_a_run
+from run_isolation.dagster.standing.records import Records
+from run_isolation.dagster.standing.run_ends import RunEnds
+from run_isolation.dagster.standing.run_start import RunAsked, RunProcess, refusal
+from run_isolation.dagster.warm.primitives import EventFd
+from run_isolation.errors import StartUnfinishedError
 from run_isolation.standing.draining import StandingTask
 from run_isolation.standing.hosting import Hosting
 
-Answer = TypeVar("Answer")
 
-
-@dataclass(frozen=True)
-class Records:
-    """What Dagster's servicer has on record.
-
-    Attributes:
-        lock: Guards all of it.
-        processes: By run, each with the instance that it reports to.
-        cancel_events: By run: what interrupts the process.
-        canceled_at: Seconds, by run that was interrupted.
-    """
-
-    lock: threading.Lock
-    processes: Mapping[str, tuple[Any, InstanceRef]]
-    cancel_events: Mapping[str, Any]
-    canceled_at: dict[str, float]
-
-    @classmethod
-    def of(cls, servicer: Any) -> Records:
-        """Those of a ``DagsterApiServer`` (dagster/_grpc/server.py)."""
-        return cls(
-            servicer._execution_lock,
-            servicer._executions,
-            servicer._termination_events,
-            servicer._termination_times,
-        )
-
-    def pids(self) -> dict[str, int]:
-        """Process ids by run."""
-        with self.lock:
-            processes = [(run_id, process) for run_id, (process, _) in self.processes.items()]
-        return {run_id: process.pid for run_id, process in processes if process.pid is not None}
-
-    def ended(self) -> list[Ended]:
-        """The processes that have ended, with what they took."""
-        ended = []
-        with self.lock:
-            for run_id, (process, instance) in self.processes.items():
-                before = os.times()
-                if not process.is_alive():
-                    after = os.times()
-                    user = after.children_user - before.children_user
-                    system = after.children_system - before.children_system
-                    took = taken(process) or (user + system, 0)
-                    ended.append(Ended(run_id, process.exitcode, instance, *took))
-        return ended
-
-
-class RunProcesses(Generic[Answer]):
+class RunProcesses:
     """Starts, interrupts and looks after them.
 
     Args:
@@ -83,6 +33,7 @@ class RunProcesses(Generic[Answer]):
         memory: Of the container.
         hosting: Starts each run once, while it holds its slot; None outside of an ECS task.
         logger: For trouble.
+        context: Makes processes.
         check_template: Says so when the template of warm starts is gone.
 
     Attributes:
@@ -93,49 +44,73 @@ class RunProcesses(Generic[Answer]):
         self,
         records: Records,
         memory: StandingMemory,
-        hosting: Hosting[Answer] | None,
+        hosting: Hosting[StartRunResult] | None,
         logger: logging.Logger,
+        context: BaseContext,
         check_template: Callable[[], None] = lambda: None,
     ) -> None:
         self._records = records
         self._memory = memory
         self._hosting = hosting
         self._logger = logger
+        self._context = context
         self._check_template = check_template
+        self._ends = RunEnds(records, memory, self._give_back, self._told, logger)
         self.task: StandingTask | None = None
 
     def start(
         self,
-        run_id: str,
-        attempt: int,
-        start: Callable[[], Answer],
-        refuse: Callable[[str], Answer],
+        run: RunAsked,
+        attempt: int | None,
         expected_mib: float | None = None,
-    ) -> Answer:
-        """Starts a run's process once, while the run holds its slot.
+        seconds: float | None = None,
+    ) -> StartRunResult:
+        """Starts a run's process; where an attempt is told once, while it holds its slot.
 
         Args:
-            run_id: The run.
-            attempt: Its attempt, which the caller says holds a slot.
-            start: Starts the process.
-            refuse: Makes the answer of a run that is not started, from the reason.
+            run: The run.
+            attempt: Its attempt, which the caller says holds a slot; None: it needs none.
             expected_mib: The most that the job's recent runs had, in MiB; None if unknown.
+            seconds: How long to wait for the process's first word; None: until there is one.
 
         Raises:
             DrainingError: No more runs are started here.
+            StartUnfinishedError: There is no first word yet.
         """
-        begin = partial(self.begin, start)
-        if self._hosting is None:
-            return begin()
-        why_not = partial(self._memory.why_no_room, run_id, expected_mib)
-        return self._hosting.start(run_id, attempt, begin, refuse, why_not)
+        launch = _Launch(run, self, self._memory, expected_mib)
+        if self._hosting is not None and attempt is not None:
+            return self._hosting.start(run.run_id, attempt, launch, seconds)
+        first_word, said = self.begin(run), list[StartRunResult]()
+        waiting = threading.Thread(target=lambda: said.append(first_word()), daemon=True)
+        try:
+            waiting.start()
+        except RuntimeError:  # no thread is to be had, and there is a process
+            return first_word()
+        waiting.join(seconds)
+        if not said:
+            raise StartUnfinishedError(f"The process of run {run.run_id} has not said a word yet.")
+        return said[0]
 
-    def begin(self, start: Callable[[], Answer]) -> Answer:
-        """Starts a process, of a run that needs no slot, too: first the task is protected."""
-        if self.task is not None:
-            self.task.protect()
+    def begin(self, run: RunAsked) -> Callable[[], StartRunResult]:
+        """Starts a process, and returns what waits for its first word.
+
+        Raises:
+            Exception: There is no process.
+        """
+        self._protect()
         self._memory.run_starts()
-        return start()
+        made = RunProcess.made(run, self._context)
+        self._records.add(run.run_id, made.process, run.instance, made.cancel)
+        try:
+            made.process.start()
+        except BaseException:
+            self._ends.forget_start(run.run_id)
+            raise
+        try:
+            self._memory.started(run.run_id, made.process.pid)
+        except Exception:
+            self._logger.exception("The memory of run %s is not watched.", run.run_id)
+        return partial(self._first_word, made)
 
     def cancel(self, run_id: str) -> bool:
         """Interrupts a run's process. Returns whether there is one.
@@ -143,88 +118,96 @@ class RunProcesses(Generic[Answer]):
         Returns at once. The process notices when it can: never where it is stopped, or was killed
         a moment ago.
         """
-        with self._records.lock:
-            event = self._records.cancel_events.get(run_id)
-            if event is None:
-                return False
-            self._records.canceled_at[run_id] = time.time()
-        threading.Thread(target=event.set, daemon=True).start()
+        event = self._records.cancel_event(run_id)
+        if event is None:
+            return False
+        self._ends.canceled(run_id)
+        if isinstance(event, EventFd):  # waits for nobody
+            event.set()
+        else:
+            threading.Thread(target=event.set, daemon=True).start()
         return True
 
-    def with_starting(self, on_record: Callable[[], Iterable[str]]) -> list[str]:
+    def can_cancel(self, run_id: str) -> bool:
+        """Whether there is a process that nobody has interrupted yet."""
+        event = self._records.cancel_event(run_id)
+        return event is not None and not event.is_set()
+
+    def current(self) -> list[str]:
         """Runs that have a process here, or are about to get one.
 
-        Args:
-            on_record: Gives those that have one. Asked last: a run that is being started gets its
-                process before it is no longer being started.
+        Those that have one are asked for last: a run that is being started gets its process before
+        it is no longer being started.
         """
         starting = self._hosting.starting() if self._hosting else frozenset()
-        return sorted(starting.union(on_record()))
+        return sorted(starting.union(self._records.run_ids()))
 
     def any_here(self) -> bool:
         """Whether there are such runs."""
-        starting = self._hosting.starting() if self._hosting else frozenset()
-        return bool(starting or self._records.processes)
+        return bool(self.current())
 
-    def look_after(self, forget_ended: Callable[[], None]) -> None:
-        """One look at all of them. Trouble is logged: the next look tries again.
-
-        Args:
-            forget_ended: Fails runs whose process has ended without a word, and forgets each.
-        """
+    def look_after(self) -> None:
+        """One look at all of them. Trouble is logged: the next look tries again."""
         try:
-            # A canceled run and one that was ended for memory would be failed with other words.
-            self._end_canceled()
             self._check_template()
-            self._memory.before_forgotten(self._records.ended())
-            forget_ended()
+            self._ends.look()
         except Exception:
-            self._logger.exception("Could not look after ended runs; trying again.")
-
-    def forget(self, run_id: str, forget: Callable[[], None]) -> None:
-        """A run's process is over, however it ended: gives back what was kept for it.
-
-        With the lock of the records held. Called twice where the process ends as it begins: by
-        whoever starts it and by whoever looks after it.
-
-        Args:
-            run_id: The run.
-            forget: Takes it from the records.
-        """
-        if run_id not in self._records.processes:
-            return
-        process, instance = self._records.processes[run_id]
-        forget()
-        took = taken(process) or ()
-        self._memory.ended(Ended(run_id, process.exitcode, instance, *took))
-        if self._hosting is not None:
-            self._hosting.ended(run_id)
-        if self.task is not None:
-            self.task.run_ended()
+            self._logger.exception("Could not look after runs; trying again.")
 
     def close(self) -> None:
         """Waits until all is written, and the slots of ended runs are free."""
-        self._memory.close()
         if self._hosting is not None:
             self._hosting.close()
+        self._ends.close()
+        self._memory.close()
         if self.task is not None:
             self.task.close()
 
-    def _end_canceled(self) -> None:
-        """A run is canceled that somebody cancels, also where its process could not say so.
+    def _first_word(self, made: RunProcess) -> StartRunResult:
+        """Waits for it. A process that does not begin with its run is forgotten at once."""
+        try:
+            result = made.first_word()
+        except Exception as error:
+            of_a_run.kill(of_a_run.processes(made.process.pid))
+            result = refusal(f"What its process said is not known: {error!r}. It was ended.")
+        if result.success:
+            self._records.has_begun(made.run_id)
+        else:
+            self._ends.forget_start(made.run_id)
+        return result
 
-        An interrupt may strike a process before it has begun to watch for one. Dagster's servicer
-        would call such a run failed, with no word of the cancel.
-        """
-        with self._records.lock:
-            for run_id in self._records.canceled_at:
-                process, instance_ref = self._records.processes[run_id]
-                if process.is_alive():
-                    continue
-                with DagsterInstance.from_ref(instance_ref) as instance:
-                    run = instance.get_run_by_id(run_id)
-                    if run is None or run.status is not DagsterRunStatus.CANCELING:
-                        continue
-                    if not is_over(instance, run_id):
-                        ended = "Its process ended before it could say so itself."
-                        instance.report_run_canceled(run, message=f"Canceled. {ended}")
+    def _protect(self) -> None:
+        """Protects the task before a process begins. Trouble with it is no reason to start none."""
+        if self.task is None:
+            return
+        try:
+            self.task.protect()
+        except Exception:
+            self._logger.exception("The task is not protected; the run is started all the same.")
+
+    def _give_back(self, run_id: str) -> None:
+        if self._hosting is not None:
+            self._hosting.ended(run_id)
+
+    def _told(self) -> None:
+        if self.task is not None:
+            self.task.run_ended()
+
+
+@dataclass(frozen=True)
+class _Launch:
+    """How a run is started that holds a slot."""
+
+    run: RunAsked
+    processes: RunProcesses
+    memory: StandingMemory
+    expected_mib: float | None
+
+    def reserve(self) -> Callable[[], None]:
+        return self.memory.reserve(self.run.run_id, self.expected_mib)
+
+    def begin(self) -> Callable[[], StartRunResult]:
+        return self.processes.begin(self.run)
+
+    def refuse(self, why: str) -> StartRunResult:
+        return refusal(why)

@@ -17,7 +17,7 @@ from multiprocessing import process
 from typing import Any, BinaryIO, NoReturn
 
 from run_isolation.dagster.processes import linux
-from run_isolation.dagster.warm import channel, fork_context, steps
+from run_isolation.dagster.warm import channel, kept_popen, steps
 from run_isolation.dagster.warm.keeper import AT_END
 
 
@@ -50,6 +50,7 @@ def live(
             steps.serve_from(control)
         tempfile.tempdir = None
         process_object = _unpickled(payload, request.inherited)
+    channel.wait_for_go(request)
     # Readable when the parent is gone; a step's parent is gone when it is.
     sentinel = control.fileno() if control is not None else os.eventfd(0)
     code: int = process_object._bootstrap(parent_sentinel=sentinel)
@@ -61,7 +62,7 @@ def live(
 
 
 def _unpickled(payload: BinaryIO, inherited: Sequence[int]) -> Any:
-    fork_context.inherited_fds[:] = inherited
+    kept_popen.inherited_fds[:] = inherited
     current: Any = process.current_process()
     current._inheriting = True
     try:

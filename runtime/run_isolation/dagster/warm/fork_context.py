@@ -6,155 +6,23 @@ steps.
 
 from __future__ import annotations
 
-import io
-import json
-import os
+import select
 import socket
-from collections.abc import Callable, Iterator
-from multiprocessing import popen_fork, popen_spawn_posix, process, reduction, spawn
+from collections.abc import Callable
+from multiprocessing import process
 from multiprocessing import queues as mp_queues
-from multiprocessing.context import BaseContext, set_spawning_popen
-from threading import Lock
-from typing import Any, Final
+from multiprocessing.context import BaseContext
+from typing import Any
 
-from run_isolation.dagster.warm import channel
 from run_isolation.dagster.warm.keeper import Grace
-from run_isolation.dagster.warm.new_interpreter import FIRST_INHERITED, Kept, NewInterpreter
+from run_isolation.dagster.warm.kept_popen import (
+    ForkedPopen,
+    NotForkedError,
+    SilentError,
+    SpawnedPopen,
+)
 from run_isolation.dagster.warm.primitives import EventFd, one_way_queue
-from run_isolation.dagster.warm.process_state import ProcessState
 from run_isolation.dagster.warm.spawner import Spawner
-from run_isolation.start_run_timers import FORK_SECONDS
-
-_LOST: Final = 255
-"""Exit code of a process whose keeper is gone, as in multiprocessing's forkserver."""
-
-inherited_fds: list[int] = []
-"""In a process that was asked for: the descriptors that its pickled object refers to."""
-
-
-class TemplateGoneError(Exception):
-    """Nobody forks processes any more."""
-
-
-class _DupFd:
-    """Pickled in the place of a descriptor."""
-
-    def __init__(self, index: int) -> None:
-        self._index = index
-
-    def detach(self) -> int:
-        return inherited_fds[self._index]
-
-
-class ForkedPopen(popen_fork.Popen):  # type: ignore[misc, unused-ignore]
-    """A process that another one has forked: what ``multiprocessing`` asks of each process.
-
-    Attributes:
-        sentinel: A descriptor that is readable when the process is over.
-        cpu_seconds: Of a run that is over, with all its processes.
-        memory_bytes: What a run's process had at its end; 0 where it could not say so.
-    """
-
-    method = "run-isolation"
-    DupFd = _DupFd
-
-    def __init__(self, process_object: process.BaseProcess, control: socket.socket) -> None:
-        self._fds: list[int] = []
-        self._control = control
-        self._reading = Lock()
-        self._heard = b""
-        self.cpu_seconds = 0.0
-        self.memory_bytes = 0
-        super().__init__(process_object)
-
-    def duplicate_for_child(self, fd: int) -> int:
-        """Index of the descriptor in the process."""
-        self._fds.append(fd)
-        return len(self._fds) - 1
-
-    def _launch(self, process_object: Any) -> None:
-        payload = os.memfd_create("process")
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs:
-                self._pickle(process_object, payload)
-                arguments = process_object._args
-                cancel = next((a.fileno() for a in arguments if isinstance(a, EventFd)), None)
-                channel.send(self._control, theirs, payload, cancel, self._fds)
-            ours.settimeout(FORK_SECONDS)
-            first = self._hear(ours)
-        except (OSError, ValueError) as error:
-            ours.close()
-            raise TemplateGoneError(f"{error}") from error
-        finally:
-            os.close(payload)
-        if "error" in first:
-            ours.close()
-            raise OSError(first["error"])
-        ours.settimeout(None)
-        self.pid = first["pid"]
-        self._channel = ours
-        self.sentinel = ours.fileno()
-
-    def _pickle(self, process_object: process.BaseProcess, payload: int) -> None:
-        buffer = io.BytesIO()
-        set_spawning_popen(self)  # type: ignore[arg-type]
-        try:
-            for part in self._parts(process_object):
-                reduction.dump(part, buffer)
-        finally:
-            set_spawning_popen(None)
-        with open(payload, "wb", closefd=False) as file:
-            file.write(buffer.getbuffer())
-
-    def _parts(self, process_object: process.BaseProcess) -> Iterator[object]:
-        """What the process unpickles, in this order."""
-        yield ProcessState.of_this_one()
-        yield process_object
-
-    def _hear(self, ours: socket.socket) -> dict[str, Any]:
-        while b"\n" not in self._heard:
-            chunk = ours.recv(4096)
-            if not chunk:
-                raise EOFError("It ended without an answer.")
-            self._heard += chunk
-        line, self._heard = self._heard.split(b"\n", 1)
-        return dict(json.loads(line))
-
-    def poll(self, flag: int = os.WNOHANG) -> int | None:
-        """The exit code; None while it runs. A flag of 0 waits for it."""
-        with self._reading:
-            if self.returncode is None:
-                self._channel.settimeout(0.0 if flag == os.WNOHANG else None)
-                try:
-                    end = self._hear(self._channel)
-                except BlockingIOError:
-                    return None
-                except (OSError, EOFError):
-                    end = {"exit_code": _LOST}
-                self.cpu_seconds = end.get("cpu_seconds", 0.0)
-                self.memory_bytes = end.get("memory_bytes", 0)
-                self.returncode = end["exit_code"]
-            return self.returncode
-
-    def close(self) -> None:
-        """Forgets the process, which ends it where it runs."""
-        self._channel.close()
-
-
-class SpawnedPopen(ForkedPopen):
-    """A process with an interpreter of its own, which another one's fork executes."""
-
-    DupFd = vars(popen_spawn_posix)["_DupFd"]
-
-    def duplicate_for_child(self, fd: int) -> int:
-        """The descriptor in the process."""
-        return FIRST_INHERITED + super().duplicate_for_child(fd)
-
-    def _parts(self, process_object: process.BaseProcess) -> Iterator[object]:
-        yield NewInterpreter.like_this_one()
-        yield spawn.get_preparation_data(process_object.name)
-        yield Kept(process_object)
 
 
 class WarmProcess(process.BaseProcess):
@@ -205,8 +73,16 @@ class KeptContext(BaseContext):
         return self.spawn(process_object)
 
     def spawn(self, process_object: WarmProcess) -> Any:
-        """Starts one with an interpreter of its own."""
-        return SpawnedPopen(process_object, self._spawner.control())
+        """Starts one with an interpreter of its own.
+
+        Raises:
+            NotForkedError: There is none.
+        """
+        try:
+            return SpawnedPopen(process_object, self._spawner.control())
+        except SilentError as silence:
+            silence.channel.close()
+            raise
 
 
 class WarmContext(KeptContext):
@@ -216,14 +92,23 @@ class WarmContext(KeptContext):
         control: What ``channel.control_pair`` gave.
         on_loss: Called once, when the other end is gone; processes are spawned from then on.
         grace: Of the keepers of those.
+        spawns_after_silence: Whether an end that is silent is as good as gone. Where it is not,
+            there are no more processes until it has answered.
     """
 
     def __init__(
-        self, control: socket.socket, on_loss: Callable[[str], None], grace: Grace | None = None
+        self,
+        control: socket.socket,
+        on_loss: Callable[[str], None],
+        grace: Grace | None = None,
+        *,
+        spawns_after_silence: bool = True,
     ) -> None:
         super().__init__(grace)
         self._control = control
         self._on_loss = on_loss
+        self._spawns_after_silence = spawns_after_silence
+        self._silent: socket.socket | None = None
         self._lost = False
 
     def check(self) -> None:
@@ -240,22 +125,45 @@ class WarmContext(KeptContext):
             self._lose("Its process is gone.")
 
     def popen(self, process_object: WarmProcess) -> Any:
-        """Starts a process."""
+        """Starts a process.
+
+        Raises:
+            NotForkedError: There is none.
+        """
         self.check()
         if not self._lost:
             try:
+                self._refuse_while_silent()
                 return ForkedPopen(process_object, self._control)
-            except TemplateGoneError as error:
-                self._lose(str(error))
+            except SilentError as silence:
+                if not self._spawns_after_silence:
+                    self._silent = silence.channel
+                    raise
+                silence.channel.close()
+                self._lose(str(silence))
+            except NotForkedError:
+                self.check()
+                if not self._lost:
+                    raise
         return self.spawn(process_object)
+
+    def _refuse_while_silent(self) -> None:
+        """Nobody waits for an end that somebody else has waited for in vain.
+
+        Raises:
+            NotForkedError: It has not answered since.
+        """
+        silent = self._silent
+        if silent is None:
+            return
+        answered = select.poll()
+        answered.register(silent, select.POLLIN)
+        if not answered.poll(0):
+            raise NotForkedError("Whoever forks processes has not answered for a while.")
+        self._silent = None
+        silent.close()
 
     def _lose(self, why: str) -> None:
         if not self._lost:
             self._lost = True
             self._on_loss(why)
-
-
-def taken(ended: process.BaseProcess) -> tuple[float, int] | None:
-    """CPU seconds and bytes of memory of a run that is over; None where it was spawned."""
-    popen = getattr(ended, "_popen", None)
-    return (popen.cpu_seconds, popen.memory_bytes) if isinstance(popen, ForkedPopen) else None

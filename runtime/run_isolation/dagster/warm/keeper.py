@@ -165,7 +165,11 @@ class Keeper:
 
     def _start_step(self) -> bool:
         """Forks what the run asks for; whether it can ask again."""
-        request = channel.receive(self._control)
+        try:
+            request = channel.receive(self._control)
+        except OSError:
+            traceback.print_exc()
+            return True
         if request is None:
             return False
         try:

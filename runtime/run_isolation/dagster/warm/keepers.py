@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import socket
+import traceback
 from contextlib import suppress
 
 from run_isolation.dagster.processes import linux
@@ -35,7 +36,11 @@ def serve(control: socket.socket, live: Life, grace: Grace) -> None:
     while True:
         for fd, _ in poll.poll():
             if fd == control.fileno():
-                request = channel.receive(control)
+                try:
+                    request = channel.receive(control)
+                except OSError:
+                    traceback.print_exc()
+                    continue
                 if request is None:
                     return
                 keepers.add(_fork_keeper(Keeper(request, grace, live), control, children))
@@ -59,6 +64,10 @@ def _fork_keeper(keeper: Keeper, control: socket.socket, children: Children) -> 
         os.setsid()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         keeper.keep()
+    except BaseException as error:
+        # Heard where there is no process yet; the run's own process dies with its keeper.
+        channel.answer(keeper.request.channel, error=f"No keeper for the run: {error!r}")
+        traceback.print_exc()
     finally:
         os._exit(0)
 

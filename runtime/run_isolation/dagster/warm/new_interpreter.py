@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 
 from run_isolation.dagster.ends import own_keeper
 from run_isolation.dagster.processes import linux
-from run_isolation.dagster.warm.channel import Request
+from run_isolation.dagster.warm.channel import Request, wait_for_go
 from run_isolation.dagster.warm.process_state import ProcessState
 
 _PAYLOAD, _PARENT, _OVER, FIRST_INHERITED = range(3, 7)
@@ -74,6 +74,7 @@ def live(request: Request, directory: str, control: socket.socket | None, _: mma
         OSError: It can't be executed.
     """
     os.setpgid(0, 0)
+    request.channel.close()
     linux.let_go_first(os.getpid())
     with open(request.payload, "rb", closefd=False) as payload:
         payload.seek(0)
@@ -86,6 +87,7 @@ def live(request: Request, directory: str, control: socket.socket | None, _: mma
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     keeper = own_keeper.keeper
     assert control is not None and keeper is not None  # noqa: S101, PT018  # nobody asks for steps
+    wait_for_go(request)
     _place(request.payload, control.fileno(), keeper.over, *request.inherited)
     environment = {**asked.state.environment, "TMPDIR": directory}
     os.execve(asked.command[0], asked.command, environment)  # noqa: S606  # no shell is needed

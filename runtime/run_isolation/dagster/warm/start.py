@@ -67,7 +67,9 @@ class WarmStart:
             _log.warning("Runs are spawned, not forked from a warm process. %s", error)
             return
         self.manners = settler.manners
-        self.context = WarmContext(template.fork(settler, self._grace), _say_lost, self._grace)
+        # A run that the template is silent about is better off in a task of its own.
+        control = template.fork(settler, self._grace)
+        self.context = WarmContext(control, _say_lost, self._grace, spawns_after_silence=False)
 
     def check(self) -> None:
         """Called again and again: says so, once, when the template is gone."""

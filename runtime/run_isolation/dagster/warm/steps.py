@@ -16,7 +16,8 @@ import dagster._core.executor.multiprocess
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
 from run_isolation.dagster.patching import SeamError, replaced
-from run_isolation.dagster.warm.fork_context import ForkedPopen, WarmContext, WarmProcess
+from run_isolation.dagster.warm.fork_context import WarmContext, WarmProcess
+from run_isolation.dagster.warm.kept_popen import ForkedPopen
 
 METHOD: Final = ForkedPopen.method
 """Name of the start method."""

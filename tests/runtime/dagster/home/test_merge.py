@@ -165,6 +165,18 @@ def test_limits_of_dagsters_own_queue_that_the_deployment_has_too(
     assert not write(tmp_path, instance).changed
 
 
+def test_limits_that_the_deployment_has_under_the_name_of_now(tmp_path: Path) -> None:
+    """The file is of EcsRunLauncher's time; the stack's config is spelled as Dagster+'s."""
+    concurrency = {"runs": {"max_concurrent_runs": 3}, "pools": {"default_limit": 1}}
+    instance = of(tmp_path, concurrency=concurrency)
+    old = {"concurrency": {"default_op_concurrency_limit": 1}}
+    existing(tmp_path, old | {"run_queue": {"max_concurrent_runs": 3}})
+    write(tmp_path, instance)
+    made = read(tmp_path / "dagster.yaml")
+    assert made["concurrency"] == concurrency
+    assert "run_queue" not in made
+
+
 POOLS = {"pools": {"default_limit": 1, "granularity": "op"}}
 
 

@@ -21,6 +21,7 @@ from run_isolation.default_instance import (
     container_storage,
     default_dagster_yaml,
     local_logs,
+    s3_logs,
     sqlite,
 )
 
@@ -77,6 +78,16 @@ def test_directories_that_this_container_has_not_are_its_own(tmp_path: Path) -> 
     assert isinstance(ref.local_artifact_storage, ContainerStorage)
     assert Path(ref.local_artifact_storage.base_dir) == tmp_path
     assert ref.compute_logs_data.config_dict["base_dir"] == str(tmp_path / "storage")
+
+
+@pytest.mark.parametrize(("directory", "kept"), [(ELSEWHERE, {}), ("/tmp", {"local_dir": "/tmp"})])
+def test_logs_on_their_way_to_s3_are_in_a_directory_of_this_container(
+    tmp_path: Path, directory: str, kept: dict[str, str]
+) -> None:
+    logs = s3_logs("logs", "p", "eu-west-1")
+    staged = {**logs, "config": {**logs["config"], "local_dir": directory}}
+    made = written(tmp_path, instance(tmp_path, compute_logs=staged))
+    assert made["compute_logs"]["config"] == {**logs["config"], **kept}
 
 
 def test_directories_that_are_here_too_stay(tmp_path: Path) -> None:

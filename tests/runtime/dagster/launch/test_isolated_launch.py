@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,67 +16,14 @@ from run_isolation.dagster.launch.advertised import (
 )
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
 from run_isolation.isolated import retries
-from run_isolation.isolated.run_task import IsolatedLaunch, request, started_by
+from run_isolation.isolated.run_task import IsolatedLaunch, request
 from run_isolation.slots.decision import Kind
-from tests.runtime.dagster.account import LOCATION, PARAMETER, Stack
+from tests.runtime.dagster.account import LOCATION, Stack
+from tests.runtime.dagster.launch.isolated import ALWAYS, asked, at_once, publish, tasks
 from tests.runtime.dagster.launches import Launches
 
 NO_CAPACITY = "Capacity is unavailable at this time"
 VCPUS = "You've reached the limit on the number of vCPUs you can run concurrently"
-ALWAYS = None
-
-
-def at_once(seconds: float) -> None:
-    """Passes the time between two tries."""
-
-
-@pytest.fixture
-def deployment(stack: Stack) -> Deployment:
-    return Deployment()
-
-
-@pytest.fixture
-def patient(deployment: Deployment) -> IsolatedLauncher:
-    """Repeats for as long as any test may take, without waiting."""
-    return IsolatedLauncher(deployment, seconds=1000, sleep=at_once)
-
-
-@pytest.fixture
-def hasty(deployment: Deployment) -> IsolatedLauncher:
-    """Tries once."""
-    return IsolatedLauncher(deployment, seconds=0, sleep=at_once)
-
-
-@pytest.fixture
-def run(launches: Launches) -> DagsterRun:
-    return launches.create()
-
-
-def asked(launches: Launches, **values: str) -> DagsterRun:
-    return launches.create(tags={f"ecs/{name}": value for name, value in values.items()})
-
-
-def tasks(stack: Stack, run: DagsterRun) -> list[str]:
-    """ARNs of the run's tasks, running and stopped."""
-    return stack.tasks_of(started_by(run.run_id))
-
-
-def forget_task(launches: Launches, run: DagsterRun) -> DagsterRun:
-    """As after a crash between RunTask and the note of its task."""
-    run_record.write(launches.instance, launches.read(run), task_arn="")
-    return launches.read(run)
-
-
-def publish(stack: Stack, **changes: Any) -> None:
-    """A manifest that says something else about the location or, by ``network``, its network."""
-    network = stack.manifest.network.model_copy(update=changes.pop("network", {}))
-    location = stack.manifest.locations[LOCATION].model_copy(update=changes)
-    manifest = stack.manifest.model_copy(
-        update={"locations": {LOCATION: location}, "network": network}
-    )
-    stack.account.client("ssm").put_parameter(
-        Name=PARAMETER, Type="String", Value=manifest.to_json(), Overwrite=True
-    )
 
 
 def capacity(call: dict[str, Any]) -> Any:
@@ -265,95 +211,6 @@ def test_a_run_of_a_server_that_advertises_no_task_definition_is_refused(
     bare = run._replace(job_code_origin=run.job_code_origin._replace(repository_origin=repository))
     with pytest.raises(RunNotLaunchableError, match="location probe"):
         task_definition(bare)
-
-
-@pytest.mark.parametrize("changed", [False, True])
-def test_going_on_finds_the_task_that_was_started_and_not_noted(
-    launches: Launches, stack: Stack, hasty: IsolatedLauncher, tmp_path: Path, changed: bool
-) -> None:
-    run = launches.create(config={"wait_for": str(tmp_path / "never")})
-    assert hasty.launch(launches.instance, run)
-    task_arn = run_record.read(launches.read(run)).task_arn
-    run = forget_task(launches, run)
-    if changed:
-        # The request is another one then, and ECS answers with a conflict.
-        publish(stack, network={"assign_public_ip": True})
-    stack.account.forget()
-
-    assert IsolatedLauncher(Deployment()).go_on(launches.instance, run)
-
-    assert stack.account.calls() == ["GetParameter", "RunTask"]
-    assert tasks(stack, run) == [task_arn]
-    stored = run_record.read(launches.read(run))
-    assert (stored.task_arn, stored.attempt) == (task_arn, 1)
-
-
-def test_going_on_with_a_run_that_has_no_attempt_makes_the_first(
-    launches: Launches, hasty: IsolatedLauncher, run: DagsterRun
-) -> None:
-    assert hasty.go_on(launches.instance, run)
-    assert run_record.read(launches.read(run)).attempt == 1
-    assert run_record.read(launches.read(run)).task_arn is not None
-
-
-def test_going_on_in_vain_is_one_call_and_no_event(
-    launches: Launches, stack: Stack, patient: IsolatedLauncher, run: DagsterRun
-) -> None:
-    stack.account.fault("run_task_failures", times=ALWAYS)
-    for attempt in (2, 3):
-        assert not patient.go_on(launches.instance, launches.read(run))
-        assert run_record.read(launches.read(run)).attempt == attempt
-    assert len(stack.account.sent("RunTask")) == 2
-    assert launches.events(run) == []
-
-
-def test_going_on_with_a_run_that_must_fail(
-    launches: Launches, stack: Stack, hasty: IsolatedLauncher
-) -> None:
-    with pytest.raises(LaunchTagsError):
-        hasty.go_on(launches.instance, asked(launches, cpu="1"))
-
-
-def test_going_on_without_a_manifest_waits(
-    launches: Launches, stack: Stack, hasty: IsolatedLauncher, run: DagsterRun
-) -> None:
-    stack.account.fault(
-        "error", service="ssm", operation="GetParameter", code="AccessDenied", times=ALWAYS
-    )
-    assert not hasty.go_on(launches.instance, run)
-    stack.account.forget()
-    assert hasty.go_on(launches.instance, run)
-
-
-def test_a_relaunch_is_a_new_attempt_that_says_why(
-    launches: Launches, stack: Stack, hasty: IsolatedLauncher, run: DagsterRun
-) -> None:
-    stack.account.fault("dead_task")
-    assert hasty.launch(launches.instance, run)
-    (dead,) = tasks(stack, run)
-
-    assert hasty.relaunch(launches.instance, launches.read(run), "Its task died of the flu.")
-
-    assert "Its task died of the flu. Attempt 2 follows." in launches.events(run)
-    stored = run_record.read(launches.read(run))
-    assert stored.attempt == 2
-    assert sorted(tasks(stack, run)) == sorted([dead, str(stored.task_arn)])
-    assert launches.ended(run).status is DagsterRunStatus.SUCCESS
-
-
-def test_a_relaunch_in_vain_is_left_to_going_on(
-    launches: Launches, stack: Stack, hasty: IsolatedLauncher, run: DagsterRun
-) -> None:
-    stack.account.fault("dead_task")  # it would say on the run that attempt 1 is in charge
-    assert hasty.launch(launches.instance, run)
-    stack.account.fault("error", operation="RunTask", times=3)
-
-    assert not hasty.relaunch(launches.instance, launches.read(run), "It died.")
-
-    stored = run_record.read(launches.read(run))
-    assert (stored.attempt, stored.task_arn) == (2, None)
-    assert hasty.go_on(launches.instance, launches.read(run))
-    assert run_record.read(launches.read(run)).attempt == 2
 
 
 def test_everything_that_a_run_may_ask_for_reaches_its_task(

@@ -57,15 +57,22 @@ def test_it_runs_in_the_standing_task_and_the_run_says_where(
     no_holder(stack)
 
 
-def test_it_goes_to_the_server_that_the_page_shows_whatever_the_name_leads_to(
-    own_server: tuple[str, Launches], standing_task: str, monkeypatch: pytest.MonkeyPatch
+def test_it_goes_to_the_server_that_the_page_shows_which_ends_by_itself_with_its_task(
+    own_server: tuple[str, Launches],
+    stack: Stack,
+    standing_task: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Whatever the name leads to."""
     task_arn, launches = own_server
     run = launches.create(tags=NON_ISOLATED)
     other = ServerIdentity(standing_task, NOBODY).to_server_id()
     monkeypatch.setattr(DagsterGrpcClient, "get_server_id", lambda *_, **__: other)
     assert run_record.read(launches.submit(run)).task_arn == task_arn
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+    stack.stop(task_arn)
+    # Not 137: it would have been killed after the 5 seconds that it has here.
+    assert stack.describe(task_arn)["containers"][0]["exitCode"] == 0
 
 
 def test_where_the_server_that_the_page_shows_is_gone_the_name_leads_to_the_next(
@@ -176,7 +183,9 @@ def test_a_task_that_ends_before_the_run_begins_sends_it_back(
         launches, stack, run
     )
 
-    # The name's server does not answer: nothing was started, so nothing is waited for.
+    # The name's server does not answer: nothing was started, so nothing is waited for. (An address
+    # that is given back swallows what is sent to it.)
+    monkeypatch.setattr(start_run_timers, "ASK_SECONDS", 1)
     assert "did not take it" in sent_back(launches, stack, launches.submit(later))
 
 
@@ -196,16 +205,6 @@ def test_a_server_that_shuts_down_refuses_and_the_run_is_isolated(
     go.touch()
     assert launches.ended(going_on).status is DagsterRunStatus.SUCCESS
     eventually(lambda: stack.describe(task_arn)["lastStatus"] == "STOPPED")
-
-
-def test_a_server_that_hosted_runs_ends_by_itself_when_ecs_ends_its_task(
-    own_server: tuple[str, Launches], stack: Stack
-) -> None:
-    task_arn, launches = own_server
-    launches.ended(launches.launch())
-    stack.stop(task_arn)
-    # Not 137: it would have been killed after the 5 seconds that it has here.
-    assert stack.describe(task_arn)["containers"][0]["exitCode"] == 0
 
 
 def test_a_server_that_is_not_ours_takes_no_run(

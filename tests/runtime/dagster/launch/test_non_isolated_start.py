@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
-from dagster import DagsterRun, DagsterRunStatus
+from dagster import DagsterEvent, DagsterRun, DagsterRunStatus
 from dagster._core.launcher import LaunchRunContext
+from dagster._grpc.__generated__ import dagster_api_pb2
+from dagster._grpc.__generated__.dagster_api_pb2_grpc import (
+    DagsterApiServicer,
+    add_DagsterApiServicer_to_server,
+)
+from dagster._grpc.types import GetCurrentRunsResult
+from dagster._serdes import serialize_value
 
 from run_isolation import Acquired, Holder, tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch.non_isolated_runs import ServerRuns
+from run_isolation.dagster.launch.non_isolated_start import NonIsolatedStart
 from run_isolation.dagster.standing.client import ServerSilentError, StandingServer
+from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.decision import Kind
+from run_isolation.start_run_timers import Patience
 from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, Stack
 from tests.runtime.dagster.launches import Launches
 from tests.waiting import eventually
@@ -221,3 +236,92 @@ def test_a_non_isolated_run_is_resumed_isolated(
     assert (now.kind, now.attempt, now.address) == (Kind.ISOLATED, 2, None)
     assert stack.tasks() == [now.task_arn]
     stack.stop(str(now.task_arn))
+
+
+class Played(DagsterApiServicer):
+    """A server that does not start runs."""
+
+    def __init__(self, code: grpc.StatusCode | None, current: Sequence[str]) -> None:
+        self._code = code
+        self._current = list(current)
+        self.asked = 0
+        self.identity = ServerIdentity("arn:task/played", "")
+
+    def StartRun(self, request: Any, context: Any) -> Any:  # noqa: N802  # gRPC's name
+        self.asked += 1
+        if self._code is None:
+            raise EOFError("It ended without an answer.")
+        context.abort(self._code, "Run is being started.")
+
+    def GetServerId(self, request: Any, context: Any) -> Any:  # noqa: N802  # gRPC's name
+        return dagster_api_pb2.GetServerIdReply(server_id=self.identity.to_server_id())
+
+    def GetCurrentRuns(self, request: Any, context: Any) -> Any:  # noqa: N802  # gRPC's name
+        result = GetCurrentRunsResult(current_runs=self._current, serializable_error_info=None)
+        return dagster_api_pb2.GetCurrentRunsReply(serialized_current_runs=serialize_value(result))
+
+
+@contextmanager
+def played(code: grpc.StatusCode | None, *current: str) -> Iterator[Played]:
+    servicer = Played(code, current)
+    server = grpc.server(ThreadPoolExecutor(2))
+    add_DagsterApiServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    servicer.identity = replace(servicer.identity, address=f"127.0.0.1:{port}")
+    try:
+        yield servicer
+    finally:
+        server.stop(None)
+
+
+def test_a_server_that_fails_to_start_it_and_does_not_have_it_is_asked_once(
+    launches: Launches, stack: Stack
+) -> None:
+    run = starting(launches, stack)
+    with played(None) as server:
+        start = NonIsolatedStart(Deployment(), launches.instance, run)
+        start.at_one_of(iter([server.identity]))
+    assert server.asked == 1
+    assert "The server failed to start it." in is_sent_back(launches, stack, run)
+
+
+def test_a_server_that_fails_in_the_call_and_has_it_is_asked_again(
+    launches: Launches, stack: Stack
+) -> None:
+    run = starting(launches, stack)
+    with played(None, run.run_id) as server:
+        start = NonIsolatedStart(Deployment(), launches.instance, run)
+        assert not start.at_recorded_server(server.identity)
+    assert launches.read(run).status is DagsterRunStatus.STARTING
+    assert [holder.run_id for holder in stack.slots.holders()] == [run.run_id]
+
+
+def test_an_automated_launch_waits_for_nobody(launches: Launches, stack: Stack) -> None:
+    run = starting(launches, stack)
+    stack.account.forget()
+    with played(grpc.StatusCode.ALREADY_EXISTS) as server:
+        start = NonIsolatedStart(Deployment(), launches.instance, run, Patience.AUTOMATED)
+        start.at_one_of(iter([server.identity]))
+    assert server.asked == 1
+    assert launches.read(run).status is DagsterRunStatus.STARTING
+    assert [holder.run_id for holder in stack.slots.holders()] == [run.run_id]
+    assert not any("started nowhere else" in text for text in launches.events(run))
+    assert "DescribeTasks" not in stack.account.calls()
+
+
+def test_a_run_that_is_sent_back_has_no_slot_when_the_queue_has_it(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A StartRun that comes late, of a call that its caller has given up, finds none to sign."""
+    run = starting(launches, stack)
+    enqueue = DagsterEvent.job_enqueue
+    held: list[int] = []
+
+    def noting(*args: Any) -> DagsterEvent:
+        held.append(len(stack.slots.holders()))
+        return enqueue(*args)
+
+    monkeypatch.setattr(DagsterEvent, "job_enqueue", noting)
+    NonIsolatedStart(Deployment(), launches.instance, run).at_recorded_server(None)
+    assert held == [0]

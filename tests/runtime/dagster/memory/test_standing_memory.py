@@ -16,6 +16,7 @@ from dagster._core.test_utils import create_run_for_test
 from run_isolation import tag_names
 from run_isolation.dagster.memory.run_endings import Ended
 from run_isolation.dagster.memory.standing_memory import StandingMemory
+from run_isolation.errors import StartRefusedError
 from run_isolation.standing.container_memory import MIB
 from tests.runtime.dagster.memory.takers import Container, taker
 from tests.waiting import eventually
@@ -40,7 +41,6 @@ class Server:
 
     instance: DagsterInstance
     memory: StandingMemory
-    pids: dict[str, int]
     kills: Path
 
     def run(self, pid: int) -> DagsterRun:
@@ -48,8 +48,8 @@ class Server:
         run: DagsterRun = create_run_for_test(
             self.instance, job_name="job", status=DagsterRunStatus.STARTED
         )
-        self.pids[run.run_id] = pid
         self.memory.run_starts()
+        self.memory.started(run.run_id, pid)
         eventually(
             lambda: (
                 (seen := self.memory._runs.get(run.run_id)) is not None
@@ -63,12 +63,12 @@ class Server:
 
     def over(self, *ended: Ended) -> None:
         """As Dagster's servicer: looks, fails what has not ended, forgets."""
-        self.memory.before_forgotten(ended)
+        self.memory.over(ended)
         for one in ended:
+            self.memory.tell(one)
             run = self.instance.get_run_by_id(one.run_id)
             if run is not None and not run.is_finished:
                 self.instance.report_run_failed(run)
-            del self.pids[one.run_id]
             self.memory.ended(one)
 
     def read(self, run: DagsterRun) -> DagsterRun:
@@ -89,13 +89,10 @@ class Server:
 def server(tmp_path: Path) -> Iterator[Server]:
     kills = tmp_path / "kills"
     kills.write_text("2")
-    pids: dict[str, int] = {}
     (tmp_path / "home").mkdir()
     with DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
-        memory = StandingMemory(
-            lambda: dict(pids), logging.getLogger(), lambda: Killing(kills=kills)
-        )
-        yield Server(instance, memory, pids, kills)
+        memory = StandingMemory(logging.getLogger(), lambda: Killing(kills=kills))
+        yield Server(instance, memory, kills)
         memory.close()
 
 
@@ -189,7 +186,17 @@ def test_a_deleted_run_hinders_nobody(server: Server) -> None:
 
 
 def test_room_is_refused_by_what_is_free(server: Server) -> None:
-    assert server.memory.why_no_room("run", None) is None
-    why = server.memory.why_no_room("large", 1000)
-    assert why is not None
-    assert "container's 1024 MiB" in why
+    server.memory.reserve("run", None)
+    with pytest.raises(StartRefusedError, match="container's 1024 MiB"):
+        server.memory.reserve("large", 1000)
+
+
+def test_what_the_watchdog_sees_needs_no_lock_that_a_call_can_hold(server: Server) -> None:
+    """A run that starts while another one's end is being told is measured, and first to go."""
+    with taker(40) as process:
+        run = server.run(process.pid)
+        seen = server.memory._runs.look()[run.run_id]
+        assert Path(f"/proc/{process.pid}/oom_score_adj").read_text() == "1000\n"
+    assert seen.kills_before == 2
+    server.memory.over([server.ended(run, 0)])
+    assert server.memory._runs.look() == {}

@@ -13,6 +13,7 @@ from run_isolation.dagster.memory.reservations import UNKNOWN_MIB, YOUNG_SECONDS
 from run_isolation.dagster.memory.usage import MOST_OF_A_CPU, Meter, Usage
 from run_isolation.dagster.memory.watchdog import CLOSE_LOOK_SECONDS, LOOK_SECONDS, Watchdog
 from run_isolation.dagster.processes.of_a_run import processes
+from run_isolation.errors import StartRefusedError
 from run_isolation.standing.container_memory import MIB, Reading
 from tests.runtime.dagster.memory.takers import Container, taker
 
@@ -21,7 +22,9 @@ ROOMY = Reading(1024 * MIB, 0)
 
 
 def watchdog(pids: dict[str, int], limit_mib: int) -> tuple[HostedRuns, Watchdog]:
-    runs = HostedRuns(lambda: pids)
+    runs = HostedRuns()
+    for run_id, pid in pids.items():
+        runs.started(run_id, pid)
     container = Container(limit=limit_mib * MIB, pids=list(pids.values()))
     return runs, Watchdog(runs, lambda: container, LOG)
 
@@ -85,7 +88,7 @@ def test_it_looks_more_often_where_little_is_left() -> None:
 
 def test_without_runs_it_looks_at_nothing() -> None:
     asked: list[str] = []
-    runs = HostedRuns(dict)
+    runs = HostedRuns()
     dog = Watchdog(runs, lambda: asked.append("container"), LOG)
     assert dog.look() is None
     dog.run_starts()
@@ -95,35 +98,49 @@ def test_without_runs_it_looks_at_nothing() -> None:
 
 def test_runs_are_the_first_that_the_kernel_takes() -> None:
     with taker(1) as run:
-        HostedRuns(lambda: {"run": run.pid}).look()
+        HostedRuns().started("run", run.pid)
         assert Path(f"/proc/{run.pid}/oom_score_adj").read_text() == "1000\n"
 
 
+def why_not(runs: HostedRuns, expected_mib: float, reading: Reading = ROOMY) -> str:
+    with pytest.raises(StartRefusedError) as refused:
+        runs.reserve("another", expected_mib, reading)
+    return str(refused.value)
+
+
 def test_a_run_needs_what_is_free_beside_the_reserve() -> None:
-    runs = HostedRuns(dict)
-    why = runs.expect("run", 900, Reading(1024 * MIB, 200 * MIB))
-    assert why == (
+    runs = HostedRuns()
+    assert why_not(runs, 900, Reading(1024 * MIB, 200 * MIB)) == (
         "Too little memory is free: it needs 900 MiB (by its recent runs), and of the container's "
         "1024 MiB 824 are free, of which 0 are kept for other runs and 82 in reserve."
     )
-    assert runs.expect("run", 740, Reading(1024 * MIB, 200 * MIB)) is None
+    runs.reserve("run", 740, Reading(1024 * MIB, 200 * MIB))
 
 
 def test_what_runs_are_expected_to_take_is_kept_for_them() -> None:
     now = [0.0]
-    runs = HostedRuns(dict, clock=lambda: now[0])
-    assert runs.expect("known", 500, ROOMY) is None
-    why = runs.expect("another", 500, ROOMY)
-    assert why is not None
-    assert "500 are kept for other runs" in why
-    assert runs.expect("unknown", None, ROOMY) is None
+    runs = HostedRuns(clock=lambda: now[0])
+    known = runs.reserve("known", 500, ROOMY)
+    assert "500 are kept for other runs" in why_not(runs, 500)
+    runs.reserve("unknown", None, ROOMY)
     # A run of which nothing is known soon has what it needs, a known one gets what it needs.
-    taken = str(500 + UNKNOWN_MIB)
-    assert f" {taken} are kept" in str(runs.expect("another", 900, ROOMY))
+    assert f" {500 + UNKNOWN_MIB} are kept" in why_not(runs, 900)
     now[0] = YOUNG_SECONDS + 1
-    assert " 500 are kept" in str(runs.expect("another", 900, ROOMY))
-    runs.forget("known")
-    assert runs.expect("another", 900, ROOMY) is None
+    assert " 500 are kept" in why_not(runs, 900)
+    runs.withdraw("known", known)
+    runs.reserve("another", 900, ROOMY)
+
+
+def test_of_a_process_that_is_over_nothing_is_kept_and_what_it_took_is_known() -> None:
+    runs = HostedRuns()
+    kept = runs.reserve("run", 500, ROOMY)
+    with taker(1) as process:
+        runs.started("run", process.pid)
+        assert runs.look() == {"run": kept}
+    runs.withdraw("run", kept)
+    assert runs.look() == {}
+    runs.reserve("another", 900, ROOMY)
+    assert runs.forget("run") is kept
 
 
 def test_measuring_takes_a_small_part_of_the_time() -> None:

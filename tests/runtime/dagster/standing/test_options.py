@@ -13,7 +13,7 @@ from run_isolation.server_identity import ServerIdentity
 from run_isolation.task_metadata import TaskMetadata
 
 TASK = TaskMetadata("arn:aws:ecs:us-east-1:123456789012:task/run-isolation-test/1", "127.0.0.9")
-OURS = {"host", "fixed_server_id"}
+OURS = {"host", "fixed_server_id", "max_workers"}
 """Options that have another default here."""
 VALUES = {"port": "4711", "log_level": "debug", "log_format": "json", "python_file": __file__}
 

@@ -108,27 +108,38 @@ class CodeServer:
         **look: Any,
     ) -> DagsterRun:
         """Starts a run; ``look`` is the config of its op of that name, ``too`` of the other."""
-        ops = {"look": {"config": look}, **({"look_too": {"config": too}} if too else {})}
-        run = self.instance.create_run_for_job(
-            defs.get_job_def(job),
-            run_config={"ops": ops, **({"execution": execution} if execution else {})},
-        )
-        result = self._start(run, job)
+        run = self.create(job, execution=execution, too=too, **look)
+        result = self.ask(run, job)
         assert result.success, result
         return run
 
-    def _start(self, run: DagsterRun, job: str) -> StartRunResult:
-        origin = RemoteJobOrigin(
-            RemoteRepositoryOrigin(
-                GrpcServerCodeLocationOrigin(host="127.0.0.1", port=self.client.port),
-                "__repository__",
-            ),
-            job,
+    def create(
+        self,
+        job: str = "look_job",
+        *,
+        execution: dict[str, Any] | None = None,
+        too: dict[str, Any] | None = None,
+        **look: Any,
+    ) -> DagsterRun:
+        """A run that is not started."""
+        ops = {"look": {"config": look}, **({"look_too": {"config": too}} if too else {})}
+        run: DagsterRun = self.instance.create_run_for_job(
+            defs.get_job_def(job),
+            run_config={"ops": ops, **({"execution": execution} if execution else {})},
         )
+        return run
+
+    def ask(self, run: DagsterRun, job: str = "look_job") -> StartRunResult:
+        """The answer to a StartRun."""
         arguments = ExecuteExternalJobArgs(
-            job_origin=origin, run_id=run.run_id, instance_ref=self.instance.get_ref()
+            job_origin=self.origin(job), run_id=run.run_id, instance_ref=self.instance.get_ref()
         )
         return deserialize_value(self.client.start_run(arguments), StartRunResult)
+
+    def origin(self, job: str) -> RemoteJobOrigin:
+        """A job of its location."""
+        server = GrpcServerCodeLocationOrigin(host="127.0.0.1", port=self.client.port)
+        return RemoteJobOrigin(RemoteRepositoryOrigin(server, "__repository__"), job)
 
     def cancel(self, run: DagsterRun) -> None:
         self.client.cancel_execution(CancelExecutionRequest(run_id=run.run_id))

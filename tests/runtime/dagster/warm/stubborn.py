@@ -15,8 +15,9 @@ from typing import Any
 from run_isolation.dagster.ends import own_keeper
 from run_isolation.dagster.warm import template
 from run_isolation.dagster.warm.exit_handlers import ExitHandlers
-from run_isolation.dagster.warm.fork_context import WarmContext, taken
+from run_isolation.dagster.warm.fork_context import WarmContext
 from run_isolation.dagster.warm.keeper import Grace
+from run_isolation.dagster.warm.kept_popen import taken
 
 ROOT = Path(os.environ.get("TMPDIR", "/tmp"))
 BURNT_SECONDS = 0.3
