@@ -15,6 +15,7 @@ import pytest
 from dagster import DagsterEventType, DagsterRun, DagsterRunStatus
 from dagster._grpc.types import CancelExecutionRequest
 
+from run_isolation.dagster.warm import spawner
 from tests.code_server.runs import Runs, new_home, runs_of
 from tests.code_server.servers import SPAWNING, WARM, serving
 from tests.parity.conftest import PROBE
@@ -192,7 +193,7 @@ def outcome(
                 f"{process.pid} {process.name()}"
                 for process in runs.server.container.processes()
                 # Of the server itself, from its first spawned run on.
-                if process.pid not in before and "resource_tracker" not in str(process.cmdline())
+                if process.pid not in before and process.name() != spawner.NAME
             ],
         )
 

@@ -13,6 +13,8 @@ from typing import Any
 REFUSAL = {"failure": {"Reason": "DEPLOYMENT_BLOCKED", "Detail": "too many", "Arn": "arn:task/1"}}
 ERROR = {"error": {"Code": "ThrottlingException", "Message": "slow down", "Arn": "arn:task/1"}}
 
+CUT_SHORT = '{"protection":'
+
 
 @dataclass
 class Agent:
@@ -49,9 +51,11 @@ def agent() -> Iterator[Agent]:
             assert self.path == "/api/1/task-protection/v1/state"
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             status, answer = made.answer(asked)
-            self.send_response(status)
-            self.end_headers()
             body = answer if isinstance(answer, str) else json.dumps(answer)
+            self.send_response(status)
+            if body == CUT_SHORT:
+                self.send_header("Content-Length", "100")
+            self.end_headers()
             self.wfile.write(body.encode())
 
         def log_message(self, *_: object) -> None:

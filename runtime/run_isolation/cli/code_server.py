@@ -26,8 +26,9 @@ WORKING_DIRECTORY: Final = "RUN_ISOLATION_WORKING_DIRECTORY"
 def command(control_port: int | None, warm_start: bool, options: tuple[str, ...]) -> None:
     """Serve a code location: `dagster api grpc` at the task's own address.
 
-    Takes every option of `dagster api grpc`; --host defaults to the address of this ECS task, and
-    to 0.0.0.0 outside of one. User code that can't be imported ends the server, as it does there;
+    Takes every option of `dagster api grpc`, also as the variables that stand for them there
+    (DAGSTER_CLI_API_GRPC_LOG_LEVEL); --host defaults to the address of this ECS task, and to
+    0.0.0.0 outside of one. User code that can't be imported ends the server, as it does there;
     --lazy-load-user-code serves the error instead.
 
     In a task the same is served at --control-port, by default the port after --port. It stays open

@@ -66,6 +66,7 @@ class StandingTask:
         self._logger = logger
         self._check_seconds = check_seconds
         self._successor: str | None = None
+        self._open = True
         self._wake = Event()
         self._closed = False
         self._thread = Thread(target=self._work, name="standing-task", daemon=True)
@@ -125,15 +126,21 @@ class StandingTask:
             self._logger.exception("Could not look after redeploys; trying again.")
 
     def _follow(self, successor: str | None) -> None:
-        """Drains, or serves again where nobody else does."""
-        before, self._successor = self._successor, successor
-        if successor and not before:
-            self._logger.info(
-                "Task %s has taken this one's place. It starts no more runs, closes its public "
-                "port and stays until the runs that it has are over.",
-                successor,
-            )
-            self._listener.close()
-        elif before and not successor:
+        """Drains, or serves again where nobody else does. What fails is done by the next look."""
+        if successor:
+            if self._successor is None:
+                self._logger.info(
+                    "Task %s has taken this one's place. It starts no more runs, closes its public "
+                    "port and stays until the runs that it has are over.",
+                    successor,
+                )
+            self._successor = successor
+            if self._open:
+                self._listener.close()
+                self._open = False
+        elif self._successor:
+            if not self._open:
+                self._listener.open()
+                self._open = True
+            self._successor = None
             self._logger.info("Nobody serves in this task's place any more: it serves again.")
-            self._listener.open()

@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from threading import Lock
 from typing import Any, Final
 from urllib.error import HTTPError
@@ -117,9 +118,11 @@ def _put(agent: str | None, enabled: bool) -> None:
     url = f"{agent}/task-protection/v1/state"
     try:
         answer = _call(Request(url, json.dumps(asked).encode(), method="PUT"))  # noqa: S310  # ECS set the URL
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         raise ProtectionError(f"PUT {url}: {error!r}.") from error
-    if answer.get("protection", {}).get("ProtectionEnabled") is not enabled:
+    protection = answer.get("protection")
+    held = protection.get("ProtectionEnabled") if isinstance(protection, dict) else None
+    if held is not enabled:
         raise ProtectionError(f"PUT {url} was answered with {json.dumps(answer)}.")
 
 

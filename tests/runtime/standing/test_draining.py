@@ -13,6 +13,7 @@ from run_isolation.standing.draining import StandingTask
 from run_isolation.standing.protection import TaskProtection
 from run_isolation.standing.redeploys import Redeploys
 from tests.runtime.agent import Agent, agent
+from tests.waiting import eventually
 
 WAIT = 10
 SUCCESSOR = "arn:task/2"
@@ -44,12 +45,19 @@ class Listener:
 
     def __init__(self) -> None:
         self.done: Queue[str] = Queue()
+        self.trouble: list[Exception] = []
 
     def open(self) -> None:
-        self.done.put("opened")
+        self._do("opened")
 
     def close(self) -> None:
-        self.done.put("closed")
+        self._do("closed")
+
+    def _do(self, what: str) -> None:
+        if self.trouble:
+            self.done.put(f"not {what}")
+            raise self.trouble.pop()
+        self.done.put(what)
 
 
 class Server:
@@ -153,3 +161,19 @@ def test_trouble_with_ecs_changes_nothing_and_the_next_look_is_made(
     assert server.task.why_draining is not None
     server.ecs.answer = None
     assert server.listener.done.get(timeout=WAIT) == "opened"
+
+
+def test_a_port_that_could_not_be_opened_or_closed_is_by_the_next_look(server: Server) -> None:
+    server.start_run()
+    done = server.listener.done
+    server.listener.trouble = [OSError("Not now.")]
+    server.ecs.answer = SUCCESSOR
+    assert [done.get(timeout=WAIT), done.get(timeout=WAIT)] == ["not closed", "closed"]
+    server.listener.trouble = [OSError("Address already in use."), OSError("The same.")]
+    server.ecs.answer = None
+    assert [done.get(timeout=WAIT) for _ in range(2)] == ["not opened"] * 2
+    # It starts no runs that nobody could ask for by the location's name.
+    assert done.get(timeout=WAIT) == "opened"
+    eventually(lambda: server.task.why_draining is None)
+    server.ecs.after_next_look()
+    assert done.empty()

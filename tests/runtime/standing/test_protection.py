@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from run_isolation.standing.protection import EXPIRES_MINUTES, RENEW_SECONDS, TaskProtection
-from tests.runtime.agent import ERROR, REFUSAL, Agent, agent
+from tests.runtime.agent import CUT_SHORT, ERROR, REFUSAL, Agent, agent
 
 BEGIN = {"ProtectionEnabled": True, "ExpiresInMinutes": EXPIRES_MINUTES}
 END = {"ProtectionEnabled": False}
@@ -58,7 +58,11 @@ def test_it_is_renewed_long_before_it_expires(task: Task, endpoint: Agent) -> No
 
 
 @pytest.mark.parametrize(
-    "trouble", [(200, REFUSAL), (429, ERROR), (500, ERROR), (502, "Bad Gateway"), (200, "[]")]
+    "trouble",
+    [
+        *[(200, REFUSAL), (429, ERROR), (500, ERROR), (502, "Bad Gateway"), (200, "[]")],
+        *[(200, {"protection": None}), (200, {"protection": "none"}), (200, CUT_SHORT)],
+    ],
 )
 @pytest.mark.parametrize("wanted", [True, False])
 def test_trouble_is_said_once_and_the_next_call_mends_it(

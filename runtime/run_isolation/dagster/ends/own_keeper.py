@@ -1,9 +1,9 @@
-"""Runs that are spawned or isolated get a keeper: their process forks before it imports anything.
+"""Isolated runs get a keeper: their process forks before it imports anything.
 
-Runs in: keeper and run, where they are spawned or isolated; server, which spawns them.
+Runs in: keeper and run, where they are isolated.
 
 The one that goes on is the run's. The other one, with 12 MiB of its own, is its parent: it adopts
-what the run orphans, passes signals on, ends what is left, and ends as the run did. Forked runs
+what the run orphans, passes signals on, ends what is left, and ends as the run did. Other runs
 have the keeper of ``warm.keeper``; what a run says to either is here, too.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gc
 import os
-import pickle
 import resource
 import select
 import signal
@@ -19,9 +18,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import popen_spawn_posix, process, reduction
-from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from run_isolation.dagster.processes import leftovers, linux
 from run_isolation.dagster.processes.children import Children
@@ -100,8 +97,7 @@ def get_keeper() -> None:
     if os.getpid() != ours:
         linux.die_with_parent(ours)
         os.setpgid(0, 0)
-        # The run, not the server. Its keeper may have the same from the server, which has it on
-        # record as the run's process, but is far smaller.
+        # Not its keeper, which is far smaller.
         linux.let_go_first(os.getpid())
         kept_by(ours, say_over)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -187,55 +183,3 @@ def _end_as(exit_code: int) -> NoReturn:
         # The first process of a container is spared.
         exit_code = 128 - exit_code
     os._exit(exit_code)
-
-
-class _ToKeep:
-    """Pickled in the place of a process object: all that the new interpreter unpickles at first.
-
-    The process object itself brings Dagster with it.
-    """
-
-    def __init__(self, process_object: process.BaseProcess) -> None:
-        self._name = process_object.name
-        self._process_object = process_object
-
-    def __reduce__(self) -> tuple[type[_Kept], tuple[bytes]]:
-        return _Kept, (bytes(reduction.ForkingPickler.dumps(self._process_object)),)
-
-
-class _Kept:
-    """In the new interpreter, what ``multiprocessing`` believes to be the process object."""
-
-    def __init__(self, pickled: bytes) -> None:
-        self._pickled = pickled
-
-    def _bootstrap(self, parent_sentinel: int) -> int:
-        get_keeper()
-        current: Any = process.current_process()
-        current._inheriting = True
-        try:
-            process_object = pickle.loads(self._pickled)  # noqa: S301  # our own server wrote it
-        finally:
-            del current._inheriting
-        code: int = process_object._bootstrap(parent_sentinel)
-        return code
-
-
-def spawn(process_object: process.BaseProcess) -> Any:
-    """Starts a new interpreter for the process, and in it a keeper."""
-    stand_in: Any = _ToKeep(process_object)
-    return popen_spawn_posix.Popen(stand_in)
-
-
-class KeptProcess(SpawnProcess):
-    """Is spawned, and has a keeper."""
-
-    @staticmethod
-    def _Popen(process_obj: process.BaseProcess) -> Any:  # noqa: N802  # multiprocessing's name
-        return spawn(process_obj)
-
-
-class KeptContext(SpawnContext):
-    """A context of ``multiprocessing`` whose processes have keepers."""
-
-    Process = KeptProcess

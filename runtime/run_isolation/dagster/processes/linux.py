@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
@@ -48,6 +49,14 @@ def adopt_orphans() -> None:
 def call_process(name: str) -> None:
     """Names this process for ``ps -o comm``; at most 15 bytes."""
     _libc.prctl(_SET_NAME, name.encode(), 0, 0, 0)
+
+
+def flush() -> None:
+    """Writes what this process has buffered for its standard output and error, in C code, too."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    _libc.fflush(None)
 
 
 def children(parent: int) -> list[int]:
@@ -175,12 +184,17 @@ def threads() -> dict[int, str]:
     return found
 
 
-def descriptors() -> dict[int, str]:
-    """This process's open descriptors and what they are, such as ``socket:[4711]``."""
+def descriptors(pid: int | None = None) -> dict[int, str]:
+    """A process's open descriptors and what they are, such as ``socket:[4711]``.
+
+    Args:
+        pid: Its process id; None is this one's. Of one that has ended, or is another user's,
+            nothing is known.
+    """
+    directory = _PROC / ("self" if pid is None else str(pid)) / "fd"
     found = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
-        except OSError:
-            continue  # the one that listdir used
+    with suppress(OSError):
+        for name in os.listdir(directory):
+            with suppress(OSError):  # the one that listdir used
+                found[int(name)] = os.readlink(directory / name)
     return found

@@ -21,8 +21,8 @@ def processes(pid: int) -> list[int]:
     """All processes of the run, the one on record first; none where that one is gone.
 
     The steps of a run that was forked are its siblings: children of its keeper, which leads the
-    session of all of them. A run that was spawned is in the server's session, which may be led from
-    outside of the container: then its id is 0, below which is everything.
+    session of all of them. An isolated run is in the session of whoever measures it, which may be
+    led from outside of the container: then its id is 0, below which is everything.
     """
     try:
         session = os.getsid(pid)

@@ -23,7 +23,6 @@ from dagster._serdes import serialize_value
 from grpc_health.v1 import health
 
 from run_isolation.dagster.deployment import MANIFEST, Deployment
-from run_isolation.dagster.ends.own_keeper import KeptContext
 from run_isolation.dagster.home import own_home
 from run_isolation.dagster.memory.standing_memory import StandingMemory
 from run_isolation.dagster.patching import replaced
@@ -36,6 +35,7 @@ from run_isolation.dagster.standing.records import Records
 from run_isolation.dagster.standing.run_calls import RunCalls
 from run_isolation.dagster.standing.run_processes import RunProcesses
 from run_isolation.dagster.standing.tick_priority import PromptTicks
+from run_isolation.dagster.warm.fork_context import KeptContext
 from run_isolation.dagster.warm.start import WarmStart, installed
 from run_isolation.errors import DrainingError, RunIsolationError, StartUnfinishedError
 from run_isolation.server_identity import ATTEMPT_KEY, EXPECTED_KEY, SERVER_KEY, ServerIdentity
@@ -53,6 +53,10 @@ _GRACE: Final = "DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD"
 _GRACE_SECONDS: Final = 105
 """For ticks that a task is at when ECS ends it; 60 by default. Less than ECS's 120
 (``STOP_TIMEOUT``, infra/containers.py), so that the server still ends by itself."""
+
+_VARIABLES: Final = "DAGSTER_CLI_API_GRPC"
+"""What the variables begin with that stand for options of ``dagster api grpc`` (ENV_PREFIX in
+dagster/_cli/__init__.py, and the names of the commands)."""
 
 
 class RunIsolationApiServer(PromptTicks, RunCalls):
@@ -212,23 +216,22 @@ def serve(
         warm_start: Whether runs are forked from a process that has imported everything.
     """
     warm = WarmStart() if warm_start else None
-    asked = grpc_command.make_context("code-server", list(options), resilient_parsing=True)
+    asked = grpc_command.make_context(
+        "code-server", list(options), resilient_parsing=True, auto_envvar_prefix=_VARIABLES
+    )
     port = asked.params["port"]
-    if asked.params.get("max_workers") is None:
-        options = ["--max-workers", str(call_threads.MAX_WORKERS), *options]
     with _own_instance() as own:
         if task is None or port is None:
             # No task, no address to prefer.
-            here = ["--host", "0.0.0.0", *options]  # noqa: S104
-            _run(here, dagster._grpc.server.DagsterGrpcServer, warm, own)
+            everywhere = {"host": "0.0.0.0"}  # noqa: S104
+            _run(options, everywhere, dagster._grpc.server.DagsterGrpcServer, warm, own)
             return
         os.environ.setdefault(_GRACE, str(_GRACE_SECONDS))
         control_port = port + 1 if control_port is None else control_port
         identity = ServerIdentity(task.task_arn, f"{task.address}:{control_port}")
-        # The last of an option given twice counts, so the caller's wins.
-        mine = ["--host", task.address, "--fixed-server-id", identity.to_server_id()]
+        mine = {"host": task.address, "fixed_server_id": identity.to_server_id()}
         server = partial(TwoPortServer, control_port=control_port)
-        _run([*mine, *options], server, warm, own)
+        _run(options, mine, server, warm, own)
 
 
 @contextmanager
@@ -253,7 +256,8 @@ def _own_instance() -> Iterator[OwnInstance]:
 
 
 def _run(
-    options: list[str],
+    options: Sequence[str],
+    defaults: Mapping[str, str],
     server: Callable[..., dagster._grpc.server.DagsterGrpcServer],
     warm: WarmStart | None,
     own: OwnInstance,
@@ -266,4 +270,9 @@ def _run(
         replaced(dagster._grpc.server, "DagsterGrpcServer", server),
         replaced(health, "HealthServicer", call_threads.PromptHealth),
     ):
-        grpc_command.main(options, prog_name="run-isolation code-server")
+        grpc_command.main(
+            list(options),
+            prog_name="run-isolation code-server",
+            auto_envvar_prefix=_VARIABLES,
+            default_map={"max_workers": call_threads.MAX_WORKERS, **defaults},
+        )

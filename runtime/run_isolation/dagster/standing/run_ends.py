@@ -22,7 +22,7 @@ from run_isolation.dagster.memory.standing_memory import StandingMemory
 from run_isolation.dagster.processes import of_a_run
 from run_isolation.dagster.standing import last_words
 from run_isolation.dagster.standing.records import Records
-from run_isolation.dagster.warm.fork_context import taken
+from run_isolation.dagster.warm.kept_popen import taken
 from run_isolation.thread_pools import steady_pool
 
 _TELLERS: Final = 4

@@ -31,7 +31,7 @@ class Blame:
     _threads: dict[int, str | None] = field(default_factory=dict)
     _descriptors: dict[tuple[int, str], str | None] = field(default_factory=dict)
     _importing: list[str] = field(default_factory=list)
-    _mark: tuple[int, int] | None = None
+    _mark: tuple[int, int, int] | None = None
 
     def of_thread(self, number: int) -> str | None:
         """The module that started a thread.
@@ -49,6 +49,10 @@ class Blame:
             what: It is, in the words of ``linux.descriptors``.
         """
         return self._descriptors.get((number, what))
+
+    def importing(self) -> str | None:
+        """The module that is being imported."""
+        return self._importing[-1] if self._importing else None
 
     @contextmanager
     def imports(self) -> Iterator[None]:
@@ -82,19 +86,21 @@ class Blame:
         if mark == self._mark:
             return
         self._mark = mark
-        module = self._importing[-1] if self._importing else None
+        module = self.importing()
         for number in linux.threads():
             self._threads.setdefault(number, module)
         for descriptor in linux.descriptors().items():
             self._descriptors.setdefault(descriptor, module)
 
 
-def _mark() -> tuple[int, int]:
+def _mark() -> tuple[int, int, int]:
     """Changes with the threads and descriptors of this process, and costs next to nothing.
 
     The links of the directory of threads count them (proc_task_getattr in Linux's fs/proc/base.c);
-    a new descriptor gets the lowest number that is free (open(2)).
+    a new descriptor gets the lowest number that is free (open(2)). Of a pipe to a new process one
+    end is closed again, so the next number counts, too.
     """
-    lowest = os.eventfd(0)
+    lowest, next_one = os.eventfd(0), os.eventfd(0)
     os.close(lowest)
-    return os.stat("/proc/self/task").st_nlink, lowest
+    os.close(next_one)
+    return os.stat("/proc/self/task").st_nlink, lowest, next_one

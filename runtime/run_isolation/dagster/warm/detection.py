@@ -15,16 +15,26 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from run_isolation.dagster.processes import linux
 from run_isolation.dagster.warm import libraries
 from run_isolation.dagster.warm.blame import Blame
+from run_isolation.dagster.warm.exit_handlers import ExitHandlers
+from run_isolation.dagster.warm.seeds import Seeds
 
-_MAGIC: Final = {b"SQLite format 3\0": "SQLite", b"DUCK": "DuckDB"}
-"""First bytes of database files (https://www.sqlite.org/fileformat.html), and from the ninth on
-(https://duckdb.org/docs/stable/internals/storage.html)."""
+_MAGIC: Final = (
+    (0, b"SQLite format 3\0", "SQLite"),  # https://www.sqlite.org/fileformat.html
+    (8, b"DUCK", "DuckDB"),  # https://duckdb.org/docs/stable/internals/storage.html
+    # "Do not use LMDB environments after fork()" (http://www.lmdb.tech/doc/). MDB_MAGIC of mdb.c,
+    # after the head of the first page.
+    (16, (0xBEEFC0DE).to_bytes(4, sys.byteorder), "LMDB"),
+    # https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html
+    (0, b"\x89HDF\r\n\x1a\n", "HDF5"),
+)
+"""Where in a file a library's own bytes are: those of libraries that keep in memory what they know
+of an open file, so that two processes with one file between them do not know of each other."""
 _EPOLL: Final = "anon_inode:[eventpoll]"
 """Two processes that share one get each other's events (epoll(7))."""
 _MEND: Final = (
@@ -38,7 +48,8 @@ class Finding:
     """Something that must not be there before a fork."""
 
     kind: str
-    """``thread``, ``connection``, ``event loop``, ``grpc``, ``database`` or ``library``."""
+    """``thread``, ``connection``, ``process``, ``event loop``, ``grpc``, ``database`` or
+    ``library``."""
     what: str
     module: str | None = None
     """With whose import it came, if that is known."""
@@ -53,23 +64,35 @@ class Finding:
 
 @dataclass(frozen=True)
 class Import:
-    """An import of user code into this process."""
+    """An import of user code into this process.
+
+    Attributes:
+        exit_handlers: That it has registered.
+        seeds: Of random number generators.
+    """
 
     _before: dict[int, str]
     _blame: Blame
+    exit_handlers: ExitHandlers = field(default_factory=ExitHandlers)
+    seeds: Seeds = field(default_factory=Seeds)
 
     @classmethod
     @contextmanager
     def watched(cls) -> Iterator[Import]:
         """The one that is made meanwhile."""
         watched = cls(linux.descriptors(), Blame())
-        with watched._blame.imports():
+        with (
+            watched._blame.imports(),
+            watched.exit_handlers.watched(watched._blame.importing),
+            watched.seeds.watched(),
+        ):
             yield watched
 
     def findings(self) -> list[Finding]:
         """What has come with it, and stays."""
-        if len(libraries.threads()) > 1:
-            libraries.end_threads()
+        if not libraries.fork_for_trial():
+            what = "a library whose handler of os.fork() does not return"
+            return [Finding("library", f"loaded {what}")]
         if any(what.startswith("socket:") for what in self._opened().values()):
             libraries.close_idle_connections()
         found = [*self._channels(), *self._descriptors(), *_initialised()]
@@ -92,8 +115,12 @@ class Import:
     def _descriptors(self) -> list[Finding]:
         found = []
         opened = self._opened()
+        children = _pipes_of_children()
         for number, what in opened.items():
             module = self._blame.of_descriptor(number, what)
+            if child := children.get(what):
+                talks = f"started a process and has a pipe to it (`{child}`)"
+                found.append(Finding("process", talks, module))
             if what.startswith("socket:"):
                 address = _address(number)
                 # An event loop has a pair of nameless sockets to wake itself.
@@ -102,7 +129,7 @@ class Import:
                     found.append(Finding("connection", opener, module))
             elif what.startswith("/") and (kind := _database(number)) is not None:
                 found.append(Finding("database", f"opened a {kind} file ({what})", module))
-        return found
+        return list(dict.fromkeys(found))  # a process may have three pipes
 
     def _event_loops(self) -> list[Finding]:
         what = "opened an event loop (epoll)"
@@ -158,9 +185,24 @@ def _address(number: int) -> str:
     return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) and len(peer) > 1 else str(peer)
 
 
+def _pipes_of_children() -> dict[str, str]:
+    """Pipes that children of this process have, in the words of ``linux.descriptors``, and which.
+
+    What a fork writes there, or reads from it, another one takes for its own.
+    """
+    return {
+        what: linux.command(child)
+        for child in linux.descendants(os.getpid())
+        if not linux.is_over(child)
+        for what in linux.descriptors(child).values()
+        if what.startswith("pipe:")
+    }
+
+
 def _database(number: int) -> str | None:
     try:
-        start = os.pread(number, 16, 0)
+        start = os.pread(number, 20, 0)
     except OSError:
         return None
-    return _MAGIC.get(start) or _MAGIC.get(start[8:12])
+    found = (name for at, magic, name in _MAGIC if start[at : at + len(magic)] == magic)
+    return next(found, None)

@@ -2,8 +2,8 @@
 
 Runs in: keeper; run and step in their first moments.
 
-It is forked from the template, has one thread, and imports nothing. Every process of the run is
-below it, whatever becomes of those in between, as it adopts orphans.
+It is forked from the template or the spawner, has one thread, and imports nothing. Every process
+of the run is below it, whatever becomes of those in between, as it adopts orphans.
 """
 
 from __future__ import annotations
@@ -19,16 +19,26 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from struct import Struct
+from typing import Final, NoReturn
 
 from run_isolation.dagster.ends import own_keeper
 from run_isolation.dagster.processes import leftovers, linux
 from run_isolation.dagster.processes.children import Children
-from run_isolation.dagster.warm import channel, child
+from run_isolation.dagster.warm import channel
 
 CANCEL_SECONDS: Final = 120.0
 """For a run that was canceled, as for a task that ECS stops
 (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html)."""
+
+
+AT_END: Final = Struct("Q")
+"""What a run says at its end: bytes of memory, as the watchdog measures them. It looks four times a
+second, and may not have seen a run that is shorter."""
+
+Life = Callable[[channel.Request, str, socket.socket | None, mmap.mmap], NoReturn]
+"""What a new process does: gets what was asked for, the run's directory for temporary files, where
+it can ask for steps (None if it is one), and memory for AT_END."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +58,12 @@ class Keeper:
     Args:
         request: For the run's process.
         grace: How long it waits.
-        settle: Makes a new process one like those that Dagster spawns; called in each.
+        live: What each new process does.
     """
 
     request: channel.Request
     grace: Grace
-    settle: Callable[[], None]
+    live: Life
     _steps: dict[int, socket.socket] = field(default_factory=dict)
     _deadline: float | None = None
     """When the run's process is killed."""
@@ -68,20 +78,20 @@ class Keeper:
         self._children = Children()
         self._directory = tempfile.mkdtemp(prefix="run-")
         self._control, run_control = channel.control_pair()
-        self._at_end = mmap.mmap(-1, child.AT_END.size)  # shared with the run
+        self._at_end = mmap.mmap(-1, AT_END.size)  # shared with the run
         self._over, say_over = os.pipe2(os.O_CLOEXEC)
         try:
             self._run = self._fork(self.request, run_control, say_over)
         except OSError as error:
             channel.answer(self.request.channel, error=f"No process for the run: {error}")
-            shutil.rmtree(self._directory, ignore_errors=True)
+            _remove(self._directory)
             return
         run_control.close()
         os.close(say_over)
         channel.answer(self.request.channel, pid=self._run)
         self._watch()
         leftovers.end(self._children, self._reap, self.grace.term, self._is_copy)
-        shutil.rmtree(self._directory, ignore_errors=True)
+        _remove(self._directory)
         self._say_ended()
 
     def _fork(
@@ -101,16 +111,15 @@ class Keeper:
             for step in self._steps.values():
                 step.close()
             self.request.channel.close()
-            self.settle()
-            child.live(request, self._directory, control, self._at_end)
+            self.live(request, self._directory, control, self._at_end)
         except BaseException:
             traceback.print_exc()
         finally:
-            os._exit(1)  # child.live has ended the process, or failed
+            os._exit(1)  # its life has failed
 
     def _say_ended(self) -> None:
         taken = resource.getrusage(resource.RUSAGE_CHILDREN)
-        [memory_bytes] = child.AT_END.unpack(self._at_end[:])
+        [memory_bytes] = AT_END.unpack(self._at_end[:])
         channel.answer(
             self.request.channel,
             exit_code=self._exit_code if self._said is None else self._said,
@@ -188,3 +197,16 @@ class Keeper:
 
     def _is_copy(self, pid: int) -> bool:
         return pid not in self._steps and linux.is_copy(pid)
+
+
+def _remove(directory: str) -> None:
+    """Removes a directory with all that is in it, also what a run has made read-only."""
+    shutil.rmtree(directory, ignore_errors=True)
+    if not os.path.exists(directory):
+        return
+    for parent, names, _ in os.walk(directory):
+        for name in names:
+            path = os.path.join(parent, name)
+            if not os.path.islink(path):
+                os.chmod(path, 0o700)
+    shutil.rmtree(directory, ignore_errors=True)

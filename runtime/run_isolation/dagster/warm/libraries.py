@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gc
 import os
+import select
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,6 +57,9 @@ HARMLESS_THREADS: Final = {
 }
 """Names, as Linux cuts them to 15 bytes, of threads that nobody misses in a fork."""
 
+TRIAL_SECONDS: Final = 20.0
+"""For a fork to live: milliseconds, but not in a container that starts at 0.25 vCPU."""
+
 
 def threads() -> dict[int, str]:
     """Ids and names of this process's threads but the harmless ones."""
@@ -69,12 +74,24 @@ def objects(kind: type) -> list[Any]:
     return [thing for thing in gc.get_objects() if issubclass(type(thing), kind)]
 
 
-def end_threads() -> None:
-    """Has libraries end the threads that they end before a fork, by forking: NumPy's OpenBLAS."""
+def fork_for_trial() -> bool:
+    """Forks once: has libraries end the threads that they end before a fork, as NumPy's OpenBLAS.
+
+    Returns:
+        Whether the fork lives. In one that does not, a library's handler of forks waits for ever.
+    """
     pid = os.fork()
     if pid == 0:
         os._exit(0)
+    waiting = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(waiting, select.POLLIN)
+    lives = bool(poll.poll(TRIAL_SECONDS * 1000))
+    os.close(waiting)
+    if not lives:
+        os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+    return lives
 
 
 def close_idle_connections() -> None:

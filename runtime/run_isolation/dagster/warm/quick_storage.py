@@ -78,12 +78,13 @@ def open_in_server(ref: InstanceRef) -> DagsterInstance:
 def open_in_run(ref: InstanceRef) -> DagsterInstance:
     """As ``open_in_server``, and connections are used more than once.
 
-    Dagster opens one for each query and each event, but in its webserver, whose way this is. It
-    sets Postgres' ``statement_timeout`` for the connection; 0 is Postgres' own default.
+    Dagster opens one for each query and each event, but in its webserver, whose way this is. There
+    it sets Postgres' ``statement_timeout`` as well; here that stays what the role, the database or
+    the URL has.
     """
     instance = open_in_server(ref)
     instance.optimize_for_webserver(
-        statement_timeout=0, pool_recycle=CONNECTION_SECONDS, max_overflow=-1
+        statement_timeout=_Default(), pool_recycle=CONNECTION_SECONDS, max_overflow=-1
     )
     runs: Any = instance.run_storage
     events: Any = instance.event_log_storage
@@ -91,6 +92,16 @@ def open_in_run(ref: InstanceRef) -> DagsterInstance:
         events._engine = runs._engine  # one database, so one pool of connections
         _pools.add(runs._engine)
     return instance
+
+
+class _Default(int):
+    """What Dagster writes behind ``SET statement_timeout =``: what it would be without that.
+
+    https://www.postgresql.org/docs/current/sql-set.html
+    """
+
+    def __format__(self, _: str) -> str:
+        return "DEFAULT"
 
 
 def _leave_connections() -> None:

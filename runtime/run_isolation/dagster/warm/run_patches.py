@@ -7,6 +7,7 @@ Found in profiles (``python -m bench.warm_start.profile``). Each interpreter bes
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import subprocess
@@ -31,6 +32,9 @@ from run_isolation.dagster.patching import replaced
 from run_isolation.dagster.warm import quick_storage
 from run_isolation.default_instance import COMPUTE_LOGS_BUCKET
 
+_PID: Final = "--pid"
+"""Option of GNU's ``tail``: it writes what is left, and ends, when that process has ended
+(https://www.gnu.org/software/coreutils/manual/html_node/tail-invocation.html)."""
 _TAIL_SECONDS: Final = "DAGSTER_COMPUTE_LOG_TAIL_WAIT_AFTER_FINISH"
 """Dagster's variable: how long ``tail`` may go on after a step."""
 
@@ -45,7 +49,8 @@ def installed() -> Iterator[None]:
     compute_logs = dagster._core.execution.compute_logs
     with ExitStack() as seams:
         seams.enter_context(quick_storage.opened_by(open_instance))
-        seams.enter_context(replaced(compute_logs, "execute_posix_tail", tail))
+        if _tail_knows_pid():
+            seams.enter_context(replaced(compute_logs, "execute_posix_tail", tail))
         for module in (dagster._core.executor.multiprocess, dagster._grpc.impl):
             seams.enter_context(
                 replaced(module, "start_termination_thread", start_termination_thread)
@@ -87,16 +92,26 @@ def _with_own_log_files(ref: InstanceRef) -> InstanceRef:
     return ref._replace(compute_logs_data=quick_storage.with_config(logs, config))
 
 
+@functools.cache
+def _tail_knows_pid() -> bool:
+    """Whether this image's ``tail`` has the option; BusyBox's has not."""
+    try:
+        said = subprocess.run(["tail", "--help"], capture_output=True, check=False)  # noqa: S607
+    except OSError:
+        return False
+    return _PID.encode() in said.stdout
+
+
 @contextmanager
 def tail(path: str, stream: Any) -> Iterator[tuple[int, None]]:
-    """Dagster's own, but for the interpreter that ends ``tail`` when the run is killed.
+    """Dagster's own, but for the interpreter that ends ``tail`` when this process is killed.
 
-    The keeper does that. There is a ``tail`` for each of two streams of each step.
+    GNU's does that by itself. There is one for each of two streams of each step.
 
     Yields:
         Process id of ``tail``, and none of an interpreter.
     """
-    options = ["-F", "-c", "+0", path]
+    options = [_PID, str(os.getpid()), "-F", "-c", "+0", path]
     number = _fileno(stream)  # type: ignore[no-untyped-call]
     process = subprocess.Popen(["tail", *options], stdout=number)  # noqa: S607
     try:

@@ -6,7 +6,6 @@ Runs in: server, which takes it; run and step, which are settled by it.
 from __future__ import annotations
 
 import logging
-import random
 import signal
 import sys
 import warnings
@@ -14,6 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from run_isolation.dagster.warm import cpu_manners
+from run_isolation.dagster.warm.detection import Import
+from run_isolation.dagster.warm.exit_handlers import ExitHandlers
+from run_isolation.dagster.warm.seeds import Seeds
 
 _LOGGERS: Final = ("dagster", "dagit", "dagster-webserver")
 """What Dagster's CLI configures (dagster/_utils/log.py, ``configure_loggers``)."""
@@ -41,10 +43,11 @@ class ServerState:
             signals=_signals(),
         )
 
-    def settler(self) -> Settler:
+    def settler(self, imported: Import) -> Settler:
         """To be made after user code was imported, before the template changes anything."""
         changed = {n: h for n, h in _signals().items() if h != self.signals.get(n)}
-        return Settler(self, changed, cpu_manners.manners())
+        manners = cpu_manners.manners()
+        return Settler(self, changed, manners, imported.exit_handlers, imported.seeds)
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Settler:
     server: ServerState
     user_signals: dict[int, Any]
     manners: cpu_manners.Manners | None
+    exit_handlers: ExitHandlers
+    seeds: Seeds
 
     def __call__(self) -> None:
         """In the new process."""
@@ -61,10 +66,8 @@ class Settler:
         self._logging()
         if self.manners is not None:
             self.manners.apply()
-        random.seed()
-        numpy: Any = sys.modules.get("numpy")
-        if numpy is not None:
-            numpy.random.seed()
+        self.exit_handlers.keep()
+        self.seeds.anew()
 
     def _signals(self) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, [])

@@ -51,8 +51,11 @@ class WarmStart:
         findings = imported.findings()
         for finding in findings:
             _log.warning("%s", finding)
-        if not findings:
-            self._fork(server.settler())
+        if findings:
+            return
+        if told := imported.exit_handlers.told():
+            _log.warning("%s", told)
+        self._fork(server.settler(imported))
 
     def _fork(self, settler: Settler) -> None:
         try:
@@ -66,7 +69,7 @@ class WarmStart:
         self.manners = settler.manners
         # A run that the template is silent about is better off in a task of its own.
         control = template.fork(settler, self._grace)
-        self.context = WarmContext(control, _say_lost, spawns_after_silence=False)
+        self.context = WarmContext(control, _say_lost, self._grace, spawns_after_silence=False)
 
     def check(self) -> None:
         """Called again and again: says so, once, when the template is gone."""

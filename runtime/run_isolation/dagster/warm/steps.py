@@ -9,16 +9,26 @@ import multiprocessing.context
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import popen_spawn_posix
 from typing import Any, Final
 
 import dagster._core.executor.multiprocess
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
 from run_isolation.dagster.patching import SeamError, replaced
-from run_isolation.dagster.warm.fork_context import ForkedPopen, WarmContext
+from run_isolation.dagster.warm.fork_context import WarmContext, WarmProcess
+from run_isolation.dagster.warm.kept_popen import ForkedPopen
 
 METHOD: Final = ForkedPopen.method
 """Name of the start method."""
+
+
+class StepContext(WarmContext):
+    """Steps are below the run's keeper, forked or spawned."""
+
+    def spawn(self, process_object: WarmProcess) -> Any:
+        """As Dagster does."""
+        return popen_spawn_posix.Popen(process_object)  # type: ignore[no-untyped-call, unused-ignore]
 
 
 class ForkingExecutor(MultiprocessExecutor):
@@ -45,7 +55,7 @@ def installed() -> Iterator[None]:
 
 def serve_from(control: socket.socket) -> None:
     """In a run: its steps are asked for at this socket."""
-    _contexts()[METHOD] = WarmContext(control, _say_spawned)
+    _contexts()[METHOD] = StepContext(control, _say_spawned)
 
 
 def _say_spawned(why: str) -> None:

@@ -14,8 +14,10 @@ from typing import Any
 
 from run_isolation.dagster.ends import own_keeper
 from run_isolation.dagster.warm import template
-from run_isolation.dagster.warm.fork_context import WarmContext, taken
+from run_isolation.dagster.warm.exit_handlers import ExitHandlers
+from run_isolation.dagster.warm.fork_context import WarmContext
 from run_isolation.dagster.warm.keeper import Grace
+from run_isolation.dagster.warm.kept_popen import taken
 
 ROOT = Path(os.environ.get("TMPDIR", "/tmp"))
 BURNT_SECONDS = 0.3
@@ -91,7 +93,7 @@ def takes(queue: Any, event: Any) -> None:
 def main(work: str, seconds: float, output: Path) -> None:
     """Has the template make the process, cancels it, and writes down what became of it."""
     atexit.register((ROOT / "template").touch)
-    control = template.fork(lambda: None, Grace(cancel=seconds, over=seconds, term=seconds))
+    control = template.fork(ExitHandlers().keep, Grace(cancel=seconds, over=seconds, term=seconds))
     context = WarmContext(control, lambda why: sys.exit(f"The template is gone: {why}"))
     queue, event = context.Queue(), context.Event()
     process = context.Process(target=globals()[work], args=(queue, event))

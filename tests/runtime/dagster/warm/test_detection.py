@@ -78,6 +78,27 @@ CASES = {
         "a SQLite file (",
         "loaded",
     ),
+    "LMDB": (
+        "file = open(__file__ + '.mdb', 'w+b')\n"
+        "file.write(bytes(16) + (0xBEEFC0DE).to_bytes(4, 'little')); file.flush()",
+        "database",
+        "a LMDB file (",
+        "loaded",
+    ),
+    "HDF5": (
+        "file = open(__file__ + '.h5', 'w+b')\n"
+        "file.write(b'\\x89HDF\\r\\n\\x1a\\n' + bytes(100)); file.flush()",
+        "database",
+        "a HDF5 file (",
+        "loaded",
+    ),
+    "process": (
+        "import subprocess\nPIPE = subprocess.PIPE\n"
+        "process = subprocess.Popen(['cat'], stdin=PIPE, stdout=PIPE, stderr=PIPE)",
+        "process",
+        "started a process and has a pipe to it (`cat`)",
+        "loaded",
+    ),
     "library": (
         "import sys, types\nray = types.ModuleType('ray')\nray.is_initialized = lambda: True\n"
         "sys.modules['ray'] = ray",
@@ -91,6 +112,8 @@ HARMLESS = {
     "ended thread": "import threading\nt = threading.Thread(target=int)\nt.start(); t.join()",
     "closed socket": "import socket\nsocket.create_server(('127.0.0.1', 0)).close()",
     "file": "file = open(__file__)",
+    "pipe of its own": "import os\npipe = os.pipe()",
+    "ended process": "import subprocess\nsubprocess.run(['cat'], input=b'x', capture_output=True)",
     # OpenBLAS has threads, and ends them before a fork.
     "numpy": "import numpy",
     "pandas, with jemalloc's thread": "import pandas, pyarrow",
@@ -173,6 +196,21 @@ def test_it_is_found(tmp_path: Path, code: str, kind: str, what: str, module: st
 @pytest.mark.parametrize("code", HARMLESS.values(), ids=HARMLESS.keys())
 def test_what_a_fork_survives_is_not_reported(tmp_path: Path, code: str, credentials: None) -> None:
     assert findings(tmp_path, code) == []
+
+
+def test_one_process_is_one_finding(tmp_path: Path) -> None:
+    assert len(findings(tmp_path, CASES["process"][0])) == 1
+
+
+def test_a_fork_that_hangs_is_found_and_the_server_goes_on(tmp_path: Path) -> None:
+    code = (
+        "import os, threading\nfrom run_isolation.dagster.warm import libraries\n"
+        "libraries.TRIAL_SECONDS = 1.0\n"
+        "os.register_at_fork(after_in_child=threading.Event().wait)"
+    )
+    assert findings(tmp_path, code) == [
+        ["library", "loaded a library whose handler of os.fork() does not return", None]
+    ]
 
 
 def test_threads_of_a_library_are_told_in_one_line(tmp_path: Path) -> None:

@@ -97,6 +97,21 @@ def test_what_is_written_is_what_dagster_writes(ref: InstanceRef) -> None:
         assert record.dagster_run.status is DagsterRunStatus.FAILURE
 
 
+def test_statements_have_the_time_that_the_database_gives_them(ref: InstanceRef, url: str) -> None:
+    """As in Dagster's own process of a run: by role, database or URL."""
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("ALTER ROLE CURRENT_USER SET statement_timeout = 7000"))
+        try:
+            with open_in_run(ref) as instance:
+                runs: Any = instance.run_storage
+                with runs.connect() as opened:
+                    shown = opened.execute(sqlalchemy.text("SHOW statement_timeout")).scalar()
+        finally:
+            connection.execute(sqlalchemy.text("ALTER ROLE CURRENT_USER RESET statement_timeout"))
+    assert shown == "7s"
+
+
 def test_a_database_that_is_migrated_meanwhile_is_noticed(url: str, tmp_path: Path) -> None:
     engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:

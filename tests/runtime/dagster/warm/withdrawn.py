@@ -19,8 +19,9 @@ from unittest.mock import patch
 from run_isolation import start_run_timers
 from run_isolation.dagster.processes import linux
 from run_isolation.dagster.warm import template
-from run_isolation.dagster.warm.fork_context import ForkedPopen, WarmContext
+from run_isolation.dagster.warm.fork_context import WarmContext
 from run_isolation.dagster.warm.keeper import Grace, Keeper
+from run_isolation.dagster.warm.kept_popen import ForkedPopen
 from tests.waiting import eventually
 
 DIRECTORY = Path(sys.argv[2])
