@@ -22,7 +22,6 @@ class Launched:
     """One run that got a slot. Times are seconds since 1970."""
 
     run_id: str
-    number: int
     body: Body
     acquired_at: float
     answered_at: float | None = None

@@ -64,7 +64,7 @@ class Clients:
         if not self._acquire(Holder(run_id, run_record.FIRST_ATTEMPT, LOCATION_NAME)):
             self._world.instance.delete_run(run_id)
             return None
-        launched = Launched(run_id, len(self._board.launched), body, acquired_at)
+        launched = Launched(run_id, body, acquired_at)
         self._board.add(launched)
         # Whoever deletes a run that is being launched has its launch fail.
         with self._board.noting_crashes("launch", DagsterRunNotFoundError):

@@ -103,7 +103,7 @@ class Observer:
             if any(process.alive for process in now.below(pid))
         }
         known = set(living)
-        below = now.called(KEEPER, server["pid"]) if server else []
+        below = now.called(server["pid"], KEEPER) if server else []
         return alive, kept, sum(one.pid not in known for one in below)
 
     def _ask(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from tests.torture.standing import processes
 from tests.torture.standing.clients import Clients
 from tests.torture.standing.plan import QUIET, Plan
 from tests.torture.standing.world import World
@@ -27,14 +28,13 @@ def first_runs(plan: Plan, world: World, clients: Clients) -> dict[str, int]:
     """What the server has after some runs in peace."""
     current = world.host.current
     assert current is not None
-    before = current.resources()
     count = min(FIRST_RUNS, plan.slots)
     with ThreadPoolExecutor(count) as pool:
         done = list(pool.map(lambda _: clients.once(QUIET), range(count)))
     assert all(one is not None and one.end == "SUCCESS" for one in done), done
     settled(lambda: not world.slots.holders())
-    settled(lambda: current.resources()["processes"] <= before["processes"])
-    return current.resources() | {"processes": before["processes"]}
+    settled(lambda: not processes.look().called(current.pid, processes.KEEPER))
+    return current.resources()
 
 
 def settled(look: Callable[[], bool], seconds: float = SETTLE_SECONDS) -> bool:

@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-TEMPLATE: Final = "run-template"
+TEMPLATES: Final = ("run-template", "run-spawner")
+"""What forks keepers, with and without a warm start."""
 KEEPER: Final = "run-keeper"
 
 
@@ -52,9 +53,9 @@ class Processes:
             yield child
             yield from self.below(child.pid)
 
-    def called(self, name: str, below: int) -> list[Process]:
-        """Descendants of that name which are alive."""
-        return [one for one in self.below(below) if one.name == name and one.alive]
+    def called(self, below: int, *names: str) -> list[Process]:
+        """Descendants of these names which are alive."""
+        return [one for one in self.below(below) if one.name in names and one.alive]
 
 
 def look() -> Processes:

@@ -9,10 +9,11 @@ from typing import Final
 
 from pydantic import BaseModel
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 
 from tests.torture.standing.board import ISOLATED, Board
-from tests.torture.standing.judge import Evidence
+from tests.torture.standing.judge import HEALTH_SECONDS, Evidence
 from tests.torture.standing.plan import Plan
 
 VIOLATIONS: Final = {
@@ -46,6 +47,8 @@ class Report(BaseModel):
     refused_worst_seconds: float
     health_answers: int
     health_worst_seconds: float
+    health_over_a_second: int
+    """Under a bomb, or on a busy machine."""
     samples: int
     most_alive: int
     left: list[str]
@@ -66,12 +69,13 @@ class Report(BaseModel):
         for name in ("ends", "troubles", "isolated_after_all", "counts"):
             among = getattr(self, name)
             table.add_row(
-                name.replace("_", " "), "\n".join(f"{n} x {what}" for what, n in among.items())
+                name.replace("_", " "),
+                escape("\n".join(f"{n} x {what}" for what, n in among.items())),
             )
         table.add_section()
         for kind, text in VIOLATIONS.items():
             found = self.violations[kind]
-            shown = "\n".join([str(len(found)), *found[:5]])
+            shown = escape("\n".join([str(len(found)), *found[:5]]))
             table.add_row(text, f"[{'red' if found else 'green'}]{shown}")
         return Group(table)
 
@@ -84,6 +88,7 @@ _LINES: Final = {
     "refused_worst_seconds": "seconds until a refused one was isolated, worst",
     "health_answers": "health answers",
     "health_worst_seconds": "seconds of the slowest",
+    "health_over_a_second": "answers after more than a second, excused or not",
     "samples": "samples",
     "most_alive": "most runs alive at once",
 }
@@ -129,6 +134,7 @@ def report(
         refused_worst_seconds=round(refusals[-1], 2) if refusals else 0.0,
         health_answers=len(evidence.answers),
         health_worst_seconds=round(max((one.seconds for one in evidence.answers), default=0), 2),
+        health_over_a_second=sum(one.seconds > HEALTH_SECONDS for one in evidence.answers),
         samples=len(evidence.samples),
         most_alive=max((len(one.alive) for one in evidence.samples), default=0),
         left=list(left),

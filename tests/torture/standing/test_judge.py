@@ -16,7 +16,7 @@ NOTHING = Evidence({}, [], [], [], {}, {})
 
 
 def launched(over_at: float | None = 5.0, *acts: tuple[float, str]) -> dict[str, Launched]:
-    it = Launched(RUN, 1, BODY, 0.0, answered_at=1.0, over_at=over_at, acts=list(acts))
+    it = Launched(RUN, BODY, 0.0, answered_at=1.0, over_at=over_at, acts=list(acts))
     return {RUN: it}
 
 

@@ -170,28 +170,36 @@ class Troubles:
         current = self._world.host.current
         if current is None:
             return None
-        found = processes.look().called(processes.TEMPLATE, current.pid)
+        found = processes.look().called(current.pid, *processes.TEMPLATES)
         return found[0].pid if found else None
 
     # What somebody does to a run.
 
     def _delete(self) -> bool:
-        return self._to_a_run("deleted", lambda it: self._world.instance.delete_run(it.run_id))
+        def delete(it: Launched) -> bool:
+            self._world.instance.delete_run(it.run_id)
+            return True
+
+        return self._to_a_run("deleted", delete)
 
     def _time_out(self) -> bool:
-        def fail(it: Launched) -> None:
+        def fail(it: Launched) -> bool:
             run = self._world.instance.get_run_by_id(it.run_id)
-            if run is not None and not run.is_finished:
-                self._world.instance.report_run_failed(run, message="It took too long.")
+            if run is None or run.is_finished:
+                return False
+            self._world.instance.report_run_failed(run, message="It took too long.")
+            return True
 
         return self._to_a_run("timed out", fail)
 
     def _cancel(self) -> bool:
-        def cancel(it: Launched) -> None:
+        def cancel(it: Launched) -> bool:
             run = self._world.instance.get_run_by_id(it.run_id)
-            if run is not None and not run.is_finished:
-                self._world.instance.report_run_canceling(run)
-                self._terminate(it)
+            if run is None or run.is_finished:
+                return False
+            self._world.instance.report_run_canceling(run)
+            self._terminate(it)
+            return True
 
         return self._to_a_run("canceled", cancel)
 
@@ -206,15 +214,15 @@ class Troubles:
                 return
             time.sleep(_CANCEL_AGAIN_SECONDS)
 
-    def _to_a_run(self, name: str, what: Callable[[Launched], object]) -> bool:
+    def _to_a_run(self, name: str, what: Callable[[Launched], bool]) -> bool:
         launched = self._board.any_unsettled(self._chance)
         if launched is None:
             return False
 
         def act() -> None:
             with suppress(DagsterRunNotFoundError):
-                what(launched)
-                self._board.act(launched, name)
+                if what(launched):
+                    self._board.act(launched, name)
 
         self._in_background(act)
         return True

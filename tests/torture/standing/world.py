@@ -30,7 +30,7 @@ from tests.runtime.tables import TABLE, configure, create_table
 from tests.torture.standing.conditions import Conditions
 from tests.torture.standing.gates import Gates, gates
 from tests.torture.standing.host import CLUSTER, Ecs, Host
-from tests.torture.standing.plan import Body, Plan
+from tests.torture.standing.plan import QUIET, Body, Plan
 from tools.dynamodb_local import DynamoDBLocal, UnavailableError
 from tools.ports import free_port
 
@@ -40,6 +40,9 @@ EXPECTED_MIB: Final = 40
 STORAGE_GATE: Final = 0
 TABLE_GATE: Final = 1
 TWIN: Final = Kind("twin", (sys.executable, "-m", "tests.torture.standing.twin"), ours=True)
+_ENDPOINT: Final = "AWS_ENDPOINT_URL_DYNAMODB"
+_LONG: Final = 100
+"""So many runs take long enough for a faster database to pay."""
 _TEMPORARY_MIB: Final = 16
 _TEMPORARY_FILES: Final = 4096
 
@@ -95,10 +98,8 @@ class World:
 
     def new_run(self, body: Body) -> DagsterRun:
         """Stores a run that is not started."""
-        values = {"ledger": str(self.ledger), "seconds": body.seconds, "end": body.end}
-        pattern = self.patterns[body.steps]
-        run = pattern._replace(
-            run_id=str(uuid4()), run_config={"ops": {"live": {"config": values}}}
+        run = self.patterns[body.steps]._replace(
+            run_id=str(uuid4()), run_config=_config(self.ledger, body)
         )
         self.instance.add_run(run)
         return run
@@ -106,79 +107,108 @@ class World:
 
 @contextmanager
 def world(plan: Plan, directory: Path) -> Iterator[World]:
-    """Opens it; this process's environment leads to the table meanwhile.
+    """Opens it; this process's environment leads to the table meanwhile, through its gate.
 
     Raises:
         UnavailableError: Postgres or DynamoDB Local can't be had.
     """
+    with ExitStack() as exits:
+        stores = exits.enter_context(_stores(plan))
+        exits.enter_context(patch.dict(os.environ, stores.environment))
+        observer = {"environment": {**stores.environment, _ENDPOINT: stores.table}}
+        (directory / "observer").write_text(json.dumps(observer))
+        homes = [_home(directory / name, url) for name, url in stores.urls.items()]
+        direct, instance = [
+            exits.enter_context(DagsterInstance.from_config(str(home))) for home in homes
+        ]
+        temporary, small = exits.enter_context(_temporary(directory / "temporary"))
+        conditions = Conditions(directory / "conditions")
+        kind = TWIN if plan.twin else WARM if plan.warm_start else SPAWNING
+        environment = {
+            "DAGSTER_HOME": str(homes[-1]),
+            TABLE_VARIABLE: TABLE,
+            "TMPDIR": str(temporary),
+        }
+        limits = replace(SMALL, cpu=plan.cpu)
+        host = Host(kind, directory, limits, environment, conditions)
+        exits.callback(host.stop)
+        host.start()
+        yield World(
+            directory,
+            instance,
+            direct,
+            stores.slots,
+            TorturedDeployment(Slots(aws.dynamodb(), TABLE), host),
+            host,
+            stores.gates,
+            conditions,
+            temporary,
+            small,
+            _patterns(host, homes[-1], directory / "ledger"),
+        )
+
+
+@dataclass(frozen=True)
+class _Stores:
+    """Storage and table."""
+
+    urls: Mapping[str, str]
+    """Of the storage: past the gate, and through it."""
+    table: str
+    """Past the gate."""
+    environment: Mapping[str, str]
+    """What makes AWS clients go through it."""
+    slots: Slots
+    gates: Gates
+
+
+@contextmanager
+def _stores(plan: Plan) -> Iterator[_Stores]:
     programs = postgres_programs()
     if programs is None:
         raise UnavailableError("The torture of the standing container needs a Postgres server.")
     with ExitStack() as exits:
         url = make_url(exits.enter_context(postgres(programs)))
-        table = exits.enter_context(DynamoDBLocal(short_lived=plan.runs < 100))
-        assert url.port is not None
-        ports = [(free_port(), url.port), (free_port(), table.port)]
+        table = exits.enter_context(DynamoDBLocal(short_lived=plan.runs < _LONG))
+        ports = [(free_port(), url.port or 0), (free_port(), table.port)]
         opened = exits.enter_context(gates(ports))
-        gated_url = url.set(port=ports[STORAGE_GATE][0]).render_as_string(hide_password=False)
-        home = _home(directory / "home", gated_url)
-        direct_home = _home(directory / "direct", url.render_as_string(hide_password=False))
-        gated_table = {"AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{ports[TABLE_GATE][0]}"}
         with patch.dict(os.environ, table.environment):
             slots = Slots(aws.dynamodb(), TABLE)
-        exits.enter_context(patch.dict(os.environ, table.environment | gated_table))
         create_table(slots.client)
         enabled = NonIsolatedRuns(enabled=True, max_concurrent_non_isolated_runs=plan.slots)
         configure(slots.client, enabled)
-        _settle(directory, table.environment)
-        direct = exits.enter_context(DagsterInstance.from_config(str(direct_home)))
-        instance = exits.enter_context(DagsterInstance.from_config(str(home)))
-        temporary, small = exits.enter_context(_temporary(directory / "temporary"))
-        conditions = Conditions(directory / "conditions")
-        host = Host(
-            TWIN if plan.twin else WARM if plan.warm_start else SPAWNING,
-            directory,
-            replace(SMALL, cpu=plan.cpu),
-            {
-                "DAGSTER_HOME": str(home),
-                TABLE_VARIABLE: TABLE,
-                "TMPDIR": str(temporary),
-            },
-            conditions,
-        )
-        exits.callback(host.stop)
-        standing = host.start()
-        with runs_of(standing.server, home) as runs:
-            tags = {tag_names.ISOLATION: tag_names.DISABLED}
-            patterns = {
-                steps: runs.create(job, tags=tags)
-                for steps, job in ((False, "alone"), (True, "steps"))
-            }
-        for run in patterns.values():
-            instance.delete_run(run.run_id)
-        deployment = TorturedDeployment(Slots(aws.dynamodb(), TABLE), host)
-        yield World(
-            directory,
-            instance,
-            direct,
+        through = url.set(port=ports[STORAGE_GATE][0])
+        gated = {_ENDPOINT: f"http://127.0.0.1:{ports[TABLE_GATE][0]}"}
+        yield _Stores(
+            {"direct": str(url), "home": str(through)},
+            table.endpoint_url,
+            table.environment | gated,
             slots,
-            deployment,
-            host,
             opened,
-            conditions,
-            temporary,
-            small,
-            patterns,
         )
+
+
+def _patterns(host: Host, home: Path, ledger: Path) -> Mapping[bool, DagsterRun]:
+    """What runs are copied from: in one process, and in steps."""
+    assert host.current is not None
+    with runs_of(host.current.server, home) as runs:
+        tags = {tag_names.ISOLATION: tag_names.DISABLED}
+        made = {
+            steps: runs.create(job, _config(ledger, QUIET), tags)
+            for steps, job in ((False, "alone"), (True, "steps"))
+        }
+        for run in made.values():
+            runs.instance.delete_run(run.run_id)
+    return made
+
+
+def _config(ledger: Path, body: Body) -> dict[str, Any]:
+    values = {"ledger": str(ledger), "seconds": body.seconds, "end": body.end}
+    return {"ops": {"live": {"config": values}}}
 
 
 def _home(directory: Path, url: str) -> Path:
     return new_home(directory, {"postgres": {"postgres_url": url}})
-
-
-def _settle(directory: Path, environment: Mapping[str, str]) -> None:
-    """Leaves the observer what it needs."""
-    (directory / "observer").write_text(json.dumps({"environment": dict(environment)}))
 
 
 @contextmanager
