@@ -49,6 +49,11 @@ _OF_THE_CALLERS_TIME: Final = 0.9
 """So much of it a StartRun waits for the process: its caller is to hear that it is being started.
 """
 
+_GRACE: Final = "DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD"
+_GRACE_SECONDS: Final = 105
+"""For ticks that a task is at when ECS ends it; 60 by default. Less than ECS's 120
+(``STOP_TIMEOUT``, infra/containers.py), so that the server still ends by itself."""
+
 
 class RunIsolationApiServer(PromptTicks, RunCalls):
     """Dagster's servicer, with StartRun once per run and the slot given back when a run is over.
@@ -217,6 +222,7 @@ def serve(
             here = ["--host", "0.0.0.0", *options]  # noqa: S104
             _run(here, dagster._grpc.server.DagsterGrpcServer, warm, own)
             return
+        os.environ.setdefault(_GRACE, str(_GRACE_SECONDS))
         control_port = port + 1 if control_port is None else control_port
         identity = ServerIdentity(task.task_arn, f"{task.address}:{control_port}")
         # The last of an option given twice counts, so the caller's wins.
