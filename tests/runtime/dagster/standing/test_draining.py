@@ -22,6 +22,8 @@ from tests.runtime.dagster.launches import Launches
 from tests.runtime.dagster.service import Service
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.e2e
+
 LOOK_SECONDS = 40
 """Until a server that hosts runs has noticed a redeploy; it looks every 10 seconds."""
 
