@@ -16,6 +16,11 @@ APART: Final = {"e2e", "browser"}
 """Directories of tests whose tasks are always kept apart, in the environment of their image."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Files of one directory together: named apart, pytest 9 loses its conftest for the later."""
+    config.args = sorted(config.args)
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks tests that use the local account, and groups tests for `--dist loadgroup`.

@@ -9,8 +9,8 @@ from infra.config.models import Config
 from infra.config.problems import NAMESPACE, Problem
 from infra.config.yaml_file import KEY, named
 from run_isolation.default_instance import S3_LOGS
-from run_isolation.instance import references
 from run_isolation.limit_names import Keys, newest
+from run_isolation.variables import references
 
 _SETTINGS: Final = "deploymentSettings"
 

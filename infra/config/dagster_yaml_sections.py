@@ -19,7 +19,7 @@ from infra.config.deployment_settings import (
 )
 from infra.config.fields import refused
 from run_isolation.default_instance import COORDINATOR
-from run_isolation.instance import is_reference
+from run_isolation.variables import is_reference
 
 QUEUE: Final = "QueuedRunCoordinator"
 

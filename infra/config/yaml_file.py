@@ -11,10 +11,9 @@ from pydantic import ValidationError
 from infra.config.base import Surroundings
 from infra.config.dagster_yaml import DagsterYaml
 from infra.config.problems import NAMESPACE, SECRET, Problem, problems
-from run_isolation.instance import Place
+from run_isolation.variables import Place
 
 KEY: Final = ("instance", "dagsterYaml")
-
 _AS_THEY_ARE: Final = ("config", "dagster_handler_config", "storage")
 """Below these a key without a value may mean something to a class."""
 
@@ -74,13 +73,14 @@ def _read(value: Any, directory: Path) -> tuple[dict[str, Any] | None, list[Prob
     return (None if found else _said(content)), found
 
 
-def _said(content: dict[str, Any]) -> dict[str, Any]:
+def _said(content: dict[str, Any], of: str = "") -> dict[str, Any]:
     """Without keys that have no value, as where all below a key is a comment: Dagster refuses them.
 
-    What is left out counts as what nobody has said.
+    What is left out counts as what nobody has said. The queue's own config is no other class's.
     """
+    kept = () if of == "run_coordinator" else _AS_THEY_ARE
     return {
-        key: _said(one) if isinstance(one, dict) and key not in _AS_THEY_ARE else one
+        key: _said(one, key) if isinstance(one, dict) and key not in kept else one
         for key, one in content.items()
         if one is not None
     }

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from run_isolation.errors import InstanceError
 from run_isolation.table import HASH_KEY, answering, instance_key
+from run_isolation.variables import references
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -31,14 +31,6 @@ ECS has given them the variables and secrets of that one."""
 
 DOCUMENT: Final = "instance"
 """Attribute of the item that holds the document, as JSON."""
-
-Place: TypeAlias = tuple[str | int, ...]
-"""Keys and numbers that lead to a value."""
-
-NO_SOURCES: Final[tuple[Place, ...]] = (("auto_materialize",), ("python_logs",))
-"""Where ``{env: X}`` names no environment variable: tags and handlers mean it as it stands, and for
-the rest Dagster looks none up, whatever its schema says (``InstanceRef.settings``,
-dagster/_core/instance/ref.py)."""
 
 _VERSION_CHARACTERS: Final = 16
 """Of the SHA-256 in hexadecimal: 64 bits, for the few versions that a deployment ever has."""
@@ -114,20 +106,3 @@ class Instance(BaseModel):
                 problem=f"this release does not understand it: {error}.",
                 mend="Use the release of run-isolation in this image that `pulumi up` used.",
             ) from error
-
-
-def is_reference(value: object) -> bool:
-    """Whether Dagster reads a value from an environment variable."""
-    return isinstance(value, dict) and value.keys() == {"env"} and isinstance(value.get("env"), str)
-
-
-def references(value: Any, path: Place = ()) -> Iterator[tuple[Place, str]]:
-    """Every ``{env: NAME}`` of a ``dagster.yaml``: where it is, and the name."""
-    if path in NO_SOURCES:
-        return
-    if is_reference(value):
-        yield path, value["env"]
-    elif isinstance(value, dict | list):
-        pairs = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, one in pairs:
-            yield from references(one, (*path, key))

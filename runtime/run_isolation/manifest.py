@@ -134,20 +134,22 @@ class Manifest(_Part):
     def location(self, name: str) -> Location:
         """The code location that Dagster knows by this name.
 
+        A run that waited while its code location got a ``locationName`` has the key, as before.
+
         Raises:
             ManifestError: The deployment has none.
         """
         named = self.named
-        try:
-            return named[name]
-        except KeyError:
-            close = get_close_matches(name, named, n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
-            raise ManifestError(
-                f"/run-isolation/{self.deployment}/manifest",
-                problem=f"it has no code location {name!r}, but {sorted(named)}.{hint}",
-                mend="Add it to the stack's config and run `pulumi up`.",
-            ) from None
+        found = named.get(name) or self.locations.get(name)
+        if found is not None:
+            return found
+        close = get_close_matches(name, named, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise ManifestError(
+            f"/run-isolation/{self.deployment}/manifest",
+            problem=f"it has no code location {name!r}, but {sorted(named)}.{hint}",
+            mend="Add it to the stack's config and run `pulumi up`.",
+        )
 
     def to_json(self) -> str:
         """The SSM parameter's value. Keys are sorted, so that equal manifests are equal text."""

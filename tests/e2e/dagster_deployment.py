@@ -44,15 +44,12 @@ PROBE, OTHER = "probe", "other"
 STANDING = {"cpu": 1024, "memory": 2048}
 """A standing container that starts a run in 2 seconds, where the default size takes 8."""
 
+_HERE: Mapping[str, Any] = {"standing": STANDING, "workingDirectory": "/app/files"}
+
 LOCATIONS: Mapping[str, Any] = {
-    PROBE: {**probe("1"), "standing": STANDING},
-    # Without the assets: Dagster wants each of them in one code location only.
-    OTHER: {
-        **probe("1"),
-        "standing": STANDING,
-        "module": "probe.jobs",
-        "workingDirectory": "/app/files",
-    },
+    PROBE: {**probe("1"), **_HERE},
+    # Its assets are others: Dagster wants each in one code location only. Its runs are spawned.
+    OTHER: {**probe("1"), **_HERE, "module": "probe.jobs", "warmStart": False},
 }
 
 CONTROL_PLANE = ("webserver", "daemon")

@@ -20,9 +20,15 @@ class PageError(Exception):
 
 @dataclass(frozen=True)
 class Page:
-    """The page of one webserver."""
+    """The page of one webserver.
+
+    Attributes:
+        url: Its address.
+        deadline_seconds: How long one answer may take.
+    """
 
     url: str
+    deadline_seconds: float = DEADLINE_SECONDS
 
     def ask(self, query: str, **variables: Any) -> Any:
         """The `data` of one GraphQL operation.
@@ -36,7 +42,7 @@ class Page:
             f"{self.url}/graphql", body, {"Content-Type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=DEADLINE_SECONDS) as response:
+            with urllib.request.urlopen(request, timeout=self.deadline_seconds) as response:
                 answer = json.load(response)
         except urllib.error.HTTPError as error:
             raise PageError(error.read().decode()) from error
@@ -168,14 +174,16 @@ class Page:
         else:
             self.change("stopRunningSchedule", "ScheduleStateResult", STOP_SCHEDULE, id=state["id"])
 
-    def tick(self, sensor: str, *, location: str) -> Mapping[str, Any]:
+    def tick(self, sensor: str, *, location: str, cursor: str | None = None) -> Mapping[str, Any]:
         """Press "Test sensor": what the tick gives."""
         selector = {
             "repositoryLocationName": location,
             "repositoryName": REPOSITORY,
             "sensorName": sensor,
         }
-        answer = self.change("sensorDryRun", "DryRunInstigationTick", TICK, selector=selector)
+        answer = self.change(
+            "sensorDryRun", "DryRunInstigationTick", TICK, selector=selector, cursor=cursor
+        )
         result: Mapping[str, Any] = answer["evaluationResult"]
         return result
 
@@ -312,11 +320,11 @@ query Sensor($selector: SensorSelector!) {{
 }}"""
 
 TICK = f"""
-mutation Tick($selector: SensorSelector!) {{
-  sensorDryRun(selectorData: $selector, cursor: null) {{
+mutation Tick($selector: SensorSelector!, $cursor: String) {{
+  sensorDryRun(selectorData: $selector, cursor: $cursor) {{
     {_ERROR}
     ... on DryRunInstigationTick {{
-      evaluationResult {{ skipReason runRequests {{ runKey }} error {{ message }} }}
+      evaluationResult {{ skipReason cursor runRequests {{ runKey }} error {{ message }} }}
     }}
   }}
 }}"""

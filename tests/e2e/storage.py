@@ -10,15 +10,16 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from localaws.account import LocalAccount
+from tests.runtime.dagster.database.certificates import authority_and_server
 from tests.waiting import eventually
 from tools.ports import free_port
 
@@ -29,6 +30,80 @@ LOGS = "run-isolation-e2epostgres-logs"
 NO_POSTGRES = "no Postgres server here: neither `initdb` on PATH nor Debian's package"
 UNPRIVILEGED = ("postgres", "nobody")
 """Whom the server runs as where the tests run as root, which it refuses."""
+BY_TOKEN = "by_token"
+"""A user of the database who logs in as those of RDS's IAM authentication do: over TLS only, with
+whatever for a password. That tokens are as RDS wants them has a test of its own."""
+KEYS = {"user": "usr", "password": "pwd", "host": "endpoint", "port": "p", "name": "db"}
+"""What one form of the secret calls its parts."""
+
+
+@dataclass
+class Database:
+    """A Postgres database, and its secret in each form that AWS hands out.
+
+    Attributes:
+        manager: Secrets Manager.
+        url: With the password that is valid now.
+    """
+
+    manager: Any
+    url: URL
+    _secrets: dict[str, Callable[[], str]] = field(default_factory=dict, init=False)
+    """By ARN: the text that belongs into it now."""
+
+    @property
+    def forms(self) -> Mapping[str, Mapping[str, Any]]:
+        """By name: what the stack config's `run-isolation:instance` says for it."""
+        place = {"host": self.url.host, "port": self.url.port, "name": self.url.database}
+        # TLS takes each connection some CPU time, which only those who ask for it spend.
+        plain = {"sslMode": "disable"}
+        return {
+            "RDS's own": {
+                "database": {"secretArn": self._secret("rds!db-e2e", self._rds), **place, **plain}
+            },
+            "keys of any names": {
+                "database": {
+                    "secretArn": self._secret("e2e-json", self._own),
+                    "keys": KEYS,
+                    **plain,
+                }
+            },
+            "a URL": {"databaseUrlSecretArn": self._secret("e2e-url", self._text)},
+            "IAM": {"database": {**place, "user": BY_TOKEN, "iamAuthentication": True}},
+        }
+
+    def rotate(self) -> None:
+        """Change the password, and then all secrets."""
+        password = uuid4().hex
+        self.execute(f"ALTER ROLE {self.url.username} PASSWORD '{password}'")
+        self.url = self.url.set(password=password)
+        for arn, text in self._secrets.items():
+            self.manager.put_secret_value(SecretId=arn, SecretString=text())
+
+    def execute(self, statement: str) -> None:
+        """Execute one as the database's owner."""
+        with sqlalchemy.create_engine(self.url).begin() as connection:
+            connection.exec_driver_sql(statement)
+
+    def _secret(self, name: str, text: Callable[[], str]) -> str:
+        known = [arn for arn in self._secrets if f":{name}-" in arn]
+        if not known:
+            known = [self.manager.create_secret(Name=name, SecretString=text())["ARN"]]
+            self._secrets[known[0]] = text
+        return known[0]
+
+    def _rds(self) -> str:
+        """https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html"""
+        return json.dumps({"username": self.url.username, "password": self.url.password})
+
+    def _own(self) -> str:
+        url = self.url
+        parts: dict[str, Any] = {"user": url.username, "password": url.password, "host": url.host}
+        parts |= {"port": url.port, "name": url.database}
+        return json.dumps({KEYS[part]: value for part, value in parts.items()})
+
+    def _text(self) -> str:
+        return self.url.render_as_string(hide_password=False)
 
 
 @dataclass(frozen=True)
@@ -40,13 +115,13 @@ class Storage:
         database: That part of it which says where the storage is.
         shared: The directory that all have to write to, if there is one.
         logs: The bucket of compute logs.
-        rotate: Changes the database's password, and then its secret.
+        postgres: The database, where it is one.
     """
 
     database: Mapping[str, Any]
     shared: Path | None = None
     logs: str = "create"
-    rotate: Callable[[], None] | None = None
+    postgres: Database | None = None
 
     @property
     def instance(self) -> Mapping[str, Any]:
@@ -72,36 +147,25 @@ def postgres_programs() -> Path | None:
 
 @contextmanager
 def postgres(programs: Path, account: LocalAccount) -> Iterator[Storage]:
-    """A server of its own with an empty database, and a secret as RDS keeps it.
+    """A server of its own with an empty database.
 
-    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html
-
-    Webserver and daemon read it by themselves.
+    Webserver and daemon read its secret by themselves. Where a test says nothing, it is of the form
+    that leaves most to be found out: all is in the secret, under names of its owner.
     """
-    manager = account.client("secretsmanager")
-    with server(programs, password="first") as text:
-        url = make_url(text)
-
-        def credentials() -> str:
-            return json.dumps({"username": url.username, "password": url.password})
-
-        def rotate() -> None:
-            nonlocal url
-            password = uuid4().hex
-            with sqlalchemy.create_engine(url).begin() as connection:
-                connection.exec_driver_sql(f"ALTER ROLE {url.username} PASSWORD '{password}'")
-            url = url.set(password=password)
-            manager.put_secret_value(SecretId=arn, SecretString=credentials())
-
-        arn = manager.create_secret(Name="rds!db-e2e", SecretString=credentials())["ARN"]
-        place = {"host": url.host, "port": url.port, "name": url.database}
+    _, files = authority_and_server("localhost")
+    with server(programs, password="first", files=files, trusted=BY_TOKEN) as text:
+        database = Database(account.client("secretsmanager"), make_url(text))
+        database.execute(f"CREATE ROLE {BY_TOKEN} LOGIN SUPERUSER")
         account.client("s3").create_bucket(Bucket=LOGS)
-        yield Storage({"database": {"secretArn": arn, **place}}, logs=LOGS, rotate=rotate)
+        yield Storage(database.forms["keys of any names"], logs=LOGS, postgres=database)
 
 
 @contextmanager
 def server(
-    programs: Path, password: str | None = None, files: Mapping[str, bytes] | None = None
+    programs: Path,
+    password: str | None = None,
+    files: Mapping[str, bytes] | None = None,
+    trusted: str | None = None,
 ) -> Iterator[str]:
     """Postgres with an empty database: its URL. Answers on one port of 127.0.0.1 only.
 
@@ -109,6 +173,7 @@ def server(
         programs: Where `initdb` and `postgres` are.
         password: Without which nobody may log in; None: anybody may.
         files: For TLS: `server.crt` and `server.key`.
+        trusted: A user who may log in with any password, over TLS.
     """
     user = _unprivileged()
     # Not below pytest's directories: only their owner can go in.
@@ -140,6 +205,9 @@ def server(
             if user is not None:
                 os.chown(data / name, user.pw_uid, user.pw_gid)
         settings += ["ssl=on"] if files else []
+        if trusted:
+            rules = data / "pg_hba.conf"
+            rules.write_text(f"hostssl all {trusted} 127.0.0.1/32 trust\n{rules.read_text()}")
         options = [part for setting in settings for part in ("-c", setting)]
         with log.open("wb") as output:
             server = subprocess.Popen(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,10 +19,13 @@ from dagster._core.remote_origin import (
 from dagster._core.scheduler.instigation import (
     InstigatorState,
     InstigatorStatus,
+    ScheduleInstigatorData,
     SensorInstigatorData,
 )
+from sqlalchemy.engine import URL
 
 from tests.e2e.dagster_deployment import INSTANCE, LOCATIONS, ON, OTHER, DagsterDeployment
+from tests.e2e.kinds import KINDS
 from tests.e2e.page import REPOSITORY
 from tests.e2e.programs import BIN
 from tests.e2e.storage import LOGS
@@ -33,15 +35,16 @@ pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
 NAME = "my_pkg.definitions"
 """What Dagster called the code location: its default, the module's name."""
-SENSOR = "counts"
+SENSOR, SCHEDULE = "counts", "reads_a_file_yearly"
 CURSOR = 41
 SECRET = "DAGSTER_POSTGRES_PASSWORD"
 
 STATE = """
-query State($selector: SensorSelector!) {
-  sensorOrError(sensorSelector: $selector) {
+query State($sensor: SensorSelector!, $schedule: ScheduleSelector!) {
+  sensorOrError(sensorSelector: $sensor) {
     ... on Sensor { sensorState { status typeSpecificData { ... on SensorData { lastCursor } } } }
   }
+  scheduleOrError(scheduleSelector: $schedule) { ... on Schedule { scheduleState { status } } }
 }"""
 
 
@@ -66,7 +69,21 @@ LAUNCHER = {
     "run_launcher": {
         "module": "dagster_aws.ecs",
         "class": "EcsRunLauncher",
-        "config": {"include_sidecars": True, "run_resources": {"cpu": "256", "memory": "512"}},
+        "config": {
+            # https://docs.dagster.io/deployment/oss/deployment-options/aws
+            "task_definition": {"env": "DAGSTER_ECS_TASK_DEFINITION"},
+            "container_name": "my_container_name",
+            "secrets": [
+                {
+                    "name": "MY_API_TOKEN",
+                    "valueFrom": "arn:aws:secretsmanager:us-east-1:123456789012:secret:FOO-AbCdEf",
+                }
+            ],
+            "secrets_tag": "dagster",
+            "env_vars": ["FOO=bar", "BAR"],
+            "include_sidecars": True,
+            "run_resources": {"cpu": "256", "memory": "512", "ephemeral_storage": 100},
+        },
     }
 }
 DAGSTER_YAML: Mapping[str, Any] = {
@@ -94,40 +111,43 @@ DAGSTER_YAML: Mapping[str, Any] = {
 """Of webserver and daemon, but for the launcher."""
 
 
-def login(deployment: DagsterDeployment) -> dict[str, str]:
-    """User and password, as the secret has them now."""
-    manager = deployment.account.client("secretsmanager")
-    arn = deployment.storage.database["database"]["secretArn"]
-    found: dict[str, str] = json.loads(manager.get_secret_value(SecretId=arn)["SecretString"])
-    return found
+def url(deployment: DagsterDeployment) -> URL:
+    """Of the database, with the password that is valid now."""
+    assert deployment.storage.postgres is not None
+    return deployment.storage.postgres.url
 
 
 def environment(deployment: DagsterDeployment) -> dict[str, str]:
     """What the example's tasks have, but for the password."""
-    place = deployment.storage.database["database"]
-    return {
-        "DAGSTER_POSTGRES_HOSTNAME": place["host"],
-        "DAGSTER_POSTGRES_PORT": str(place["port"]),
-        "DAGSTER_POSTGRES_DB": place["name"],
-        "DAGSTER_POSTGRES_USER": login(deployment)["username"],
+    place = url(deployment)
+    found = {
+        "HOSTNAME": place.host,
+        "PORT": place.port,
+        "DB": place.database,
+        "USER": place.username,
     }
+    return {f"DAGSTER_POSTGRES_{name}": str(value) for name, value in found.items()}
 
 
 def turn_on(deployment: DagsterDeployment, home: Path) -> None:
-    """The sensor is on, and has a cursor, as Dagster's own daemon has left it."""
-    given = login(deployment)
-    place = deployment.storage.database["database"]
-    url = "postgresql://{}:{}@{}:{}/{}".format(
-        given["username"], given["password"], place["host"], place["port"], place["name"]
-    )
+    """Sensor and schedule are on, and it has a cursor, as Dagster's own daemon has left them."""
     location = GrpcServerCodeLocationOrigin(host="old.example", port=4000, location_name=NAME)
-    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, REPOSITORY), SENSOR)
-    data = SensorInstigatorData(min_interval=1, cursor=str(CURSOR))
-    state = InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, data)
-    config = {"storage": {"postgres": {"postgres_url": url}}, "telemetry": {"enabled": False}}
+    repository = RemoteRepositoryOrigin(location, REPOSITORY)
+    sensor, schedule = (RemoteInstigatorOrigin(repository, name) for name in (SENSOR, SCHEDULE))
+    counting = SensorInstigatorData(min_interval=1, cursor=str(CURSOR))
+    running = InstigatorStatus.RUNNING
+    states = [
+        InstigatorState(sensor, InstigatorType.SENSOR, running, counting),
+        InstigatorState(
+            schedule, InstigatorType.SCHEDULE, running, ScheduleInstigatorData("@yearly")
+        ),
+    ]
+    storage = {"postgres": {"postgres_url": url(deployment).render_as_string(hide_password=False)}}
+    config = {"storage": storage, "telemetry": {"enabled": False}}
     (home / "dagster.yaml").write_text(yaml.safe_dump(config))
     with DagsterInstance.from_config(str(home)) as instance:
-        instance.add_instigator_state(state)
+        for state in states:
+            instance.add_instigator_state(state)
 
 
 def stop(deployment: DagsterDeployment) -> None:
@@ -141,11 +161,11 @@ def migrated(deployment: DagsterDeployment, tmp_path: Path) -> Iterator[DagsterD
     turn_on(deployment, tmp_path)
     manager = deployment.account.client("secretsmanager")
     password = manager.create_secret(
-        Name="migrated-password", SecretString=login(deployment)["password"]
+        Name="migrated-password", SecretString=url(deployment).password
     )
     stop(deployment)
     deployment.up(
-        ON,
+        {**ON, "max_concurrent_non_isolated_runs": 2},
         {**LOCATIONS, OTHER: {**LOCATIONS[OTHER], "locationName": NAME}},
         {
             "dagsterYaml": dict(DAGSTER_YAML),
@@ -156,8 +176,10 @@ def migrated(deployment: DagsterDeployment, tmp_path: Path) -> Iterator[DagsterD
     )
     deployment.take_on_instance()
     eventually(lambda: deployment.shows(NAME), "the page has loaded the location")
+    eventually(deployment.serves, "the container of before has gone")
     yield deployment
     deployment.page.switch("sensor", SENSOR, location=NAME, on=False)
+    deployment.page.switch("schedule", SCHEDULE, location=NAME, on=False)
     stop(deployment)
     instance = {**deployment.storage.instance, "dagsterYaml": dict(INSTANCE)}
     deployment.up(ON, LOCATIONS, instance)
@@ -165,15 +187,17 @@ def migrated(deployment: DagsterDeployment, tmp_path: Path) -> Iterator[DagsterD
     eventually(deployment.shows, "the page has loaded the location")
 
 
-def state(deployment: DagsterDeployment) -> tuple[str, int]:
-    """The sensor's status and cursor, as the page shows them."""
-    selector = {
-        "repositoryLocationName": NAME,
-        "repositoryName": REPOSITORY,
-        "sensorName": SENSOR,
-    }
-    found = deployment.page.ask(STATE, selector=selector)["sensorOrError"]["sensorState"]
-    return found["status"], int(found["typeSpecificData"]["lastCursor"])
+def state(deployment: DagsterDeployment) -> tuple[str, str, int]:
+    """The schedule's and the sensor's status, and the cursor, as the page shows them."""
+    here = {"repositoryLocationName": NAME, "repositoryName": REPOSITORY}
+    found = deployment.page.ask(
+        STATE,
+        sensor={**here, "sensorName": SENSOR},
+        schedule={**here, "scheduleName": SCHEDULE},
+    )
+    schedule = found["scheduleOrError"]["scheduleState"]
+    sensor = found["sensorOrError"]["sensorState"]
+    return schedule["status"], sensor["status"], int(sensor["typeSpecificData"]["lastCursor"])
 
 
 def dagster_home(deployment: DagsterDeployment, home: Path) -> subprocess.CompletedProcess[str]:
@@ -191,16 +215,19 @@ def test_its_file_is_the_instance_and_its_sensors_go_on(
 ) -> None:
     # The daemon goes on where the other one had stopped.
     eventually(
-        lambda: state(migrated) > ("RUNNING", CURSOR),
+        lambda: state(migrated) > ("RUNNING", "RUNNING", CURSOR),
         lambda: f"the sensor counts on: {state(migrated)}",
     )
+    names = {OTHER: NAME}
     runs = [
-        migrated.launch(location=NAME, held=False),
-        migrated.launch(location=NAME, held=False, asked=False),
+        migrated.launch(
+            location=names.get(kind.location, kind.location), asked=kind.asked, held=False
+        )
+        for kind in KINDS.values()
     ]
-    for run, kind in zip(runs, ("non-isolated", "isolated"), strict=True):
+    for run, kind in zip(runs, KINDS.values(), strict=True):
         run.wait_for("SUCCESS")
-        assert run.kind == kind, run.reason
+        kind.check(run)
     s3 = migrated.account.client("s3")
     keys = [one["Key"] for one in s3.list_objects_v2(Bucket=LOGS).get("Contents", ())]
     for run in runs:

@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import randrange
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from run_isolation import tag_names
-from tests.e2e.dagster_deployment import ON, PROBE, DagsterDeployment
-from tests.e2e.runs import NON_ISOLATED, Run
+from tests.e2e.dagster_deployment import OTHER, PROBE, DagsterDeployment
+from tests.e2e.kinds import KINDS, Kind
+from tests.e2e.runs import Run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
-KINDS = {"non-isolated": NON_ISOLATED, "isolated": {}}
-PAIRS = [(first, then) for first in KINDS for then in KINDS]
+MANY = {"enabled": True, "max_concurrent_non_isolated_runs": 10}
+NUMBERS = {PROBE: "numbers", OTHER: "other_numbers"}
+"""By code location: its asset that hands over a number."""
+DOUBLED = {
+    (PROBE, PROBE): "doubled",
+    (OTHER, PROBE): "doubled_of_other",
+    (PROBE, OTHER): "other_doubled_of_probe",
+    (OTHER, OTHER): "other_doubled",
+}
+"""By the code location that has made the number: the asset that is made of it in another one."""
+HERE: Mapping[str, Any] = {"execution": {"config": {"in_process": {}}}}
+"""No more processes than the run's own: what steps do among each other has a test of its own."""
 
 
-def ended(deployment: DagsterDeployment, run_id: str, kind: str) -> Run:
-    """A run of a kind, once it is over and its slot is free."""
-    run = deployment.run(run_id)
-    run.wait_for("SUCCESS", "FAILURE")
-    assert run.kind == kind, run.reason
-    deployment.wait_for_free_slots()
-    return run
+def launch(
+    deployment: DagsterDeployment,
+    job: str,
+    kind: Kind,
+    *,
+    assets: tuple[str, ...] = (),
+    config: Mapping[str, Any] | None = None,
+) -> Run:
+    """Launch a job as a run of a kind."""
+    launched = deployment.page.launch(
+        job, location=kind.location, assets=assets, tags=kind.tags, config=config
+    )
+    return deployment.run(launched)
 
 
-def execute(deployment: DagsterDeployment, job: str, kind: str, **ops: Any) -> Run:
-    """Execute a job as a run of a kind."""
-    config = {"ops": {op: {"config": given} for op, given in ops.items()}}
-    launched = deployment.page.launch(job, location=PROBE, tags=KINDS[kind], config=config)
-    return ended(deployment, launched, kind)
+def materialize(deployment: DagsterDeployment, asset: str, kind: Kind, number: int) -> Run:
+    """The same for an asset that is handed over."""
+    config = {"ops": {asset: {"config": {"number": number}}}, **HERE}
+    return launch(deployment, "__ASSET_JOB", kind, assets=(asset,), config=config)
 
 
 def started(deployment: DagsterDeployment, run: Run) -> list[str]:
@@ -40,34 +56,51 @@ def started(deployment: DagsterDeployment, run: Run) -> list[str]:
     return [text.split('"')[1] for kind, text in events if kind == "STEP_START"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_between_steps_of_a_run(deployment: DagsterDeployment, kind: str) -> None:
-    deployment.up(ON)
-    run = execute(deployment, "hand_over_job", kind)
-    assert run.status == "SUCCESS", run.messages
+def test_between_steps_of_a_run(deployment: DagsterDeployment) -> None:
+    deployment.up(MANY)
+    runs = [(launch(deployment, "hand_over_job", kind), kind) for kind in KINDS.values()]
+    for run, kind in runs:
+        run.wait_for("SUCCESS")
+        kind.check(run)
 
 
-@pytest.mark.parametrize(("first", "then"), PAIRS)
-def test_between_runs(deployment: DagsterDeployment, first: str, then: str) -> None:
-    deployment.up(ON)
-    handed = {"number": randrange(10**9)}
-    made = execute(deployment, "numbers_job", first, numbers=handed)
-    assert made.status == "SUCCESS", made.messages
-    taken = execute(deployment, "doubled_job", then, doubled=handed)
-    assert taken.status == "SUCCESS", taken.messages
+@pytest.mark.parametrize("first", KINDS)
+def test_between_runs(deployment: DagsterDeployment, first: str) -> None:
+    """From one run to one of each kind."""
+    deployment.up(MANY)
+    number, kind = randrange(10**9), KINDS[first]
+    made = materialize(deployment, NUMBERS[kind.location], kind, number)
+    made.wait_for("SUCCESS")
+    kind.check(made)
+    taken = [
+        (materialize(deployment, DOUBLED[kind.location, then.location], then, number), then)
+        for then in KINDS.values()
+    ]
+    for run, then in taken:
+        run.wait_for("SUCCESS")
+        then.check(run)
 
 
-@pytest.mark.parametrize(("first", "then"), PAIRS)
-def test_a_retry_from_failure(deployment: DagsterDeployment, first: str, then: str) -> None:
-    deployment.up(ON)
+@pytest.mark.parametrize("location", [PROBE, OTHER], ids=["warm", "spawned"])
+def test_a_retry_from_failure(deployment: DagsterDeployment, location: str) -> None:
+    """From either kind of run of a code location to either."""
+    deployment.up(MANY)
+    kinds = [Kind(location, asked=True), Kind(location, asked=False)]
     in_time = deployment.work_directory / uuid4().hex
-    failed = execute(deployment, "too_early_job", first, take_in_time={"exists": str(in_time)})
-    assert failed.status == "FAILURE"
-    assert started(deployment, failed) == ["give", "take_in_time"]
+    config = {"ops": {"take_in_time": {"config": {"exists": str(in_time)}}}, **HERE}
+    failed = [(launch(deployment, "too_early_job", kind, config=config), kind) for kind in kinds]
+    for run, kind in failed:
+        run.wait_for("FAILURE")
+        kind.check(run)
+        assert started(deployment, run) == ["give", "take_in_time"]
     in_time.touch()
-    # Else it asks what its parent asked.
-    tags = KINDS[then] or {tag_names.ISOLATION: "enabled"}
-    again = deployment.page.reexecute(failed.id, tags, strategy="FROM_FAILURE")
-    run = ended(deployment, again, then)
-    assert run.status == "SUCCESS", run.messages
-    assert started(deployment, run) == ["take_in_time"]
+    again = [
+        (deployment.page.reexecute(run.id, then.tags, strategy="FROM_FAILURE"), then)
+        for run, _ in failed
+        for then in kinds
+    ]
+    for run_id, then in again:
+        run = deployment.run(run_id)
+        run.wait_for("SUCCESS")
+        then.check(run)
+        assert started(deployment, run) == ["take_in_time"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.dagster_deployment import OTHER, PROBE, DagsterDeployment
+from tests.e2e.kinds import Pooled
 from tests.e2e.runs import Run
 from tests.waiting import eventually
 
@@ -12,6 +13,8 @@ pytestmark = pytest.mark.e2e
 
 MANY = {"enabled": True, "max_concurrent_non_isolated_runs": 10}
 """More slots than max_concurrent_runs in the deployment's dagster.yaml."""
+POOLED = 3
+"""Each has a task of its own, and waits for the one before to end: seconds each."""
 
 
 def assert_queued(run: Run, limit: str) -> None:
@@ -56,6 +59,22 @@ def test_a_pool_that_is_limited_by_run_is_respected(deployment: DagsterDeploymen
     first.finish()
     second.wait_for("STARTED")
     assert deployment.holders == ()
+
+
+@pytest.mark.one_storage
+def test_a_pool_of_one_that_is_limited_by_run_under_many_runs(
+    deployment: DagsterDeployment,
+) -> None:
+    """At most one at once, whatever they ask for, and the limit is the same meanwhile and after."""
+    deployment.up(MANY)
+    limits = deployment.page.pool_limits()
+    assert limits == {"probe": (1, False)}, "as the test before has left it"
+    pooled = Pooled.launch(deployment, POOLED)
+    for run, _ in pooled.runs:
+        run.wait_for("SUCCESS", seconds=10 * POOLED)
+        assert run.kind == "isolated"
+        assert deployment.page.pool_limits() == limits
+    pooled.check_one_at_once()
 
 
 def test_max_concurrent_runs_is_respected(deployment: DagsterDeployment) -> None:

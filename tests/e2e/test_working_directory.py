@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.dagster_deployment import ON, OTHER, DagsterDeployment
+from tests.e2e.kinds import KINDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
 
@@ -37,14 +38,17 @@ def test_ticks_open_files_of_the_working_directory(deployment: DagsterDeployment
 
 
 @pytest.mark.parametrize(
-    ("job", "asked"),
-    [("work_job", True), ("steps_job", True), ("steps_job", False)],
-    ids=["non-isolated", "non-isolated, its steps", "isolated, its steps"],
+    ("job", "name"),
+    [("work_job", "warm"), *(("steps_job", name) for name in KINDS)],
+    ids=["warm", *(f"{name}, its steps" for name in KINDS)],
 )
 def test_runs_open_files_of_the_working_directory(
-    deployment: DagsterDeployment, job: str, asked: bool
+    deployment: DagsterDeployment, job: str, name: str
 ) -> None:
     deployment.up(ON)
-    run = deployment.launch(job, location=OTHER, asked=asked, held=False, read_file="rows.txt")
+    kind = KINDS[name]
+    run = deployment.launch(
+        job, location=kind.location, asked=kind.asked, held=False, read_file="rows.txt"
+    )
     run.wait_for("SUCCESS")
-    assert run.kind == ("non-isolated" if asked else "isolated")
+    kind.check(run)

@@ -40,6 +40,15 @@ def test_it_knows_which_variables_it_names() -> None:
     assert Instance(dagster_yaml=yaml).variables == {"MOST", "BUCKET", "IN_A_LIST"}
 
 
+def test_a_tag_named_env_is_no_variable() -> None:
+    """Else a queued run would take it for one that its task definition lacks."""
+    yaml = {
+        "auto_materialize": {"run_tags": {"env": "prod"}},
+        "sensors": {"num_workers": {"env": "WORKERS"}},
+    }
+    assert Instance(dagster_yaml=yaml).variables == {"WORKERS"}
+
+
 def test_a_version_that_is_not_there_is_said(client: DynamoDBClient) -> None:
     with pytest.raises(InstanceError, match="no such item"):
         Instance.load(client, TABLE, "0123456789abcdef")

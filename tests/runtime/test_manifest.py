@@ -90,10 +90,21 @@ def test_a_location_is_found_by_the_name_that_dagster_knows() -> None:
     manifest = MANIFEST.model_copy(update={"locations": {"sales": named}})
     assert manifest.location("data team") == named
     assert (manifest.key("data team"), MANIFEST.key("sales")) == ("sales", "sales")
-    with pytest.raises(ManifestError, match=r"'sales', but \['data team'\]"):
-        manifest.location("sales")
+    with pytest.raises(ManifestError, match=r"'lab', but \['data team'\]"):
+        manifest.location("lab")
     assert Manifest.model_validate_json(manifest.to_json()) == manifest
     assert "location_name" not in MANIFEST.to_json()
+
+
+def test_a_run_from_before_its_location_was_given_a_name_is_still_one_of_it() -> None:
+    sales, lab = MANIFEST.locations["sales"], MANIFEST.locations["sales"].model_copy()
+    named = sales.model_copy(update={"location_name": "Sales"})
+    manifest = MANIFEST.model_copy(update={"locations": {"sales": named}})
+    assert manifest.location("sales") == named
+    # What Dagster calls so goes first.
+    taken = lab.model_copy(update={"location_name": "sales", "host": "lab"})
+    manifest = MANIFEST.model_copy(update={"locations": {"sales": named, "lab": taken}})
+    assert manifest.location("sales") == taken
 
 
 def test_a_manifest_of_before_the_instance_had_versions(ssm: SSMClient) -> None:

@@ -150,11 +150,14 @@ def provision(
                 ),
             )
             _up(stack, files, watcher, log)
-        except automation.CommandError as error:
+        except Exception as error:
             log.write(f"{error}\n")
             if gave_up.is_set():
+                # An engine that is ended before it has recorded the update fails elsewhere, too.
                 raise StepError(_silence(watcher), files.pulumi_log) from error
-            raise StepError(watcher.reason() or str(error), files.pulumi_log) from error
+            if isinstance(error, automation.CommandError):
+                raise StepError(watcher.reason() or str(error), files.pulumi_log) from error
+            raise
     return watcher.counts
 
 

@@ -73,7 +73,9 @@ def swept(lock: BinaryIO, say: Callable[[str], None], parent: int) -> Iterator[N
                 f"{name}: ending what this command has started. "
                 "Press Ctrl-C again to kill it at once."
             )
-        sweeper.wait()
+        # Python notices a signal that comes just before it waits when it has waited.
+        while sweeper.poll() is None:
+            time.sleep(POLL)
         # Not by an exception: whoever waits for a thread or a process would wait on.
         os._exit(128 + number)
 

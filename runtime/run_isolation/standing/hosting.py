@@ -143,7 +143,8 @@ class Hosting(Generic[Answer]):
 
     def close(self) -> None:
         """Waits until the slots of ended runs are free, and lets no call wait any longer."""
-        self._closed.set_result(None)
+        if not self._closed.done():
+            self._closed.set_result(None)
         self._releases.shutdown(wait=True)
 
     def _carry_out(

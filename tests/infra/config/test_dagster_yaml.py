@@ -13,6 +13,7 @@ from infra.config.dagster_yaml import DagsterYaml
 from tests.infra.config.refusals import accepted, problem, problems
 from tests.infra.program import DATABASE, changed
 
+QUEUE = {"module": "dagster.core.run_coordinator", "class": "QueuedRunCoordinator"}
 SPLIT = (
     ("run_storage", "SqliteRunStorage"),
     ("event_log_storage", "ConsolidatedSqliteEventLogStorage"),
@@ -274,11 +275,13 @@ def test_a_key_without_a_value_says_nothing() -> None:
         "run_monitoring": {"max_runtime_seconds": None},
         "concurrency": {"pools": {"default_limit": None, "granularity": "op"}, "runs": None},
         "secrets": {"custom": {"module": "mine", "class": "Loader", "config": {"path": None}}},
+        "run_coordinator": {**QUEUE, "config": {"max_concurrent_runs": None}},
     }
     assert accepted(saying(nothing | below)).instance.dagster_yaml == {
         "run_monitoring": {},
         "concurrency": {"pools": {"granularity": "op"}},
         "secrets": below["secrets"],
+        "run_coordinator": {**QUEUE, "config": {}},
     }
 
 

@@ -7,6 +7,8 @@ import json
 import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -14,6 +16,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from tests.waiting import eventually
 from tools import progress
 from tools.local import engine
 from tools.local.account import Account
@@ -115,26 +118,51 @@ pulumi.Stash("rolled-out", input={}, opts=pulumi.ResourceOptions(hooks=binding))
 def test_an_engine_that_waits_in_vain_is_ended_and_says_for_what(
     files: LocalFiles, pulumi_cli: PulumiCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "SILENCE", 4)
     monkeypatch.setattr(engine, "END_PATIENCE", 1)
     monkeypatch.setattr(progress, "LINE_SECONDS", 1)
     write_program(files, HANGS)
     variables = pulumi_environment(files, NO_ACCOUNT)
     output = io.StringIO()
     console = Console(file=output, width=200)
-    with pytest.raises(StepError, match="Pulumi reported nothing for 4 s") as error:
-        provision(pulumi_cli, files, variables, console)
+
+    def end_once_it_waits() -> None:
+        eventually(lambda: "waiting for: late" in output.getvalue(), output.getvalue, 60)
+        monkeypatch.setattr(engine, "SILENCE", 4)
+
+    with ThreadPoolExecutor() as other:
+        other.submit(end_once_it_waits)
+        with pytest.raises(StepError, match="Pulumi reported nothing for 4 s") as error:
+            provision(pulumi_cli, files, variables, console)
     waits = (
         r"create Stash rolled-out, until each changed container is healthy \(\d+ s\): "
         "0 of 1 code location is healthy; waiting for: late"
     )
     assert re.search(f"It was waiting for: {waits}", error.value.reason)
     assert "run `make up` again" in error.value.reason
-    assert re.search(rf"stack local, \d s: .*{waits}", output.getvalue())
+    assert re.search(rf"stack local, \d+ s: .*{waits}", output.getvalue())
     checkout = str(files.directory.parent)
     ours = [one for one in psutil.process_iter(["cwd"]) if checkout in (one.info["cwd"] or "")]
     psutil.wait_procs(ours, timeout=5)
     assert not [one for one in ours if one.is_running()]
+
+
+def test_whatever_fails_of_an_engine_that_was_ended_is_said_the_same_way(
+    files: LocalFiles, pulumi_cli: PulumiCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pulumi's SDK asserts that there is an update, which an engine may not have recorded yet."""
+    monkeypatch.setattr(engine, "SHOW_SECONDS", 0.1)
+    monkeypatch.setattr(engine, "SILENCE", 0)
+    ended = threading.Event()
+    monkeypatch.setattr(engine, "_end_engine", ended.set)
+
+    def fail(*_: object) -> None:
+        assert ended.wait(30)
+        raise AssertionError
+
+    monkeypatch.setattr(engine, "_up", fail)
+    write_program(files, "")
+    with pytest.raises(StepError, match="It was waiting for: the program"):
+        provision(pulumi_cli, files, pulumi_environment(files, NO_ACCOUNT), QUIET)
 
 
 def test_a_stack_that_is_held_says_how_to_free_it(files: LocalFiles, pulumi_cli: PulumiCli) -> None:

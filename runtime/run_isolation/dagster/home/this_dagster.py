@@ -81,7 +81,8 @@ def fit(instance: Instance, needs: tuple[str, ...]) -> Fitted:
     config = copy.deepcopy(instance.dagster_yaml)
     dropped: list[str] = []
     while errors := _errors(config):
-        unknown = [path for error in errors for path in _unknown(error)]
+        # What is in a list can't be left out alone, so it is not taken.
+        unknown = [path for one in errors for path in _unknown(one) if _has(config, path)]
         lost = [dotted for path in unknown for dotted in _needed(config, path, needs)]
         if lost or not unknown:
             raise _not_taken(instance, lost, errors)
@@ -150,9 +151,13 @@ def _at(config: Config, path: Path) -> Any:
     return value
 
 
-def _remove(config: Config, path: Path) -> None:
+def _has(config: Config, path: Path) -> bool:
     holder = _at(config, path[:-1])
-    holder.pop(path[-1], None)
+    return isinstance(holder, Mapping) and path[-1] in holder
+
+
+def _remove(config: Config, path: Path) -> None:
+    _at(config, path[:-1]).pop(path[-1], None)
 
 
 def _not_taken(instance: Instance, lost: list[str], errors: list[EvaluationError]) -> InstanceError:

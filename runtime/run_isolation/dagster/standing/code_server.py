@@ -53,6 +53,11 @@ _VARIABLES: Final = "DAGSTER_CLI_API_GRPC"
 """What the variables begin with that stand for options of ``dagster api grpc`` (ENV_PREFIX in
 dagster/_cli/__init__.py, and the names of the commands)."""
 
+_GRACE: Final = "DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD"
+_GRACE_SECONDS: Final = 105
+"""For ticks that a task is at when ECS ends it; 60 by default. Less than ECS's 120
+(``STOP_TIMEOUT``, infra/containers.py), so that the server still ends by itself."""
+
 
 class RunIsolationApiServer(PromptTicks, RunCalls):
     """Dagster's servicer, with StartRun once per run and the slot given back when a run is over.
@@ -221,6 +226,7 @@ def serve(
             everywhere = {"host": "0.0.0.0"}  # noqa: S104
             _run(options, everywhere, dagster._grpc.server.DagsterGrpcServer, warm, own)
             return
+        os.environ.setdefault(_GRACE, str(_GRACE_SECONDS))
         control_port = port + 1 if control_port is None else control_port
         identity = ServerIdentity(task.task_arn, f"{task.address}:{control_port}")
         mine = {"host": task.address, "fixed_server_id": identity.to_server_id()}

@@ -21,6 +21,7 @@ from dagster._grpc.types import ExecuteExternalJobArgs
 from dagster._serdes import deserialize_value, serialize_value
 
 from run_isolation.dagster.patching import SeamError, replaced
+from run_isolation.dagster.warm.quick_storage import on_sqlite, without_creation
 
 _log: Final = logging.getLogger("dagster.code_server")
 
@@ -69,7 +70,7 @@ class OwnInstance:
                         )
                     )
                     seams.enter_context(
-                        replaced(dagster._cli.utils, "get_instance_for_cli", _if_possible)
+                        replaced(dagster._cli.utils, "get_instance_for_cli", self._to_load_code)
                     )
                 except SeamError as error:
                     _log.warning("Ticks use the instance of whoever asks for them. %s", error)
@@ -78,23 +79,30 @@ class OwnInstance:
     def _reading_with(self, read: Any) -> Callable[..., Any]:
         return lambda *args, **kwargs: self.of(read(*args, **kwargs))
 
+    @contextmanager
+    def _to_load_code(self, *_: object, **__: object) -> Iterator[Any]:
+        """What the server has open while it serves. After an error of Dagster's it goes on without.
+
+        No tables are made by it: on SQLite they come out wrong where two processes make them at
+        once, and servers start side by side, and beside the webserver.
+
+        Raises:
+            DagsterError: It is not open.
+        """
+        assert self._ref is not None  # noqa: S101  # for mypy: else this is not installed
+        if on_sqlite(self._ref):
+            raise DagsterInvariantViolationError("On SQLite a server loads code without it.")
+        with ExitStack() as exits:
+            try:
+                instance = exits.enter_context(_open_for_cli(without_creation(self._ref)))
+            except DagsterError:
+                raise
+            except Exception as error:
+                # Such as of a database that does not answer: no reason to serve nothing, either.
+                why = f"The Dagster instance can't be opened now. {error}"
+                _log.warning("%s", why)
+                raise DagsterInvariantViolationError(why) from error
+            yield instance
+
 
 _open_for_cli: Final[Any] = getattr(dagster._cli.utils, "get_instance_for_cli", None)
-
-
-@contextmanager
-def _if_possible(*args: Any, **kwargs: Any) -> Iterator[Any]:
-    """Dagster's own, which the server goes on without after an error of Dagster's.
-
-    Others, such as of a database that does not answer, are no reason to serve nothing, either.
-    """
-    with ExitStack() as exits:
-        try:
-            instance = exits.enter_context(_open_for_cli(*args, **kwargs))
-        except DagsterError:
-            raise
-        except Exception as error:
-            why = f"The Dagster instance can't be opened now. {error}"
-            _log.warning("%s", why)
-            raise DagsterInvariantViolationError(why) from error
-        yield instance

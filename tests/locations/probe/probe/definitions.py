@@ -31,36 +31,30 @@ from pathlib import Path
 
 from dagster import (
     AssetExecutionContext,
-    AssetKey,
+    AssetSpec,
     AutomationCondition,
     AutomationConditionSensorDefinition,
     Config,
     DagsterLogManager,
-    DagsterRunStatus,
     Definitions,
-    EventLogEntry,
     MaterializeResult,
     OpExecutionContext,
     RunRequest,
-    RunStatusSensorContext,
-    ScheduleEvaluationContext,
-    SensorEvaluationContext,
-    SkipReason,
     StaticPartitionsDefinition,
     asset,
-    asset_sensor,
     define_asset_job,
     in_process_executor,
     job,
     op,
-    run_status_sensor,
     schedule,
     sensor,
 )
 from pydantic import Field
 
 from .leave import LEAVE, LEDGER
+from .outputs import double, hand_over_job, make, too_early_job
 from .place import CODE_VERSION, Place
+from .ticks import settings, ticks
 
 # Asks for a non-isolated run (dagster._core.storage.tags.RUN_ISOLATION_TAG).
 NON_ISOLATED = {"dagster/isolation": "disabled"}
@@ -235,6 +229,7 @@ def partitioned(context: AssetExecutionContext, config: Work) -> MaterializeResu
 @asset(code_version=CODE_VERSION, group_name="plain")
 def upstream(context: AssetExecutionContext, config: Work) -> MaterializeResult[None]:
     """Materialize it, and the automation requests `automated`."""
+    context.log.info(f"probe has {json.dumps(settings(context.instance))}")
     return MaterializeResult(
         metadata={"place": config.do(context.run.run_id, context.log).as_json()}
     )
@@ -263,103 +258,8 @@ def every_minute() -> RunRequest:
     return RunRequest(tags=NON_ISOLATED)
 
 
-@sensor(job=work_job, minimum_interval_seconds=3600)
-def tells_its_instance(context: SensorEvaluationContext) -> SkipReason:
-    """Say how many runs a tick finds, and which settings."""
-    return SkipReason(
-        json.dumps(
-            {
-                "runs": context.instance.get_runs_count(),
-                "loggers": list(context.instance.managed_python_loggers),
-            }
-        )
-    )
-
-
-@asset_sensor(asset_key=AssetKey("upstream"), job=work_job, minimum_interval_seconds=3600)
-def after_upstream(context: SensorEvaluationContext, event: EventLogEntry) -> RunRequest:
-    """Request a run after each materialization, which the tick finds in its instance."""
-    assert context.instance.get_run_by_id(event.run_id) is not None
-    return RunRequest(run_key=event.run_id)
-
-
-@run_status_sensor(run_status=DagsterRunStatus.SUCCESS, minimum_interval_seconds=3600)
-def after_success(context: RunStatusSensorContext) -> None:
-    """Look at a run that has succeeded."""
-    assert context.instance.get_run_by_id(context.dagster_run.run_id) is not None
-
-
-@schedule(job=work_job, cron_schedule="0 0 1 1 *")
-def yearly(context: ScheduleEvaluationContext) -> SkipReason:
-    """Say how many runs a tick finds."""
-    return SkipReason(str(context.instance.get_runs_count()))
-
-
-@op
-def give() -> list[int]:
-    """Give a value to `take`, by the default I/O manager."""
-    return [1, 2, 3]
-
-
-@op
-def take(given: list[int]) -> None:
-    """Take the value of `give`."""
-    assert given == [1, 2, 3]
-
-
-@job
-def hand_over_job() -> None:
-    """A step hands a value to another one."""
-    take(give())
-
-
-class Until(Config):
-    """When `take_in_time` stops failing.
-
-    Attributes:
-        exists: File that has to be there.
-    """
-
-    exists: str
-
-
-@op
-def take_in_time(config: Until, given: list[int]) -> None:
-    """Take the value of `give`, and fail while it is too early."""
-    assert given == [1, 2, 3]
-    if not Path(config.exists).exists():
-        raise RuntimeError("probe: it is too early")
-
-
-@job
-def too_early_job() -> None:
-    """A run that fails after a step of it has handed over a value; it can be retried."""
-    take_in_time(give())
-
-
-class Handed(Config):
-    """What is handed from `numbers` to `doubled`.
-
-    Attributes:
-        number: Another one each time, so that an older value is noticed.
-    """
-
-    number: int
-
-
-@asset(group_name="handed_over")
-def numbers(config: Handed) -> int:
-    """Handed to `doubled` by the default I/O manager."""
-    return config.number
-
-
-@asset(group_name="handed_over")
-def doubled(config: Handed, numbers: int) -> int:
-    """Made of `numbers`, which another run may have made."""
-    assert numbers == config.number
-    return numbers * 2
-
-
+numbers = make("numbers")
+doubled = double("doubled", of="numbers")
 numbers_job = define_asset_job("numbers_job", selection=[numbers])
 doubled_job = define_asset_job("doubled_job", selection=[doubled])
 
@@ -367,8 +267,13 @@ automation = AutomationConditionSensorDefinition(
     "automation", target=[automated], run_tags=NON_ISOLATED, minimum_interval_seconds=1
 )
 
+schedules, sensors = ticks(work_job, after="upstream")
+
 defs = Definitions(
-    assets=[partitioned, upstream, automated, numbers, doubled],
+    assets=[
+        *(partitioned, upstream, automated, numbers, doubled),
+        *(AssetSpec("other_numbers"), double("doubled_of_other", of="other_numbers")),
+    ],
     jobs=[
         work_job,
         steps_job,
@@ -380,6 +285,6 @@ defs = Definitions(
         numbers_job,
         doubled_job,
     ],
-    schedules=[every_minute, yearly],
-    sensors=[requests_a_run, tells_its_instance, after_upstream, after_success, automation],
+    schedules=[every_minute, *schedules],
+    sensors=[requests_a_run, automation, *sensors],
 )

@@ -62,6 +62,13 @@ def test_what_a_run_needs_is_refused_in_a_sentence(unknown: dict[str, Any], path
         fit(instance, RUNS_NEED)
 
 
+def test_what_is_unknown_in_a_list_is_refused_in_dagsters_words() -> None:
+    queue = {"tag_concurrency_limits": [{"key": "a", "limit": 1, "colour": "blue"}]}
+    config = {"run_coordinator": COORDINATOR | {"config": queue}}
+    with pytest.raises(InstanceError, match="colour"):
+        fit(Instance(dagster_yaml=config), RUNS_NEED)
+
+
 def test_what_is_known_and_wrong_is_refused_in_dagsters_words() -> None:
     with pytest.raises(InstanceError, match=r"does not take it: .*run_monitoring:enabled"):
         fit(Instance(dagster_yaml={"run_monitoring": {"enabled": "yes"}}), RUNS_NEED)

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from dagster import DagsterEventType, DagsterRun, DagsterRunStatus
 
 from run_isolation import tag_names
@@ -16,6 +17,8 @@ from tests.runtime.dagster.account import Stack
 from tests.runtime.dagster.launches import Launches
 from tests.waiting import eventually
 from tests.warm_tasks import command
+
+pytestmark = pytest.mark.e2e
 
 MOST_SECONDS: Final = 25.0
 """From a run's end to its task's: 5 for exit handlers, 5 for the event, and a busy machine."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 from dagster import DagsterRun, DagsterRunStatus
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
@@ -22,6 +24,7 @@ from dagster._grpc.client import DagsterGrpcClient
 from run_isolation import Acquired, Holder, start_run_timers, tag_names
 from run_isolation.dagster import run_record
 from run_isolation.dagster.standing.client import ServerSilentError, StandingServer
+from run_isolation.dagster.warm import template
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import CONTROL_PORT, LOCATION, PORT, Stack
@@ -30,6 +33,8 @@ from tests.runtime.dagster.launches import NON_ISOLATED, Launches
 from tests.waiting import eventually
 
 NOBODY = "127.0.0.1:9"
+SOON_SECONDS = 10
+"""It takes one, and on a busy machine some more; it was 20 minutes."""
 
 
 def no_holder(stack: Stack) -> None:
@@ -187,6 +192,36 @@ def test_a_task_that_ends_before_the_run_begins_sends_it_back(
     # that is given back swallows what is sent to it.)
     monkeypatch.setattr(start_run_timers, "ASK_SECONDS", 1)
     assert "did not take it" in sent_back(launches, stack, launches.submit(later))
+
+
+def test_a_run_that_cannot_be_forked_is_isolated_at_once_and_the_next_one_is_hosted(
+    own_server: tuple[str, Launches], stack: Stack
+) -> None:
+    """Here for want of descriptors, as it may be for want of a process, of memory or of a disk."""
+    task_arn, launches = own_server
+    forks = template_at(stack.address(task_arn))
+    before = forks.rlimit(psutil.RLIMIT_NOFILE)
+    forks.rlimit(psutil.RLIMIT_NOFILE, (0, before[1]))
+    begun = time.monotonic()
+    run = launches.launch()
+    assert "could not be started: NotForkedError" in sent_back(launches, stack, run)
+    assert time.monotonic() - begun < SOON_SECONDS
+    forks.rlimit(psutil.RLIMIT_NOFILE, before)
+    assert launches.ended(launches.launch()).status is DagsterRunStatus.SUCCESS
+    no_holder(stack)
+
+
+def template_at(address: str) -> psutil.Process:
+    """The process that forks the runs of the server at this address."""
+    servers = {
+        one.pid
+        for one in psutil.net_connections("tcp")
+        # The address may be written as one of IPv6.
+        if one.laddr and (one.laddr.ip.rpartition(":")[2], one.laddr.port) == (address, PORT)
+        if one.status == psutil.CONN_LISTEN and one.pid
+    }
+    children = (child for server in servers for child in psutil.Process(server).children())
+    return next(child for child in children if child.name() == template.NAME)
 
 
 def test_a_server_that_shuts_down_refuses_and_the_run_is_isolated(

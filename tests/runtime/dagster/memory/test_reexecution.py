@@ -19,7 +19,7 @@ from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.memory import reexecution
 from run_isolation.dagster.memory.reexecution import ExecuteAgain, again_id
 from run_isolation.slots.decision import Kind
-from tests.locations.probe.probe.definitions import too_early_job
+from tests.locations.probe.probe.outputs import too_early_job
 from tests.runtime.dagster.account import Stack
 from tests.runtime.dagster.launches import NON_ISOLATED, Launches
 from tests.runtime.dagster.memory.bucket import Bucket

@@ -22,6 +22,8 @@ from tests.runtime.dagster.launches import Launches
 from tests.runtime.dagster.service import Service
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.e2e
+
 LOOK_SECONDS = 40
 """Until a server that hosts runs has noticed a redeploy; it looks every 10 seconds."""
 
@@ -128,6 +130,9 @@ def test_runs_last_through_a_redeploy_and_new_ones_go_to_the_new_task(
         assert stack.describe(old)["stopCode"] == "ServiceSchedulerInitiated"
         # By itself, within the 5 seconds that it has here, though it was told to.
         assert stack.describe(old)["containers"][0]["exitCode"] == 0
+        assert "once all current RPC calls terminate or 105 seconds" in stack.output(
+            "standing", old
+        )
         assert [holder.run_id for holder in stack.slots.holders()] == [after.run.run_id]
         assert after.finish() is DagsterRunStatus.SUCCESS
         eventually(lambda: stack.slots.holders() == ())

@@ -22,7 +22,7 @@ class Server:
 
     def __init__(self) -> None:
         self.asked, self.may_end = Event(), Event()
-        self.server = grpc.server(ThreadPoolExecutor(1), handlers=[self])  # type: ignore[list-item]
+        self.server = grpc.server(ThreadPoolExecutor(1), handlers=[self])
         self.port = self.server.add_insecure_port("127.0.0.1:0")
         self._health_servicer: Any = self
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import dagster._cli.utils
 import dagster._grpc.server
 import pytest
 import yaml
-from dagster import DagsterInstance, DagsterRunStatus
+from dagster import DagsterError, DagsterInstance, DagsterRunStatus
 from dagster._api.snapshot_sensor import sync_get_external_sensor_execution_data_grpc
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.remote_origin import RemotePartitionSetOrigin, RemoteRepositoryOrigin
@@ -22,8 +25,9 @@ from dagster._grpc.types import (
     PartitionSetExecutionParamArgs,
     SensorExecutionArgs,
 )
-from dagster._serdes import deserialize_value, serialize_value
+from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
 
+from run_isolation.dagster.standing import own_instance
 from run_isolation.dagster.standing.own_instance import OwnInstance
 from tests.runtime.dagster.account import LOCATION, TABLE, Stack
 from tests.runtime.dagster.launches import Launches
@@ -76,7 +80,8 @@ def test_a_tick_has_the_deployments_instance(
         log_key=None,
         last_sensor_start_time=None,
     )
-    assert json.loads(tick.skip_message or "") == {"runs": 1, "loggers": []}
+    found = json.loads(tick.skip_message or "")
+    assert (found["runs"], found["loggers"]) == (1, [])
 
 
 @pytest.fixture
@@ -145,6 +150,33 @@ def _schedule(origin: RemoteRepositoryOrigin, ref: InstanceRef) -> ExternalSched
         scheduled_execution_timezone="UTC",
         log_key=None,
     )
+
+
+def test_a_server_that_starts_makes_no_tables_on_sqlite(own: InstanceRef, tmp_path: Path) -> None:
+    """Several start at once, beside the webserver."""
+    with (
+        OwnInstance(own).installed(),
+        pytest.raises(DagsterError, match="without it"),
+        dagster._cli.utils.get_instance_for_cli(instance_ref=None),
+    ):
+        pass
+    assert list((tmp_path / "own").rglob("*.db")) == []
+
+
+def test_a_server_that_starts_makes_no_tables_on_postgres(
+    own: InstanceRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Mock(return_value=nullcontext("instance"))
+    monkeypatch.setattr(own_instance, "_open_for_cli", opened)
+    storage = ConfigurableClassData("dagster_postgres", "DagsterPostgresStorage", "{}")
+    with (
+        OwnInstance(own._replace(storage_data=storage)).installed(),
+        dagster._cli.utils.get_instance_for_cli(instance_ref=None) as instance,
+    ):
+        assert str(instance) == "instance"
+    ref = opened.call_args.args[0]
+    assert ref.storage_data is not None
+    assert ref.storage_data.config_dict == {"should_autocreate_tables": False}
 
 
 def test_a_version_without_the_seam_says_so(
