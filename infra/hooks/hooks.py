@@ -129,6 +129,7 @@ class Hooks:
             refuse_while_in_use=pulumi.ResourceHook("refuse-while-in-use", refuse),
             has_answered=has_answered,
             delete_revisions=pulumi.ResourceHook("delete-revisions", delete_all),
-            clear_limits=pulumi.ResourceHook("clear-limits", clear_limits),
-            set_limits=pulumi.ResourceHook("set-limits", set_limits),
+            # By the names that stacks of before have in their state.
+            clear_limits=pulumi.ResourceHook("clear-limit", clear_limits),
+            set_limits=pulumi.ResourceHook("set-limit", set_limits),
         )

@@ -19,6 +19,8 @@ import pytest
 
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.e2e
+
 
 @contextmanager
 def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:

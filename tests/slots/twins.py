@@ -165,15 +165,12 @@ TWINS = {
     "one too many": Twin(conditions={"THERE_IS_ROOM": f"{ANY} AND size(holders) <= {{limit}}"}),
     "no count of a code location": Twin(
         conditions={
-            "ROOM_IN_LOCATION": "(attribute_not_exists(#tickets) OR size(#tickets) < {limit} "
-            "OR {limit} > :zero)"
+            "FEWER_TICKETS": "attribute_exists(#tickets) AND "
+            "(size(#tickets) < {limit} OR size(#tickets) >= {limit})"
         }
     ),
     "one too many of a code location": Twin(
-        conditions={
-            "ROOM_IN_LOCATION": "((attribute_not_exists(#tickets) AND {limit} >= :zero) "
-            "OR size(#tickets) <= {limit})"
-        }
+        conditions={"FEWER_TICKETS": "attribute_exists(#tickets) AND size(#tickets) <= {limit}"}
     ),
     "tickets that were left behind stay": Twin(replace(PARTS, slots=NeverMends)),
     "a counter": Twin(replace(PARTS, slots=Counter)),

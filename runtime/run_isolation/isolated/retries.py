@@ -102,7 +102,8 @@ class Wait:
 
     def to_tag(self) -> str:
         """As it stands on a run."""
-        said = {name: value for name, value in asdict(self).items() if value not in (None, False)}
+        usual = {one.name: one.default for one in fields(self)}
+        said = {name: value for name, value in asdict(self).items() if value != usual[name]}
         return json.dumps(said)
 
     def is_over(self, now: float) -> bool:

@@ -219,21 +219,20 @@ class Slots:
 
     def _ask(self, holder: Holder) -> Mapping[str, Any] | None:
         """Adds the holder. Returns None when done, else the item as it is, with its limits."""
-        refusal = self._put(holder, conditions.room_by_the_item(), {"#location": holder.location})
+        room, names = conditions.room_by_the_item(), {"#location": holder.location}
+        refusal = self._put(holder, room, names, {":zero": {"N": "0"}})
         if refusal is None or is_complete(refusal):
             return refusal
         settings = self.settings()
-        limits = {
-            ":limit": {"N": str(settings.limit)},
-            ":location_limit": {"N": str(settings.limit_of(holder.location))},
-        }
-        room = conditions.room_by_the_settings()
-        refusal = self._put(holder, room, values=limits)
+        own = settings.limit_of(holder.location)
+        limits = {":limit": {"N": str(settings.limit)}, ":location_limit": {"N": str(own)}}
+        room, names = conditions.room_by_the_settings(own), {}
+        refusal = self._put(holder, room, names, limits)
         if refusal is not None and HOLDERS not in refusal:
             # Somebody has deleted the item, or `pulumi up` has never come to its end.
             begin = "SET holders = if_not_exists(holders, :none)"
             write(self.client, self.table, begin, values={":none": {"M": {}}})
-            refusal = self._put(holder, room, values=limits)
+            refusal = self._put(holder, room, names, limits)
         return None if refusal is None else {**refusal, **settings.limits_in_item()}
 
     def _left_behind(self, item: Mapping[str, Any], location: str) -> bool:
@@ -242,11 +241,7 @@ class Slots:
         return limited and Contents.read(item).missed(location)
 
     def _put(
-        self,
-        holder: Holder,
-        room: str,
-        names: Mapping[str, str] | None = None,
-        values: Mapping[str, Any] | None = None,
+        self, holder: Holder, room: str, names: Mapping[str, str], values: Mapping[str, Any]
     ) -> Mapping[str, Any] | None:
         """Adds the holder and its ticket, where there is room. As ``_ask``."""
         return write(
@@ -254,13 +249,12 @@ class Slots:
             self.table,
             "SET holders.#run = :holder ADD #tickets :ticket",
             conditions.MAY_JOIN.format(room=room),
-            {"#run": holder.run_id, "#tickets": tickets_of(holder.location), **(names or {})},
+            {"#run": holder.run_id, "#tickets": tickets_of(holder.location), **names},
             {
                 ":holder": to_attribute(holder),
                 ":attempt": {"N": str(holder.attempt)},
                 ":ticket": {"SS": [ticket(holder.run_id)]},
-                ":zero": {"N": "0"},
-                **(values or {}),
+                **values,
             },
         )
 

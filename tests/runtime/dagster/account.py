@@ -23,6 +23,7 @@ from run_isolation import Instance, Location, Manifest, Network, NonIsolatedRuns
 from run_isolation.default_instance import default_dagster_yaml, local_logs, sqlite
 from run_isolation.instance import VERSION
 from run_isolation.table import HASH_KEY
+from run_isolation.table import LOCATION as LOCATION_VARIABLE
 from run_isolation.table import TABLE as TABLE_VARIABLE
 from tests.runtime.dagster.roles import LAUNCHER, make_roles
 from tests.runtime.tables import configure
@@ -295,6 +296,7 @@ class Stack:
         environment = {
             "DAGSTER_CURRENT_IMAGE": LOCATION,
             "RUN_ISOLATION_MANIFEST": PARAMETER,
+            LOCATION_VARIABLE: LOCATION,
             TABLE_VARIABLE: TABLE,
             VERSION: self.instance.version,
         }

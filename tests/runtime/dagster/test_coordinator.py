@@ -17,9 +17,11 @@ from run_isolation.dagster.launched_by import by_hand
 from run_isolation.dagster.reconciler_sources import StandingServers
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.decision import Kind
+from run_isolation.slots.item import KEY
 from tests.runtime.dagster.account import LOCATION, TABLE, Stack
 from tests.runtime.dagster.launches import NON_ISOLATED, Launches
 
+OTHER_TASK = "arn:aws:ecs:us-east-1:000000000000:task/run-isolation-test/other"
 AUTOMATED = {
     "schedule": {dagster_tags.SCHEDULE_NAME_TAG: "every_minute"},
     "sensor": {dagster_tags.SENSOR_NAME_TAG: "requests_a_run"},
@@ -164,6 +166,26 @@ def test_a_second_run_is_isolated_and_says_who_holds_the_slot(
     assert since in run.tags[tag_names.REASON]
 
 
+def test_a_code_location_s_own_limit_says_so(launches: Launches, stack: Stack) -> None:
+    of_all = NonIsolatedRuns(enabled=True, max_concurrent_non_isolated_runs=3)
+    stack.configure(of_all.model_copy(update={"location_limits": {LOCATION: 1}}))
+    other = launches.create()
+    stack.slots.acquire(Holder(other.run_id, 1, LOCATION))
+    reason = launches.launch().tags[tag_names.REASON]
+    assert reason.startswith(f"No slot of code location {LOCATION} was free: 1 of 1 held, by run ")
+    assert other.run_id in reason
+
+
+def test_a_malformed_holder_is_isolated_and_says_which(launches: Launches, stack: Stack) -> None:
+    stack.slots.acquire(Holder("malformed", 1, LOCATION))
+    stack.slots.client.update_item(
+        TableName=TABLE, Key=KEY, UpdateExpression="REMOVE holders.malformed.attempt"
+    )
+    run = launches.launch()
+    assert run.status is DagsterRunStatus.QUEUED
+    assert "'malformed': it has no attempt" in run.tags[tag_names.REASON]
+
+
 def test_a_holder_that_dagster_knows_to_be_over_makes_room(
     launches: Launches, stack: Stack
 ) -> None:
@@ -188,7 +210,7 @@ def hosted_at(launches: Launches, stack: Stack, server: ServerIdentity) -> Dagst
 def test_a_run_that_is_over_is_waited_for_until_its_process_is(
     launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = ServerIdentity("arn:task/1", "192.0.2.1:4000")
+    server = ServerIdentity(OTHER_TASK, "192.0.2.1:4000")
     ended = hosted_at(launches, stack, server)
     answers = [frozenset({ended.run_id})] * 3
     monkeypatch.setattr(
@@ -205,7 +227,7 @@ def test_a_run_that_is_over_is_waited_for_until_its_process_is(
 def test_a_process_that_outlives_its_run_keeps_its_slot(
     launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = ServerIdentity("arn:task/1", "192.0.2.1:4000")
+    server = ServerIdentity(OTHER_TASK, "192.0.2.1:4000")
     ended = hosted_at(launches, stack, server)
     always = frozenset({ended.run_id})
     monkeypatch.setattr(StandingServers, "current_runs", lambda self, asked: always)

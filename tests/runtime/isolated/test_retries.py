@@ -200,7 +200,7 @@ def test_a_task_may_be_there_until_ecs_says_that_the_attempt_has_left_none() -> 
 
 
 def test_what_is_on_a_run_is_read_again() -> None:
-    for wait in (Wait(1.5, 2.5), Wait(1.5, 2.5, 3, 1.0, 0.5, in_doubt=True)):
+    for wait in (Wait(0, 0), Wait(1.5, 2.5), Wait(1.5, 2.5, 3, 1.0, 0.5, in_doubt=True)):
         assert Wait.of_tag(wait.to_tag()) == wait
     assert Wait.of_tag('{"since": 1.5, "until": 2.5, "colour": "blue"}') == Wait(1.5, 2.5)
 

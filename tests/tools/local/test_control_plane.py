@@ -24,6 +24,8 @@ from tools.local.errors import StepError
 from tools.local.files import LocalFiles
 from tools.local.processes import Processes
 
+pytestmark = pytest.mark.e2e
+
 QUIET = Console(quiet=True)
 ACCOUNT = Account(
     pid=1,

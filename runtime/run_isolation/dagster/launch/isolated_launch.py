@@ -135,6 +135,7 @@ class IsolatedLauncher:
         As the attempt on record, which saves the storage a write; where there is none, as the
         first one, which is stored before the call. A run that has a task already was launched by
         another process at the same time, such as a daemon that is being replaced: it gets no other.
+        Nor does one that may have a task: the watcher asks for that when it is time.
 
         Returns:
             True: there is a task. False: there is none yet, the run says why, and when ``go_on`` is
@@ -145,7 +146,10 @@ class IsolatedLauncher:
             ManifestError: The deployment is not known, or lacks the code location.
             LaunchError: The run can't be launched; repeating it won't help.
         """
-        attempt = Attempt.of_launch(run_record.read(run))
+        ours = run_record.read(run)
+        if ours.wait is not None and ours.wait.in_doubt and not ours.wait.is_over(self._clock()):
+            return False
+        attempt = Attempt.of_launch(ours)
         if attempt is None:
             _log.debug("Run %s has a task already, so its launch makes none.", run.run_id)
             return True

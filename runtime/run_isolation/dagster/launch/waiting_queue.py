@@ -101,7 +101,10 @@ class WaitingQueue:
         return chosen if self._toss() else new + waited
 
     def _may_be_dequeued(self, instance: DagsterInstance, run_id: str) -> bool:
-        """Whether Dagster is to launch the run: one that waited has its task now, or must fail."""
+        """Whether Dagster is to launch the run: one that waited has its task now, or must fail.
+
+        Or it may have one: then it is for the watcher to find it.
+        """
         run = instance.get_run_by_id(run_id)
         if (
             run is None
@@ -111,7 +114,7 @@ class WaitingQueue:
         ):
             return True
         try:
-            return self._launches.go_on(instance, run)
+            return self._launches.go_on(instance, run) or _is_in_doubt(instance, run_id)
         except RunIsolationError as error:
             _log.debug("Run %s: its launch says why it must fail. %s", run_id, error)
             return True
@@ -119,3 +122,9 @@ class WaitingQueue:
             # One run's trouble is not the others', which come after it.
             _log.exception("The launch of run %s could not be tried again.", run_id)
             return False
+
+
+def _is_in_doubt(instance: DagsterInstance, run_id: str) -> bool:
+    run = instance.get_run_by_id(run_id)
+    wait = run_record.read(run).wait if run is not None else None
+    return wait is not None and wait.in_doubt

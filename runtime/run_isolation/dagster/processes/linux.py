@@ -84,14 +84,25 @@ def only_child(parent: int, child: int) -> bool:
         return False
 
 
-def is_copy(pid: int) -> bool:
-    """Whether a process is a fork of this one, or of the same one, with no program executed since.
+def is_copy(pid: int, of: bytes | None = None) -> bool:
+    """Whether a process is a fork of a program, with none executed since.
 
-    Where its stack begins is drawn by lot for each program, and the same in its forks. The kernel
-    tells it of processes of the same user (PTRACE_MODE_READ_FSCREDS, proc_pid_stat(5)).
+    Args:
+        pid: Its process id.
+        of: The program's ``stack``; None is this process's.
     """
-    its, own = _stat(pid), _stat(os.getpid())
-    return bool(its and own and _is_forked(its) and its[25] == own[25] != b"0")
+    its = _stat(pid)
+    return bool(its and _is_forked(its) and stack(pid) == (of or stack(os.getpid())) != b"")
+
+
+def stack(pid: int) -> bytes:
+    """Where a process's stack begins: drawn by lot for each program, and the same in its forks.
+
+    The kernel tells it of processes of the same user (PTRACE_MODE_READ_FSCREDS, proc_pid_stat(5)).
+    Empty where it does not, and of one that has ended.
+    """
+    stat = _stat(pid)
+    return stat[25] if stat is not None and stat[25] != b"0" else b""
 
 
 def is_program(pid: int) -> bool:

@@ -49,14 +49,14 @@ _OF_THE_CALLERS_TIME: Final = 0.9
 """So much of it a StartRun waits for the process: its caller is to hear that it is being started.
 """
 
+_VARIABLES: Final = "DAGSTER_CLI_API_GRPC"
+"""What the variables begin with that stand for options of ``dagster api grpc`` (ENV_PREFIX in
+dagster/_cli/__init__.py, and the names of the commands)."""
+
 _GRACE: Final = "DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD"
 _GRACE_SECONDS: Final = 105
 """For ticks that a task is at when ECS ends it; 60 by default. Less than ECS's 120
 (``STOP_TIMEOUT``, infra/containers.py), so that the server still ends by itself."""
-
-_VARIABLES: Final = "DAGSTER_CLI_API_GRPC"
-"""What the variables begin with that stand for options of ``dagster api grpc`` (ENV_PREFIX in
-dagster/_cli/__init__.py, and the names of the commands)."""
 
 
 class RunIsolationApiServer(PromptTicks, RunCalls):

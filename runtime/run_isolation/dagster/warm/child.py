@@ -27,6 +27,7 @@ def live(
     directory: str,
     control: socket.socket | None,
     at_end: mmap.mmap,
+    _: int,
 ) -> NoReturn:
     """Runs the process object that was asked for, and ends this process.
 

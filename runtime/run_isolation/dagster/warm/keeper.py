@@ -36,9 +36,10 @@ AT_END: Final = Struct("Q")
 """What a run says at its end: bytes of memory, as the watchdog measures them. It looks four times a
 second, and may not have seen a run that is shorter."""
 
-Life = Callable[[channel.Request, str, socket.socket | None, mmap.mmap], NoReturn]
+Life = Callable[[channel.Request, str, socket.socket | None, mmap.mmap, int], NoReturn]
 """What a new process does: gets what was asked for, the run's directory for temporary files, where
-it can ask for steps (None if it is one), and memory for AT_END."""
+it can ask for steps (None if it is one), memory for AT_END, and a descriptor that it closes where
+it has executed a program, once that has begun."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Keeper:
     _said: int | None = None
     """The exit code that the run has said when it was over."""
     _exit_code: int | None = None
+    _stack: bytes | None = None
+    """Where that of the run's program begins, if it has one of its own."""
 
     def keep(self) -> None:
         """Starts the run; returns when nothing of it is left."""
@@ -80,6 +83,7 @@ class Keeper:
         self._control, run_control = channel.control_pair()
         self._at_end = mmap.mmap(-1, AT_END.size)  # shared with the run
         self._over, say_over = os.pipe2(os.O_CLOEXEC)
+        self._begun, self._say_begun = os.pipe2(os.O_CLOEXEC)
         try:
             self._run = self._fork(self.request, run_control, say_over)
         except OSError as error:
@@ -88,6 +92,7 @@ class Keeper:
             return
         run_control.close()
         os.close(say_over)
+        os.close(self._say_begun)
         channel.answer(self.request.channel, pid=self._run)
         self._watch()
         leftovers.end(self._children, self._reap, self.grace.term, self._is_copy)
@@ -111,7 +116,7 @@ class Keeper:
             for step in self._steps.values():
                 step.close()
             self.request.channel.close()
-            self.live(request, self._directory, control, self._at_end)
+            self.live(request, self._directory, control, self._at_end, self._say_begun)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -130,7 +135,8 @@ class Keeper:
     def _watch(self) -> None:
         """Returns when the run's process is over."""
         poll = select.poll()
-        for source in (self.request.channel, self._control, self._children, self._over):
+        heard = (self.request.channel, self._control, self._children, self._over, self._begun)
+        for source in heard:
             poll.register(source, select.POLLIN)
         if self.request.cancel is not None:
             poll.register(self.request.cancel, select.POLLIN)
@@ -151,6 +157,9 @@ class Keeper:
         if fd == self.request.cancel:
             # Dagster sets it at the end of each run, too.
             self._end_within(self.grace.cancel)
+        elif fd == self._begun:
+            # Or it has ended.
+            self._stack = linux.stack(self._run) or self._stack
         elif fd == self._over:
             self._said = own_keeper.heard_over(fd)
             if self._said is not None:
@@ -196,7 +205,7 @@ class Keeper:
         leftovers.end(self._children, self._reap, term_seconds)
 
     def _is_copy(self, pid: int) -> bool:
-        return pid not in self._steps and linux.is_copy(pid)
+        return pid not in self._steps and linux.is_copy(pid, self._stack)
 
 
 def _remove(directory: str) -> None:

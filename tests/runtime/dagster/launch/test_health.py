@@ -26,7 +26,8 @@ from tests.runtime.dagster.account import Stack
 from tests.runtime.dagster.launches import Launches
 from tests.waiting import eventually
 
-IN_DAGSTERS_THREAD_SECONDS = 1.0
+IN_DAGSTERS_THREAD_SECONDS = 5.0
+"""On a busy machine; less than one on a quiet one. It was ten for each run."""
 SERVER = ServerIdentity("arn:task/1", "10.0.0.1:4001")
 
 
@@ -73,6 +74,7 @@ def test_runs_of_a_container_that_is_dead_wait_for_no_answer(
 def test_runs_of_a_container_that_does_not_answer_are_in_doubt_and_wait_shortly_once(
     launches: Launches, standing_task: str, swallows: str
 ) -> None:
+    assert 2 * started_servers.HEALTH_SECONDS < 1
     runs = [hosted(launches, standing_task, swallows) for _ in range(5)]
     began = time.monotonic()
     assert [check(launches, run) for run in runs] == [WorkerStatus.RUNNING] * 5

@@ -22,6 +22,8 @@ from tests.runtime.dagster.account import Stack
 from tests.runtime.dagster.launches import Launches
 from tests.runtime.dagster.watched import Watched
 
+pytestmark = pytest.mark.e2e
+
 NO_TASK = "arn:aws:ecs:us-east-1:000000000000:task/run-isolation-test/0123456789abcdef"
 ENI = "Timeout waiting for network interface provisioning to complete."
 

@@ -22,6 +22,7 @@ VALUES = {"port": "4711", "log_level": "debug", "log_format": "json", "python_fi
 def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What Dagster's command was called with."""
     found: dict[str, Any] = {}
+    monkeypatch.setenv("DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD", "1")  # it sets it where nobody has
     monkeypatch.setattr(grpc_command, "callback", lambda **options: found.update(options))
     for option in grpc_command.params:
         for name in (option.envvar or (), f"{ENV_PREFIX}_API_GRPC_{str(option.name).upper()}"):

@@ -21,7 +21,8 @@ from typing import Any
 SECONDS = 0.5
 """What a keeper waits for, each time, instead of 120, 10 and 5."""
 LONG = 600
-ROOT = Path(os.environ.get("TMPDIR", "/tmp"))
+ROOT = Path(os.environ.setdefault("KEPT_ROOT", os.environ.get("TMPDIR", "/tmp")))
+"""Of all of them. Each has a TMPDIR of its own."""
 
 
 def left_behind() -> list[int]:
@@ -57,6 +58,21 @@ def is_over_and_stays(queue: Any, _: Any) -> None:
     own_keeper.keeper.say_over(0)
     queue.put([])
     time.sleep(LONG)
+
+
+def is_killed_and_has_a_copy(queue: Any, _: Any) -> None:
+    """Which would say so if it heard a signal."""
+    copy = os.fork()
+    if copy == 0:
+        signal.signal(signal.SIGTERM, lambda *_: (ROOT / "heard").touch())
+        (ROOT / "copied").touch()
+        time.sleep(LONG)
+    while not (ROOT / "copied").exists():
+        time.sleep(0.05)
+    queue.put([copy])
+    queue.close()
+    queue.join_thread()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def loses_its_keeper(queue: Any, _: Any) -> None:
@@ -98,8 +114,8 @@ def stays(queue: Any, _: Any) -> None:
 WORKS: dict[str, Callable[[Any, Any], None]] = {
     each.__name__: each
     for each in (
-        *(is_killed, is_deaf, is_over_and_stays, loses_its_keeper, leaves_files),
-        *(tells_its_state, tells_a_step_s_state, stays),
+        *(is_killed, is_killed_and_has_a_copy, is_deaf, is_over_and_stays, loses_its_keeper),
+        *(leaves_files, tells_its_state, tells_a_step_s_state, stays),
     )
 }
 ONLY_FORKED = {"tells_a_step_s_state"}

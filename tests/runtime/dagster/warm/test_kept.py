@@ -66,6 +66,12 @@ def test_nothing_outlives_it(outcome: Outcome, work: str) -> None:
     eventually(lambda: not [pid for pid in found["told"] if psutil.pid_exists(pid)])
 
 
+def test_a_copy_is_killed_and_hears_no_signal(outcome: Outcome) -> None:
+    assert (outcome.place / "copied").exists()
+    assert outcome.found["is_killed_and_has_a_copy"]["left"] == []
+    assert not (outcome.place / "heard").exists()
+
+
 def test_one_that_is_deaf_to_its_cancel_is_killed(outcome: Outcome) -> None:
     assert outcome.found["is_deaf"]["code"] == -signal.SIGKILL
 
