@@ -56,6 +56,11 @@ class Board:
         with self._lock:
             self.counts[what] += 1
 
+    def let_in(self) -> int:
+        """How many runs were not isolated after all."""
+        with self._lock:
+            return sum(one.end != ISOLATED for one in self.launched.values())
+
     def any_unsettled(self, chance: random.Random) -> Launched | None:
         """One of those that are not over."""
         with self._lock:

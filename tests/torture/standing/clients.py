@@ -12,6 +12,7 @@ from typing import Final
 
 from dagster import DagsterEvent, DagsterEventType, DagsterRun
 from dagster._core.errors import DagsterRunNotFoundError
+from sqlalchemy.exc import IntegrityError
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from run_isolation import Acquired, Denied, Holder, TableError, start_run_timers
@@ -67,7 +68,7 @@ class Clients:
         launched = Launched(run_id, body, acquired_at)
         self._board.add(launched)
         # Whoever deletes a run that is being launched has its launch fail.
-        with self._board.noting_crashes("launch", DagsterRunNotFoundError):
+        with self._board.noting_crashes("launch", DagsterRunNotFoundError, IntegrityError):
             self._start(run, body, expected_mib)
         launched.answered_at = time.time()
         self._await_end(launched)
@@ -78,11 +79,12 @@ class Clients:
             launched = None
             with self._board.noting_crashes("client"):
                 launched = self.once(draw(self._plan, next(self._numbers)))
-            # A denied one comes back later than one that was let in: most should get in.
-            time.sleep(chance.uniform(0, 0.5) if launched else chance.uniform(0.5, 3))
+            # What was not let in comes back later: most should get in.
+            let_in = launched is not None and launched.end != ISOLATED
+            time.sleep(chance.uniform(0, 0.5) if let_in else chance.uniform(0.5, 3))
 
     def _wanted(self) -> bool:
-        return len(self._board.launched) < self._plan.runs
+        return self._board.let_in() < self._plan.runs
 
     def _acquire(self, holder: Holder) -> bool:
         """As the coordinator does."""

@@ -14,12 +14,12 @@ from tools.dynamodb_local import UnavailableError
 
 
 @click.command()
-@click.option("--runs", default=600, show_default=True, help="Ends when so many got a slot.")
+@click.option("--runs", default=600, show_default=True, help="Ends when so many were let in.")
 @click.option("--clients", default=16, show_default=True, help="Which launch at once.")
-@click.option("--slots", default=8, show_default=True, help="Runs that there may be at once.")
+@click.option("--slots", default=10, show_default=True, help="Runs that there may be at once.")
 @click.option("--run-seconds", default=1.5, show_default=True, help="Mean duration of a run.")
 @click.option("--cpu", default=SMALL.cpu, show_default=True, help="CPU units of the container.")
-@click.option("--pause", default=2.5, show_default=True, help="Mean seconds between troubles.")
+@click.option("--pause", default=5.0, show_default=True, help="Mean seconds between troubles.")
 @click.option("--longest-cut", default=90.0, show_default=True, help="In seconds.")
 @click.option("--most-seconds", default=1200.0, show_default=True, help="Launches no more then.")
 @click.option("--only", type=click.Choice(list(TROUBLES)), multiple=True, help="Such troubles.")

@@ -29,6 +29,7 @@ from tests.runtime.tables import TABLE
 from tests.torture.standing import processes
 from tests.torture.standing.ledger import BEGAN, Ledger
 from tests.torture.standing.processes import KEEPER, Processes
+from tests.waiting import eventually
 
 PAUSE_SECONDS: Final = 0.5
 PATIENCE_SECONDS: Final = 20.0
@@ -141,6 +142,7 @@ def observing(directory: Path) -> Iterator[None]:
             [sys.executable, "-m", __name__, str(directory)], stdout=log, stderr=log
         )
     try:
+        eventually((directory / "samples").exists, (directory / "observer.log").read_text)
         yield
     finally:
         process.terminate()

@@ -13,7 +13,7 @@ class Plan:
 
     seed: int
     runs: int
-    """It ends when so many have got a slot."""
+    """It ends when so many have got a slot and were not isolated after all."""
     clients: int
     """Which launch at once."""
     slots: int

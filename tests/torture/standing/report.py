@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tests.torture.standing.board import ISOLATED, Board
+from tests.torture.standing.conditions import TEMPLATE
 from tests.torture.standing.judge import HEALTH_SECONDS, Evidence
 from tests.torture.standing.plan import Plan
 
@@ -43,7 +44,7 @@ class Report(BaseModel):
     counts: dict[str, int]
     """What clients and the daemon met and may meet."""
     refused_median_seconds: float
-    """From StartRun to the isolated run, where no one was cut off."""
+    """From its slot to the isolated run, while nobody was cut off and the template did not stand."""
     refused_worst_seconds: float
     health_answers: int
     health_worst_seconds: float
@@ -75,7 +76,7 @@ class Report(BaseModel):
         table.add_section()
         for kind, text in VIOLATIONS.items():
             found = self.violations[kind]
-            shown = escape("\n".join([str(len(found)), *found[:5]]))
+            shown = escape("\n".join([str(len(found)), *(one[-_SHOWN:] for one in found[:5])]))
             table.add_row(text, f"[{'red' if found else 'green'}]{shown}")
         return Group(table)
 
@@ -92,7 +93,9 @@ _LINES: Final = {
     "samples": "samples",
     "most_alive": "most runs alive at once",
 }
-_WORDS: Final = 90
+_WORDS: Final = 150
+_SHOWN: Final = 300
+"""The end of a traceback."""
 
 
 def report(
@@ -107,7 +110,7 @@ def report(
     launched = board.launched.values()
     isolated = [one for one in launched if one.end == ISOLATED]
     refusals = sorted(
-        evidence.uncut(one.acquired_at, one.answered_at)
+        evidence.uncut(one.acquired_at, one.answered_at, TEMPLATE)
         for one in isolated
         if one.answered_at is not None
     )

@@ -48,7 +48,7 @@ def torture(plan: Plan, directory: Path, progress: Callable[[int], object]) -> R
             clients.start()
             until = time.monotonic() + plan.most_seconds
             while clients.at_work and time.monotonic() < until:
-                progress(len(board.launched))
+                progress(board.let_in())
                 time.sleep(PAUSE_SECONDS)
             troubles.stop()
             peace.settled(lambda: not clients.at_work, CALM_SECONDS)

@@ -41,6 +41,8 @@ TROUBLES: Final = {
 }
 """Each with how often it is drawn."""
 SHORTEST_CUT_SECONDS: Final = 5.0
+_MEAN_SECONDS: Final = 9.0
+"""Beyond the shortest."""
 _TURN_SECONDS: Final = 0.05
 _CANCEL_AGAIN_SECONDS: Final = 5.0
 _CANCELS: Final = 12
@@ -117,7 +119,7 @@ class Troubles:
     def _seconds(self) -> float:
         """How long something stands still, or is cut off: often short, sometimes long."""
         shortest = min(SHORTEST_CUT_SECONDS, self._plan.longest_cut_seconds / 2)
-        drawn = shortest + self._chance.expovariate(1 / 12)
+        drawn = shortest + self._chance.expovariate(1 / _MEAN_SECONDS)
         return min(drawn, self._plan.longest_cut_seconds)
 
     # What stands still.
