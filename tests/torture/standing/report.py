@@ -44,7 +44,7 @@ class Report(BaseModel):
     counts: dict[str, int]
     """What clients and the daemon met and may meet."""
     refused_median_seconds: float
-    """From its slot to the isolated run, while nobody was cut off and the template did not stand."""
+    """From slot to isolation, without the time of cuts and of a template that stands still."""
     refused_worst_seconds: float
     health_answers: int
     health_worst_seconds: float
