@@ -12,7 +12,7 @@ ENGINE := engine or e2e or browser or torture
 # To import tests takes each worker up to 15 CPU seconds: where there are none for a tier, it does not
 # look. tests/conftest.py sees to it that none is overlooked.
 NO_UNIT := $(addprefix --ignore=tests/,browser deployment e2e faults hostile parity)
-ON_ACCOUNT := $(addprefix tests/,localaws tools/local runtime/dagster/test_outputs.py \
+ON_ACCOUNT := $(addprefix tests/,localaws security tools/local runtime/dagster/test_outputs.py \
   runtime/dagster/test_outputs_of_runs.py)
 
 .PHONY: help up down env test check lint types page unit engine browser screenshots torture oracle \

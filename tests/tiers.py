@@ -40,6 +40,7 @@ ENGINE: Final = {"engine", "e2e", "browser", "torture"}
 NO_UNIT: Final = ("browser", "deployment", "e2e", "faults", "hostile", "parity")
 ON_ACCOUNT: Final = (
     "localaws",
+    "security",
     "tools/local",
     "runtime/dagster/test_outputs.py",
     "runtime/dagster/test_outputs_of_runs.py",
