@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
@@ -34,6 +34,15 @@ from localaws.iam.guard import Guard
 ROOT_HEADER: Final = "X-Amz-Security-Token"
 
 _StartResponse = Callable[..., Any]
+
+
+_LOCKS: Final[Mapping[str, contextlib.AbstractContextManager[object]]] = {
+    "dynamodb": dynamodb.LOCK,
+    # moto goes through all roles, groups and so on, and fails when another thread adds one.
+    "iam": threading.Lock(),
+    "ec2": threading.Lock(),
+}
+"""Held while a request to a service is carried out."""
 
 
 class _Handler(MotoRequestHandler):
@@ -143,8 +152,7 @@ class Server:
         self._guard.past.before(call.service, call.operation, account_id)
         # moto reads the account from here: moto/core/responses.py, get_current_account.
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = account_id
-        lock = dynamodb.LOCK if call.service == "dynamodb" else contextlib.nullcontext()
-        with lock:
+        with _LOCKS.get(call.service, contextlib.nullcontext()):
             body: Iterable[bytes] = self._moto(environ, start_response)
         if self._faults.take(LostResponse, *about):
             _break_connection(environ)

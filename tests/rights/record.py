@@ -38,7 +38,9 @@ _PLACEHOLDERS: Final = (
     (r"arn:aws:secretsmanager:\S+", "{database}"),
     (r"(?<=:)us-east-1(?=:)", "{region}"),
     (r"\b000000000000\b", "{account}"),
-    (r"(s3:::[^/]+/).+", r"\1{key}"),
+    # The bucket of compute logs is a user's own there, with this name.
+    (r"(?<=s3:::run-isolation-\{stack\}-)logs\b", "compute-logs-{account}"),
+    (r"(s3:::[^/]+-outputs-[^/]+/\{stack\}/|s3:::[^/]+/).+", r"\1{key}"),
     (r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\b[0-9a-f]{32}\b", "{id}"),
     (rf"(run-isolation-\{{stack\}}-)[\w-]+(?=-{_KINDS}\b)", r"\1{location}"),
     (r"(/run-isolation/\{stack\}/)[\w-]+(?=:log-stream)", r"\1{location}"),

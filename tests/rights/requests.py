@@ -303,17 +303,10 @@ _IMAGE = f"arn:aws:ecr:{_HERE}:repository/team/sales"
 _PULL = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
 _OF_TASKS = ("standing", "isolated")
 BESIDE: Final = (
-    *(_yes(one, "dynamodb:GetItem", _TABLE, _keys("instance#1")) for one in _OF_TASKS),
-    *(_yes(one, "secretsmanager:GetSecretValue", DATABASE) for one in _OF_TASKS),
+    _yes("isolated", "ssm:GetParameter", _MANIFEST),
     *(_yes(one, "kms:Decrypt", _KEY, {_SECRET_KEY: DATABASE}) for one in _OF_TASKS),
     *(_yes(one, "s3:ListBucket", _OUTPUTS) for one in _OF_TASKS),
-    *(
-        _yes(one, f"s3:{verb}", f"{_OUTPUTS}/{{stack}}/a")
-        for one in _OF_TASKS
-        for verb in ("GetObject", "PutObject", "AbortMultipartUpload")
-    ),
-    _yes(record.LAUNCHER, "logs:GetLogEvents", _STREAM),
-    _yes(record.LAUNCHER, "secretsmanager:GetSecretValue", DATABASE),
+    *(_yes(one, "s3:AbortMultipartUpload", f"{_OUTPUTS}/{{stack}}/a") for one in _OF_TASKS),
     _yes(record.LAUNCHER, "kms:Decrypt", _KEY, {_SECRET_KEY: DATABASE}),
     _yes(record.LAUNCHER, "s3:PutObject", f"{_BUCKET}/{{key}}"),
     _yes("execution", "kms:Decrypt", _KEY, {_SECRET_KEY: DATABASE}),

@@ -21,7 +21,7 @@ from dagster._grpc.types import ExecuteExternalJobArgs
 from dagster._serdes import deserialize_value, serialize_value
 
 from run_isolation.dagster.patching import SeamError, replaced
-from run_isolation.dagster.warm.quick_storage import on_sqlite, without_creation
+from run_isolation.dagster.warm.quick_storage import on_sqlite
 
 _log: Final = logging.getLogger("dagster.code_server")
 
@@ -80,11 +80,12 @@ class OwnInstance:
         return lambda *args, **kwargs: self.of(read(*args, **kwargs))
 
     @contextmanager
-    def _to_load_code(self, *_: object, **__: object) -> Iterator[Any]:
+    def _to_load_code(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """What the server has open while it serves. After an error of Dagster's it goes on without.
 
-        No tables are made by it: on SQLite they come out wrong where two processes make them at
-        once, and servers start side by side, and beside the webserver.
+        Not on SQLite: whoever opens it first makes its tables, which come out wrong where two
+        processes do so at once, and servers start side by side, and beside the webserver. On
+        Postgres Dagster's storages bear that (``retry_pg_creation_fn``, dagster_postgres/utils.py).
 
         Raises:
             DagsterError: It is not open.
@@ -94,7 +95,7 @@ class OwnInstance:
             raise DagsterInvariantViolationError("On SQLite a server loads code without it.")
         with ExitStack() as exits:
             try:
-                instance = exits.enter_context(_open_for_cli(without_creation(self._ref)))
+                instance = exits.enter_context(_open_for_cli(*args, **kwargs))
             except DagsterError:
                 raise
             except Exception as error:

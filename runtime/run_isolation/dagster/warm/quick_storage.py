@@ -69,7 +69,7 @@ def open_in_server(ref: InstanceRef) -> DagsterInstance:
 
     None is created. Who created the run, or has a sensor evaluated, has opened the storage before.
     """
-    instance = _open(without_creation(ref))
+    instance = _open(_without_creation(ref))
     if _on_postgres(ref):
         _answer_from(_Schema(instance.run_storage), instance)
     return instance
@@ -135,8 +135,7 @@ def on_sqlite(ref: InstanceRef) -> bool:
     return ref.storage_data is not None and ref.storage_data.class_name == "DagsterSqliteStorage"
 
 
-def without_creation(ref: InstanceRef) -> InstanceRef:
-    """The same; where it is on Postgres, whoever opens it makes no tables."""
+def _without_creation(ref: InstanceRef) -> InstanceRef:
     data = ref.storage_data
     if data is None or not _on_postgres(ref):
         return ref

