@@ -175,11 +175,11 @@ TWINS = {
     "tickets that were left behind stay": Twin(replace(PARTS, slots=NeverMends)),
     "a counter": Twin(replace(PARTS, slots=Counter)),
     "a remembered limit": Twin(replace(PARTS, slots=Remembers)),
-    "a limit that stays while settings change": Twin(replace(PARTS, slots=KeepsTheLimit), seed=5),
+    "a limit that stays while settings change": Twin(replace(PARTS, slots=KeepsTheLimit), seed=2),
     "an own entry is a denial": Twin(replace(PARTS, slots=OwnEntryDenied), seed=3),
     "silence is a denial": Twin(replace(PARTS, slots=SilenceIsNo)),
     "release of any attempt": Twin(
-        conditions={"IS_MINE": f"({ANY} AND :attempt = :attempt)"}, seed=14
+        conditions={"IS_MINE": f"({ANY} AND :attempt = :attempt)"}, seed=12
     ),
     "a repeated acquire wipes out the server": Twin(
         conditions={
@@ -189,6 +189,6 @@ TWINS = {
     "removal of what was not seen": Twin(replace(PARTS, slots=RemovesUnseen), seed=2),
     "a start without a slot": Twin(replace(PARTS, hosting=StartsAnyway), seed=2),
     "storage is believed": Twin(replace(PARTS, reconciler=BelievesStorage)),
-    "a silent server is taken for dead": Twin(replace(PARTS, reconciler=SilenceIsDeath), seed=5),
+    "a silent server is taken for dead": Twin(replace(PARTS, reconciler=SilenceIsDeath), seed=4),
     "no reconciler": Twin(replace(PARTS, reconcilers=0)),
 }
