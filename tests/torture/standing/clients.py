@@ -57,8 +57,10 @@ class Clients:
         """Whether one of them has something to do."""
         return any(thread.is_alive() for thread in self._threads)
 
-    def once(self, body: Body, expected_mib: float = EXPECTED_MIB) -> Launched | None:
+    def once(self, body: Body, expected_mib: float | None = None) -> Launched | None:
         """Launches a run and waits for its end; None where it got no slot."""
+        if expected_mib is None and self._plan.warm_start:
+            expected_mib = EXPECTED_MIB
         run = self._world.new_run(body)
         run_id = run.run_id
         acquired_at = time.time()
@@ -113,7 +115,7 @@ class Clients:
         reconciler = make_reconciler(world.deployment, world.instance, LOGGER)
         return reconciler.make_room(answer.holders)
 
-    def _start(self, run: DagsterRun, body: Body, expected_mib: float) -> None:
+    def _start(self, run: DagsterRun, body: Body, expected_mib: float | None) -> None:
         """As coordinator, Dagster and launcher do."""
         instance = self._world.instance
         now = time.time()

@@ -36,7 +36,7 @@ from tools.ports import free_port
 
 LOCATION_NAME: Final = "under_test"
 EXPECTED_MIB: Final = 40
-"""What a run's job is said to have taken before; the server keeps so much for it."""
+"""What a forked run's job is said to have taken before; the server keeps so much for it."""
 STORAGE_GATE: Final = 0
 TABLE_GATE: Final = 1
 TWIN: Final = Kind("twin", (sys.executable, "-m", "tests.torture.standing.twin"), ours=True)

@@ -11,11 +11,15 @@ import signal
 import socket
 import traceback
 from contextlib import suppress
+from typing import Final
 
 from run_isolation.dagster.processes import linux
 from run_isolation.dagster.processes.children import Children
 from run_isolation.dagster.warm import channel
 from run_isolation.dagster.warm.keeper import Grace, Keeper, Life
+
+_AGAIN_MILLISECONDS: Final = 1000
+"""After a look at processes that failed."""
 
 
 def serve(control: socket.socket, live: Life, grace: Grace) -> None:
@@ -33,8 +37,9 @@ def serve(control: socket.socket, live: Life, grace: Grace) -> None:
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(children, select.POLLIN)
+    overdue = False
     while True:
-        for fd, _ in poll.poll():
+        for fd, _ in poll.poll(_AGAIN_MILLISECONDS if overdue else None):
             if fd == control.fileno():
                 try:
                     request = channel.receive(control)
@@ -44,9 +49,10 @@ def serve(control: socket.socket, live: Life, grace: Grace) -> None:
                 if request is None:
                     return
                 keepers.add(_fork_keeper(Keeper(request, grace, live), control, children))
-        for pid, _ in children.ended():
-            keepers.discard(pid)
-            _kill_adopted(keepers)
+        ended = {pid for pid, _ in children.ended()}
+        keepers -= ended
+        if ended or overdue:
+            overdue = not _kill_adopted(keepers)
 
 
 def _fork_keeper(keeper: Keeper, control: socket.socket, children: Children) -> int:
@@ -72,9 +78,15 @@ def _fork_keeper(keeper: Keeper, control: socket.socket, children: Children) -> 
         os._exit(0)
 
 
-def _kill_adopted(keepers: set[int]) -> None:
-    for pid in linux.children(os.getpid()):
-        if pid not in keepers:
-            for adopted in (pid, *linux.descendants(pid)):
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(adopted, signal.SIGKILL)
+def _kill_adopted(keepers: set[int]) -> bool:
+    """Whether it could be seen which there are: not without a descriptor to be had."""
+    try:
+        strangers = [pid for pid in linux.children(os.getpid()) if pid not in keepers]
+        adopted = [one for pid in strangers for one in (pid, *linux.descendants(pid))]
+    except OSError:
+        traceback.print_exc()
+        return False
+    for pid in adopted:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    return True

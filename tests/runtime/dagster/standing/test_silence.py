@@ -151,3 +151,21 @@ def test_a_template_without_descriptors_refuses_a_run_and_starts_the_next_one(
     assert place.server.current_runs() == []
     template.rlimit(psutil.RLIMIT_NOFILE, before)
     assert place.server.ended(place.server.start()).status is DagsterRunStatus.SUCCESS
+
+
+def test_a_template_without_descriptors_outlives_the_end_of_a_run(
+    place: Place, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    run = place.server.start(report_to=str(tmp_path / "r"), wait_for=str(go))
+    report(tmp_path / "r")
+    template = place.server.template()
+    assert template is not None
+    before = template.rlimit(psutil.RLIMIT_NOFILE)
+    # Fewer than it waits for would be another trouble: poll(2) refuses that.
+    template.rlimit(psutil.RLIMIT_NOFILE, (2, before[1]))
+    go.touch()
+    assert place.server.ended(run).status is DagsterRunStatus.SUCCESS
+    template.rlimit(psutil.RLIMIT_NOFILE, before)
+    assert place.server.ended(place.server.start()).status is DagsterRunStatus.SUCCESS
+    assert template.status() != psutil.STATUS_ZOMBIE
