@@ -48,7 +48,7 @@ unit: $(INSTALLED)  ## tests that need neither the engine nor a running deployme
 	@# One more than cores: a third of the time of these tests is waiting for processes.
 	$(TIER) unit -- $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder \
 	  -m "not ($(ENGINE) or account)" $(NO_UNIT)
-	$(TIER) account -- $(PYTEST) -n 3 --dist loadfile -m "account and not ($(ENGINE))" $(ON_ACCOUNT)
+	$(TIER) account -- $(PYTEST) -n 2 --dist loadfile -m "account and not ($(ENGINE))" $(ON_ACCOUNT)
 
 engine: $(INSTALLED)  ## tests that drive the real Pulumi engine, Dagster's processes and its page
 	@# Before any test's time limit: a first build takes minutes.

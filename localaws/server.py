@@ -37,7 +37,6 @@ _StartResponse = Callable[..., Any]
 
 
 _LOCKS: Final[Mapping[str, contextlib.AbstractContextManager[object]]] = {
-    "dynamodb": dynamodb.LOCK,
     # moto goes through all roles, groups and so on, and fails when another thread adds one.
     "iam": threading.Lock(),
     "ec2": threading.Lock(),
@@ -152,7 +151,8 @@ class Server:
         self._guard.past.before(call.service, call.operation, account_id)
         # moto reads the account from here: moto/core/responses.py, get_current_account.
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = account_id
-        with _LOCKS.get(call.service, contextlib.nullcontext()):
+        lock = dynamodb.LOCK if call.service == "dynamodb" else _LOCKS.get(call.service)
+        with lock or contextlib.nullcontext():
             body: Iterable[bytes] = self._moto(environ, start_response)
         if self._faults.take(LostResponse, *about):
             _break_connection(environ)

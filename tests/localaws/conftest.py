@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -159,3 +160,12 @@ def cluster(local_account: LocalAccount) -> Iterator[Cluster]:
     yield made
     local_account.faults.clear()
     made.close()
+
+
+@pytest.fixture
+def frequent_switches() -> Iterator[None]:
+    """Threads take turns a thousand times as often, so that those that meet by chance do meet."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)

@@ -131,8 +131,12 @@ def _on_postgres(ref: InstanceRef) -> bool:
 
 
 def on_sqlite(ref: InstanceRef) -> bool:
-    """Whether its storage is in files, in which whoever opens it first makes tables."""
-    return ref.storage_data is not None and ref.storage_data.class_name == "DagsterSqliteStorage"
+    """Whether a storage of it is in files, in which whoever opens it first makes tables.
+
+    Whole, or one for runs, one for events and one for schedules.
+    """
+    parts = (ref.run_storage_data, ref.event_storage_data, ref.schedule_storage_data)
+    return any(one is not None and "Sqlite" in one.class_name for one in (ref.storage_data, *parts))
 
 
 def _without_creation(ref: InstanceRef) -> InstanceRef:

@@ -25,7 +25,7 @@ from dagster._grpc.types import (
     PartitionSetExecutionParamArgs,
     SensorExecutionArgs,
 )
-from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
+from dagster._serdes import deserialize_value, serialize_value
 
 from run_isolation.dagster.standing import own_instance
 from run_isolation.dagster.standing.own_instance import OwnInstance
@@ -152,24 +152,47 @@ def _schedule(origin: RemoteRepositoryOrigin, ref: InstanceRef) -> ExternalSched
     )
 
 
-def test_a_server_that_starts_makes_no_tables_on_sqlite(own: InstanceRef, tmp_path: Path) -> None:
+SPLIT = {
+    f"{name}_storage": {
+        "module": f"dagster._core.storage.{package}",
+        "class": f"Sqlite{kind}Storage",
+        "config": {"base_dir": {"env": "SPLIT_DIRECTORY"}},
+    }
+    for name, package, kind in (
+        ("run", "runs", "Run"),
+        ("event_log", "event_log", "EventLog"),
+        ("schedule", "schedules", "Schedule"),
+    )
+}
+
+
+@pytest.mark.parametrize("storage", [{}, SPLIT], ids=["whole", "split"])
+def test_a_server_that_starts_makes_no_tables_on_sqlite(
+    storage: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Several start at once, beside the webserver."""
+    home = tmp_path / "own"
+    home.mkdir()
+    (home / "dagster.yaml").write_text(yaml.safe_dump(storage))
+    monkeypatch.setenv("SPLIT_DIRECTORY", str(home))
+    own = InstanceRef.from_dir(str(home))
     with (
         OwnInstance(own).installed(),
         pytest.raises(DagsterError, match="without it"),
         dagster._cli.utils.get_instance_for_cli(instance_ref=None),
     ):
         pass
-    assert list((tmp_path / "own").rglob("*.db")) == []
+    assert list(home.rglob("*.db")) == []
 
 
 def test_a_server_that_starts_opens_it_elsewhere(
-    own: InstanceRef, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    storage = {"postgres": {"postgres_url": "postgresql://nobody@127.0.0.1/none"}}
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump({"storage": storage}))
     monkeypatch.setattr(own_instance, "_open_for_cli", Mock(return_value=nullcontext("instance")))
-    storage = ConfigurableClassData("dagster_postgres", "DagsterPostgresStorage", "{}")
     with (
-        OwnInstance(own._replace(storage_data=storage)).installed(),
+        OwnInstance(InstanceRef.from_dir(str(tmp_path))).installed(),
         dagster._cli.utils.get_instance_for_cli(instance_ref=None) as instance,
     ):
         assert str(instance) == "instance"
