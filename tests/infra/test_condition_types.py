@@ -18,6 +18,7 @@ TYPES = {
     "aws:SecureTransport": "Bool",
     "aws:SourceAccount": "String",
     "aws:SourceArn": "ARN",
+    "dynamodb:Attributes": "ArrayOfString",
     "dynamodb:LeadingKeys": "ArrayOfString",
     "ecs:CreateAction": "String",
     "ecs:cluster": "ARN",

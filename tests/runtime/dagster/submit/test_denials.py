@@ -21,7 +21,8 @@ from run_isolation.start_run_timers import AUTOMATED_SECONDS, LEFT_TO_WATCHER_SE
 from tests.runtime.dagster.account import LOCATION, Stack
 from tests.runtime.dagster.launches import NON_ISOLATED, Launches
 
-SERVER = ServerIdentity("arn:task/1", "192.0.2.1:4000")
+TASK = "arn:aws:ecs:us-east-1:000000000000:task/run-isolation-test/1"
+SERVER = ServerIdentity(TASK, "192.0.2.1:4000")
 
 
 @pytest.fixture

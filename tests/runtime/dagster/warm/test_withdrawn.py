@@ -21,8 +21,8 @@ CHECKOUT = Path(__file__).parents[4]
 def seen(directory: Path, scenario: str) -> Any:
     """What whoever asked for the processes has seen."""
     subprocess.run(
-        [sys.executable, "-m", "tests.runtime.dagster.warm.withdrawn", scenario, str(directory)],
-        env={**os.environ, "TMPDIR": str(directory)},
+        [sys.executable, "-m", "tests.runtime.dagster.warm.withdrawn", scenario],
+        env={**os.environ, "TMPDIR": str(directory), "WITHDRAWN": str(directory)},
         cwd=CHECKOUT,
         check=True,
         timeout=120,

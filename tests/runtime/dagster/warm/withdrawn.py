@@ -1,6 +1,7 @@
-"""Processes of a template that are given up: ``withdrawn.py <scenario> <directory>``.
+"""Processes of a template that are given up: ``withdrawn.py <scenario>``.
 
-What each did is in the file ``worked``, a line for each process; what the asker saw, in ``seen``.
+What each did is in the file ``worked``, a line for each process; what the asker saw, in ``seen``:
+both in the directory that the variable WITHDRAWN names.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from run_isolation.dagster.warm.keeper import Grace, Keeper
 from run_isolation.dagster.warm.kept_popen import ForkedPopen
 from tests.waiting import eventually
 
-DIRECTORY = Path(sys.argv[2])
+DIRECTORY = Path(os.environ.get("WITHDRAWN", ""))
 SILENCE_SECONDS = 0.5
 
 
