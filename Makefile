@@ -69,8 +69,8 @@ browser: $(INSTALLED)  ## tests of Dagster's page alone, in Chromium where it is
 screenshots: $(INSTALLED)  ## take the pictures of docs/toggle.md again
 	RUN_ISOLATION_SCREENSHOTS=docs/images $(PYTEST) -m browser tests/browser/test_looks.py
 
-torture: $(INSTALLED)  ## torment slots, launches and the standing container, and count what must not happen (make torture NAMES="slots machine" SEED=7)
-	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(NAMES)
+torture: $(INSTALLED)  ## torment slots, launches and the standing container, and count what must not happen (make torture NAMES="slots machine" SEED=7; RECORD=1 writes docs/benchmarks.md)
+	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(RECORD),--record) $(NAMES)
 
 rights: $(INSTALLED)  ## record what the end-to-end tests ask IAM for; writes the table of rights in docs/operations.md
 	$(BIN)/python -m tools.pulumi_cli

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 
 from tests.torture.launches.plan import Plan
 from tests.torture.launches.run import torture
 from tests.torture.launches.troubles import TROUBLES
+from tests.torture.record import Asked
 from tests.torture.surroundings import directory, now_and_then
 
 
@@ -22,10 +22,9 @@ from tests.torture.surroundings import directory, now_and_then
     "--twin", type=click.Choice(["no claim"]), help="Remove one guard: it ends when it fails."
 )
 @click.option("--keep", is_flag=True, help="Keep the logs.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
 def launches(
-    seed: int,
+    asked: Asked,
     launches: int,
     real: int,
     at_once: int,
@@ -34,7 +33,6 @@ def launches(
     only: tuple[str, ...],
     twin: str | None,
     keep: bool,
-    as_json: bool,
 ) -> bool:
     """Torment launches: AWS that fails, launchers, daemons and tasks that die, people who cancel.
 
@@ -42,11 +40,9 @@ def launches(
     say, or if a task or a slot was left.
     """
     among = only or tuple(TROUBLES)
-    plan = Plan(seed, launches, real, at_once, pause, most_seconds, among, claims=twin is None)
+    plan = Plan(
+        asked.seed, launches, real, at_once, pause, most_seconds, among, claims=twin is None
+    )
     with directory(keep=keep) as place:
         report = torture(plan, place, now_and_then("launches"))
-    if as_json:
-        click.echo(report.model_dump_json(indent=2))
-    else:
-        Console().print(report.table())
-    return report.violated == 0
+    return asked.held("launches", report)

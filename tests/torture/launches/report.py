@@ -71,6 +71,11 @@ class Report(BaseModel):
         """How many violations there are."""
         return sum(map(len, self.violations.values()))
 
+    def figures(self) -> dict[str, float]:
+        """Those, and of each kind of violation how many there are."""
+        told = {text: getattr(self, name) for name, text in _LINES.items()}
+        return told | {text: len(self.violations[kind]) for kind, text in VIOLATIONS.items()}
+
     def table(self) -> Group:
         """For people."""
         troubles = Table("met", "launches", *_ENDS, title=f"Torture of launches, seed {self.seed}")

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 def torture(*options: str) -> tuple[int, dict[str, Any]]:
     """Exit code and report."""
-    command = [sys.executable, "-m", "tests.torture", "--seed", "1", "launches", "--json", *options]
+    command = [sys.executable, "-m", "tests.torture", "--seed", "1", "--json", "launches", *options]
     result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert result.stdout, result.stderr
     return result.returncode, json.loads(result.stdout)

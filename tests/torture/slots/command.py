@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 
 from run_isolation.slots import conditions
 from tests.slots.parts import Parts
 from tests.slots.twins import TWINS
+from tests.torture.record import Asked
 from tests.torture.slots.run import torture
 from tests.torture.slots.supervisor import Plan
 from tests.torture.surroundings import directory, now_and_then
@@ -26,10 +26,9 @@ from tools.dynamodb_local import UnavailableError
     "--twin", type=click.Choice(list(TWINS)), help="Remove one guard: it ends when it fails."
 )
 @click.option("--keep", is_flag=True, help="Keep the logs.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
 def slots(
-    seed: int,
+    asked: Asked,
     acquires: int,
     launchers: int,
     servers: int,
@@ -39,7 +38,6 @@ def slots(
     most_seconds: float,
     twin: str | None,
     keep: bool,
-    as_json: bool,
 ) -> bool:
     """Torment slots: real processes, random SIGKILL and SIGSTOP, a network that loses and repeats.
 
@@ -47,7 +45,7 @@ def slots(
     stayed leaked.
     """
     plan = Plan(
-        seed,
+        asked.seed,
         acquires,
         launchers,
         servers,
@@ -62,11 +60,7 @@ def slots(
             report = torture(plan, _parts(twin), place, now_and_then("acquires"))
     except UnavailableError as error:
         raise click.ClickException(str(error)) from error
-    if as_json:
-        click.echo(report.model_dump_json(indent=2))
-    else:
-        Console().print(report.table())
-    return report.violations == 0
+    return asked.held("slots", report)
 
 
 def _parts(twin: str | None) -> Parts:

@@ -39,9 +39,13 @@ class Report(BaseModel):
     crashes: int
 
     @property
-    def violations(self) -> int:
+    def violated(self) -> int:
         """Of any kind."""
         return sum(getattr(self, name) for name in VIOLATIONS)
+
+    def figures(self) -> dict[str, float]:
+        """Those, and of each kind of violation how many there are."""
+        return {text: getattr(self, name) for name, text in (_LINES | VIOLATIONS).items()}
 
     def table(self) -> Table:
         """For people."""

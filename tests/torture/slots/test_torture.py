@@ -22,7 +22,7 @@ def torture(*options: str) -> tuple[int, dict[str, Any]]:
         ensure_jars()
     except UnavailableError as error:
         pytest.skip(str(error))
-    command = [sys.executable, "-m", "tests.torture", "--seed", "1", "slots", "--json", *options]
+    command = [sys.executable, "-m", "tests.torture", "--seed", "1", "--json", "slots", *options]
     result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert result.stdout, result.stderr
     return result.returncode, json.loads(result.stdout)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 
 from tests.code_server.container import SMALL
+from tests.torture.record import Asked
 from tests.torture.standing.plan import Plan
 from tests.torture.standing.run import torture
 from tests.torture.standing.troubles import TROUBLES
@@ -26,10 +26,9 @@ from tools.dynamodb_local import UnavailableError
 @click.option("--warm-start/--no-warm-start", default=True, help="Whether runs are forked.")
 @click.option("--twin", is_flag=True, help="Remove a guard of the server: it must be seen.")
 @click.option("--keep", is_flag=True, help="Keep the logs.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
 def standing(
-    seed: int,
+    asked: Asked,
     runs: int,
     clients: int,
     slots: int,
@@ -42,7 +41,6 @@ def standing(
     warm_start: bool,
     twin: bool,
     keep: bool,
-    as_json: bool,
 ) -> bool:
     """Torment the standing container: what stands still, is full, cut off, ended or replaced.
 
@@ -50,7 +48,7 @@ def standing(
     process, a run was not over in time, the server was deaf, or anything was left.
     """
     plan = Plan(
-        seed,
+        asked.seed,
         runs,
         clients,
         slots,
@@ -68,8 +66,4 @@ def standing(
             report = torture(plan, place, now_and_then("runs"))
     except UnavailableError as error:
         raise click.ClickException(str(error)) from error
-    if as_json:
-        click.echo(report.model_dump_json(indent=2))
-    else:
-        Console().print(report.table())
-    return report.violated == 0
+    return asked.held("standing" if warm_start else "standing-spawned", report)

@@ -60,6 +60,11 @@ class Report(BaseModel):
         """How many violations there are."""
         return sum(map(len, self.violations.values()))
 
+    def figures(self) -> dict[str, float]:
+        """Those, and of each kind of violation how many there are."""
+        told = {text: getattr(self, name) for name, text in _LINES.items()}
+        return told | {text: len(self.violations[kind]) for kind, text in VIOLATIONS.items()}
+
     def table(self) -> Group:
         """For people."""
         table = Table(

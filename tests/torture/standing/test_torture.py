@@ -26,7 +26,7 @@ def torture(*options: str) -> tuple[int, dict[str, Any]]:
         ensure_jars()
     except UnavailableError as error:
         pytest.skip(str(error))
-    command = [sys.executable, "-m", "tests.torture", "--seed", "1", "standing", "--json"]
+    command = [sys.executable, "-m", "tests.torture", "--seed", "1", "--json", "standing"]
     result = subprocess.run(
         [*command, *SMALL, *options], cwd=CHECKOUT, capture_output=True, text=True, check=False
     )
