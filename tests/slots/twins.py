@@ -172,14 +172,14 @@ TWINS = {
     "one too many of a code location": Twin(
         conditions={"FEWER_TICKETS": "attribute_exists(#tickets) AND size(#tickets) <= {limit}"}
     ),
-    "tickets that were left behind stay": Twin(replace(PARTS, slots=NeverMends)),
+    "tickets that were left behind stay": Twin(replace(PARTS, slots=NeverMends), seed=15),
     "a counter": Twin(replace(PARTS, slots=Counter)),
     "a remembered limit": Twin(replace(PARTS, slots=Remembers)),
     "a limit that stays while settings change": Twin(replace(PARTS, slots=KeepsTheLimit), seed=2),
     "an own entry is a denial": Twin(replace(PARTS, slots=OwnEntryDenied), seed=3),
     "silence is a denial": Twin(replace(PARTS, slots=SilenceIsNo)),
     "release of any attempt": Twin(
-        conditions={"IS_MINE": f"({ANY} AND :attempt = :attempt)"}, seed=12
+        conditions={"IS_MINE": f"({ANY} AND :attempt = :attempt)"}, seed=6
     ),
     "a repeated acquire wipes out the server": Twin(
         conditions={
