@@ -175,7 +175,7 @@ TWINS = {
     "tickets that were left behind stay": Twin(replace(PARTS, slots=NeverMends), seed=15),
     "a counter": Twin(replace(PARTS, slots=Counter)),
     "a remembered limit": Twin(replace(PARTS, slots=Remembers)),
-    "a limit that stays while settings change": Twin(replace(PARTS, slots=KeepsTheLimit), seed=2),
+    "a limit that stays while settings change": Twin(replace(PARTS, slots=KeepsTheLimit), seed=21),
     "an own entry is a denial": Twin(replace(PARTS, slots=OwnEntryDenied), seed=3),
     "silence is a denial": Twin(replace(PARTS, slots=SilenceIsNo)),
     "release of any attempt": Twin(
@@ -184,7 +184,8 @@ TWINS = {
     "a repeated acquire wipes out the server": Twin(
         conditions={
             "MAY_JOIN": f"({{room}} AND {NOT_YET_A_HOLDER}) OR holders.#run.attempt <= :attempt"
-        }
+        },
+        seed=6,
     ),
     "removal of what was not seen": Twin(replace(PARTS, slots=RemovesUnseen), seed=2),
     "a start without a slot": Twin(replace(PARTS, hosting=StartsAnyway), seed=2),
