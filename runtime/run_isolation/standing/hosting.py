@@ -79,6 +79,7 @@ class Hosting(Generic[Answer]):
         self._lock = Lock()
         self._answers: OrderedDict[tuple[str, int], Future[Answer]] = OrderedDict()
         self._permits: dict[str, ExitStack] = {}
+        self._given_back: set[tuple[str, int]] = set()
         self._closed: Future[None] = Future()
         self._releases = steady_pool(1, "release-slot")
         # The first start does not wait for the SDK to be loaded.
@@ -172,6 +173,8 @@ class Hosting(Generic[Answer]):
         Raises:
             Exception: There is none, and nothing is kept for it.
         """
+        if run_id in self._permits:
+            raise StartRefusedError("An older attempt of it has a process here.")
         with ExitStack() as kept:
             kept.callback(launch.reserve())
             self._sign(run_id, attempt)
@@ -185,10 +188,10 @@ class Hosting(Generic[Answer]):
             raise
 
     def _sign(self, run_id: str, attempt: int) -> None:
-        if run_id in self._permits:
-            raise StartRefusedError("An older attempt of it has a process here.")
         try:
-            holds = self._slots().host(run_id, attempt, self._server)
+            # A release that is still on its way would take the slot from a process.
+            leaves = (run_id, attempt) in self._given_back
+            holds = not leaves and self._slots().host(run_id, attempt, self._server)
         except RunIsolationError as error:
             raise StartRefusedError(f"Whether it holds its slot is not known. {error}") from error
         if not holds:
@@ -215,6 +218,7 @@ class Hosting(Generic[Answer]):
                 self._answers.pop(oldest)
 
     def _give_back_slot(self, run_id: str, attempt: int) -> None:
+        self._given_back.add((run_id, attempt))
         try:
             self._releases.submit(self._release, run_id, attempt)
         except RuntimeError:  # the server has ended, and the reconciler comes
@@ -226,3 +230,6 @@ class Hosting(Generic[Answer]):
         except Exception as error:
             # Of a client that could not be made, too: in a thread that nobody asks for errors.
             self._logger.warning("Slot of run %s is left to the reconciler. %s", run_id, error)
+        else:
+            # From here on the table knows it.
+            self._given_back.discard((run_id, attempt))

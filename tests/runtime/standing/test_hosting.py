@@ -194,7 +194,51 @@ def test_after_a_start_that_failed_a_later_call_tries_anew(
     # Without the slot, as the run goes another way.
     assert hosting.start(RUN, 1, starts) == "It no longer holds its slot."
     slots.acquire(Holder(RUN, 1, "sales"))
-    assert hosting.start(RUN, 1, starts) == "started"
+    # Once the answer to the release has arrived here.
+    eventually(lambda: hosting.start(RUN, 1, starts) == "started")
+    assert (starts.count, starts.kept) == (1, 1)
+
+
+def test_a_slot_that_is_on_its_way_back_starts_nothing(
+    hosting: Hosting[str], network: Network, slots: Slots, starts: Starts
+) -> None:
+    """A process that was started meanwhile would go on without it."""
+    may_go = Event()
+    network.before("UpdateItem", 2, lambda: may_go.wait(timeout=10))
+    starts.trouble = [OSError("no processes left")]
+    assert "no processes left" in hosting.start(RUN, 1, starts)
+    assert hosting.start(RUN, 1, starts) == "It no longer holds its slot."
+    may_go.set()
+    hosting.close()
+    assert slots.holders() == ()
+    assert (starts.count, starts.kept) == (0, 0)
+
+
+def test_a_slot_of_which_nobody_knows_whether_it_came_back_starts_nothing(
+    hosting: Hosting[str],
+    network: Network,
+    slots: Slots,
+    starts: Starts,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    network.before("UpdateItem", 2, lambda: network.lose_requests("UpdateItem", ALWAYS))
+    starts.trouble = [OSError("no processes left")]
+    assert "no processes left" in hosting.start(RUN, 1, starts)
+    eventually(lambda: "left to the reconciler" in caplog.text)
+    network.recover()
+    assert [holder.run_id for holder in slots.holders()] == [RUN], "the release is lost"
+    assert hosting.start(RUN, 1, starts) == "It no longer holds its slot."
+    assert (starts.count, starts.kept) == (0, 0)
+
+
+def test_beside_a_process_of_an_older_attempt_no_room_is_kept(
+    hosting: Hosting[str], slots: Slots, starts: Starts
+) -> None:
+    """What is kept for a run is known by its name: it would be the older one's no more."""
+    hosting.start(RUN, 1, starts)
+    slots.acquire(Holder(RUN, 2, "sales"))
+    starts.room = "No room."
+    assert hosting.start(RUN, 2, starts) == "An older attempt of it has a process here."
     assert (starts.count, starts.kept) == (1, 1)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tests.code_server.health import LOAD_PER_CPU, LOADED_SECONDS
 from tests.torture.standing import conditions
-from tests.torture.standing.board import Launched
+from tests.torture.standing.board import ISOLATED, Launched
 from tests.torture.standing.conditions import Interval, Intervals, of_run, overlap
 from tests.torture.standing.ledger import BEGAN, BOMB, CALM, Entry, Ledger
 
@@ -113,10 +113,13 @@ class Evidence:
         return end - begin - overlap(begin, end, [*self.cuts, *self._any(*more)])
 
     def executed_twice(self) -> Iterator[str]:
-        """Runs whose code or whose start there was twice."""
+        """Runs whose code or whose start there was twice, or once and then again as isolated."""
         counts = Counter(entry.run_id for entry in self.entries if entry.what == BEGAN)
         yield from (run_id for run_id, count in counts.items() if count > 1)
         yield from (run_id for run_id, count in self.starts.items() if count > 1)
+        for run_id, launched in self.launched.items():
+            if launched.end == ISOLATED and (counts[run_id] or self.starts.get(run_id)):
+                yield f"{run_id} here, and it was isolated"
 
     def without_slot(self) -> Iterator[str]:
         """Runs with a process and no slot, for longer than it takes to see."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.torture.standing.board import Launched
+from tests.torture.standing.board import ISOLATED, Launched
 from tests.torture.standing.conditions import BOMB, STORAGE, TEMPLATE, of_run
 from tests.torture.standing.judge import Answer, Evidence, Sample
 from tests.torture.standing.ledger import BEGAN, Entry
@@ -34,6 +34,15 @@ def test_code_or_a_start_that_there_was_twice() -> None:
     assert not list(replace(NOTHING, entries=began(), starts={RUN: 1}).executed_twice())
     assert list(replace(NOTHING, entries=began(2)).executed_twice()) == [RUN]
     assert list(replace(NOTHING, starts={RUN: 2}).executed_twice()) == [RUN]
+
+
+def test_a_run_that_was_executed_here_and_sent_elsewhere() -> None:
+    sent = launched()
+    sent[RUN].end = ISOLATED
+    assert not list(replace(NOTHING, launched=sent).executed_twice())
+    again = f"{RUN} here, and it was isolated"
+    assert list(replace(NOTHING, launched=sent, entries=began()).executed_twice()) == [again]
+    assert list(replace(NOTHING, launched=sent, starts={RUN: 1}).executed_twice()) == [again]
 
 
 def test_a_process_without_a_slot() -> None:

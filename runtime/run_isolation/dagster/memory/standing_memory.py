@@ -14,13 +14,14 @@ from run_isolation.dagster.memory.run_endings import Ended, Kills, fail, record
 from run_isolation.dagster.memory.verdict import Verdict
 from run_isolation.dagster.memory.watchdog import Watchdog
 from run_isolation.errors import TaskMetadataError
+from run_isolation.passing_trouble import may_pass
 from run_isolation.standing import container_memory
 from run_isolation.standing.container_memory import MIB, ContainerMemory
 from run_isolation.thread_pools import steady_pool
 
 MOST_TRIES: Final = 20
-"""How often a run is tried to be failed with our words: Dagster's server looks twice a second. Then
-Dagster fails it with its own."""
+"""How often a run is tried to be failed with these words, beside trouble that passes. Then it fails
+as any run whose process was killed."""
 
 
 def find_container() -> ContainerMemory | None:
@@ -98,7 +99,7 @@ class StandingMemory:
             self._kills.told(kills)
 
     def tell(self, one: Ended) -> None:
-        """Fails a run that was ended for memory, before Dagster fails it without a reason.
+        """Fails a run that was ended for memory, before it is failed without a reason.
 
         Raises:
             Exception: The storage does not answer; to be tried again.
@@ -106,8 +107,12 @@ class StandingMemory:
         run = self._runs.get(one.run_id)
         if run is None or run.told or run.verdict is None or run.tries >= MOST_TRIES:
             return
-        run.tries += 1
-        run.told = fail(one, run)
+        try:
+            run.told = fail(one, run)
+        except Exception as error:
+            # Storage may be gone for minutes, and a failure is to say why from the beginning.
+            run.tries += not may_pass(error)
+            raise
 
     def ended(self, one: Ended) -> None:
         """Writes what the run took, in the background: its end is told."""

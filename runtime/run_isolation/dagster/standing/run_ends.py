@@ -30,7 +30,8 @@ _TELLERS: Final = 4
 up nothing but what is said of them."""
 
 _ASK_AGAIN_SECONDS: Final = 3.0
-"""Between two questions whether the run of a canceled process is over."""
+"""Between two questions whether the run of a canceled process is over, and after an end that could
+not be told."""
 
 
 class RunEnds:
@@ -58,18 +59,20 @@ class RunEnds:
         self._told = told
         self._logger = logger
         self._ended: dict[str, Ended] = {}
-        self._being_told: set[str] = set()
+        self._tell_at: dict[str, float] = {}
         self._canceled: dict[str, float] = {}
+        # Runs that a teller is at: one each, as one whose storage hangs would take all of them.
+        self._in_hand: set[str] = set()
         self._tellers = steady_pool(_TELLERS, "run-ends")
 
     def look(self) -> None:
         """Looks at all of them, and waits for nothing."""
         for ended in self._new():
             self._give_back(ended.run_id)
+        now = time.monotonic()
         for run_id, ended in list(self._ended.items()):
-            if run_id not in self._being_told:
-                self._being_told.add(run_id)
-                self._tellers.submit(self._tell, ended)
+            if now >= self._tell_at.get(run_id, now):
+                self._hand(run_id, self._tell, ended)
         self._end_what_is_over()
 
     def canceled(self, run_id: str) -> None:
@@ -92,8 +95,10 @@ class RunEnds:
     def _new(self) -> list[Ended]:
         """The processes that have ended since the last look, with what they took."""
         found = []
+        # Before it is asked what is on record: one that is told meanwhile is on neither list.
+        known = set(self._ended)
         for run_id, (process, instance) in self._records.begun().items():
-            if run_id in self._ended:
+            if run_id in known:
                 continue
             before = os.times()
             if process.is_alive():
@@ -108,6 +113,20 @@ class RunEnds:
         self._ended.update({ended.run_id: ended for ended in found})
         return found
 
+    def _hand(self, run_id: str, work: Callable[..., None], *args: Any) -> None:
+        """Hands it to a teller, unless one is at the run."""
+        if run_id in self._in_hand:
+            return
+        self._in_hand.add(run_id)
+
+        def carry_out() -> None:
+            try:
+                work(*args)
+            finally:
+                self._in_hand.discard(run_id)
+
+        self._tellers.submit(carry_out)
+
     def _tell(self, ended: Ended) -> None:
         """Says on the run how it ended, where it has not done so itself, and forgets it."""
         run_id = ended.run_id
@@ -119,24 +138,25 @@ class RunEnds:
             last_words.say_crashed(ended)
         except Exception:
             self._logger.exception("How run %s ended could not be told; trying again.", run_id)
+            self._tell_at[run_id] = time.monotonic() + _ASK_AGAIN_SECONDS
         else:
             self._records.drop(run_id)
             self._canceled.pop(run_id, None)
             self._memory.ended(ended)
             self._ended.pop(run_id)
+            self._tell_at.pop(run_id, None)
             self._told()
-        finally:
-            self._being_told.discard(run_id)
 
     def _end_what_is_over(self) -> None:
         """Kills canceled processes that are still there though their runs are over."""
         now = time.monotonic()
         for run_id, ask_at in list(self._canceled.items()):
             known = self._records.process(run_id)
-            if now < ask_at or run_id in self._ended or known is None:
-                continue
-            self._canceled[run_id] = now + _ASK_AGAIN_SECONDS
-            self._tellers.submit(self._end_if_over, run_id, *known)
+            if known is None:
+                self._canceled.pop(run_id, None)
+            elif now >= ask_at and run_id not in self._ended:
+                self._canceled[run_id] = now + _ASK_AGAIN_SECONDS
+                self._hand(run_id, self._end_if_over, run_id, *known)
 
     def _end_if_over(self, run_id: str, process: Any, instance: InstanceRef) -> None:
         try:

@@ -19,7 +19,6 @@ from run_isolation.dagster.processes import of_a_run
 from run_isolation.dagster.standing.records import Records
 from run_isolation.dagster.standing.run_ends import RunEnds
 from run_isolation.dagster.standing.run_start import RunAsked, RunProcess, refusal
-from run_isolation.dagster.warm.primitives import EventFd
 from run_isolation.errors import StartUnfinishedError
 from run_isolation.standing.draining import StandingTask
 from run_isolation.standing.hosting import Hosting
@@ -122,10 +121,7 @@ class RunProcesses:
         if event is None:
             return False
         self._ends.canceled(run_id)
-        if isinstance(event, EventFd):  # waits for nobody
-            event.set()
-        else:
-            threading.Thread(target=event.set, daemon=True).start()
+        event.set()  # one of ``warm.primitives``, which waits for nobody
         return True
 
     def can_cancel(self, run_id: str) -> bool:
@@ -168,7 +164,8 @@ class RunProcesses:
         try:
             result = made.first_word()
         except Exception as error:
-            of_a_run.kill(of_a_run.processes(made.process.pid))
+            # Its keeper ends the rest; to look for that may take a descriptor too many.
+            of_a_run.kill([made.process.pid])
             result = refusal(f"What its process said is not known: {error!r}. It was ended.")
         if result.success:
             self._records.has_begun(made.run_id)

@@ -78,10 +78,12 @@ class RunProcess:
     def first_word(self) -> StartRunResult:
         """Waits until it has begun with its run, or could not, or is gone."""
         while True:
+            # Asked first: it may say its word and end while this thread gets no CPU.
+            is_alive = self.process.is_alive()
             try:
                 word = self.events.get(timeout=_LOOK_SECONDS)
             except queue.Empty:
-                if self.process.is_alive():
+                if is_alive:
                     continue
                 why = (
                     f"GRPC server: Subprocess for {self.run_id} terminated unexpectedly with exit "

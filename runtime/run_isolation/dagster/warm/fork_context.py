@@ -12,6 +12,7 @@ from collections.abc import Callable
 from multiprocessing import process
 from multiprocessing import queues as mp_queues
 from multiprocessing.context import BaseContext
+from threading import Lock
 from typing import Any
 
 from run_isolation.dagster.warm.keeper import Grace
@@ -108,6 +109,7 @@ class WarmContext(KeptContext):
         self._control = control
         self._on_loss = on_loss
         self._spawns_after_silence = spawns_after_silence
+        self._silence = Lock()
         self._silent: socket.socket | None = None
         self._lost = False
 
@@ -137,7 +139,8 @@ class WarmContext(KeptContext):
                 return ForkedPopen(process_object, self._control)
             except SilentError as silence:
                 if not self._spawns_after_silence:
-                    self._silent = silence.channel
+                    with self._silence:
+                        self._silent = silence.channel
                     raise
                 silence.channel.close()
                 self._lose(str(silence))
@@ -153,15 +156,15 @@ class WarmContext(KeptContext):
         Raises:
             NotForkedError: It has not answered since.
         """
-        silent = self._silent
-        if silent is None:
-            return
-        answered = select.poll()
-        answered.register(silent, select.POLLIN)
-        if not answered.poll(0):
-            raise NotForkedError("Whoever forks processes has not answered for a while.")
-        self._silent = None
-        silent.close()
+        with self._silence:
+            if self._silent is None:
+                return
+            answered = select.poll()
+            answered.register(self._silent, select.POLLIN)
+            if not answered.poll(0):
+                raise NotForkedError("Whoever forks processes has not answered for a while.")
+            self._silent.close()
+            self._silent = None
 
     def _lose(self, why: str) -> None:
         if not self._lost:

@@ -79,11 +79,12 @@ class Keeper:
         linux.adopt_orphans()
         linux.call_process("run-keeper")
         self._children = Children()
-        self._directory = tempfile.mkdtemp(prefix="run-")
         self._control, run_control = channel.control_pair()
         self._at_end = mmap.mmap(-1, AT_END.size)  # shared with the run
         self._over, say_over = os.pipe2(os.O_CLOEXEC)
         self._begun, self._say_begun = os.pipe2(os.O_CLOEXEC)
+        # Last: a keeper that gets no further leaves none.
+        self._directory = tempfile.mkdtemp(prefix="run-")
         try:
             self._run = self._fork(self.request, run_control, say_over)
         except OSError as error:

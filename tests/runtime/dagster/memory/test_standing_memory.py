@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
@@ -14,6 +15,7 @@ from dagster._core.events import EngineEventData
 from dagster._core.test_utils import create_run_for_test
 
 from run_isolation import tag_names
+from run_isolation.dagster.memory import standing_memory
 from run_isolation.dagster.memory.run_endings import Ended
 from run_isolation.dagster.memory.standing_memory import StandingMemory
 from run_isolation.errors import StartRefusedError
@@ -117,6 +119,39 @@ def test_a_run_that_ended_before_anybody_looked_gets_what_it_says(server: Server
     server.memory.close()
     found = server.read(run).tags
     assert (found[tag_names.PEAK_MIB], found[tag_names.CPU_SECONDS]) == ("50", "0.25")
+
+
+def test_a_storage_that_does_not_answer_for_long_costs_a_run_none_of_its_words(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with taker(40) as process:
+        run = server.run(process.pid)
+    server.kills.write_text("3")
+    ended = server.ended(run, KILLED)
+    server.memory.over([ended])
+    with monkeypatch.context() as cut:
+        cut.setattr(standing_memory, "fail", MagicMock(side_effect=ConnectionRefusedError))
+        for _ in range(2 * standing_memory.MOST_TRIES):
+            with pytest.raises(ConnectionRefusedError):
+                server.memory.tell(ended)
+    server.over(ended)
+    [failure] = server.failures(run)
+    assert failure.startswith(KERNEL)
+
+
+def test_words_that_cannot_be_said_are_left_out_in_the_end(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with taker(40) as process:
+        run = server.run(process.pid)
+    server.kills.write_text("3")
+    ended = server.ended(run, KILLED)
+    server.memory.over([ended])
+    monkeypatch.setattr(standing_memory, "fail", MagicMock(side_effect=ValueError))
+    for _ in range(standing_memory.MOST_TRIES):
+        with pytest.raises(ValueError):  # noqa: PT011  # of no words
+            server.memory.tell(ended)
+    server.memory.tell(ended)
 
 
 def test_a_run_that_the_kernel_took_fails_with_our_words_alone(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -9,16 +10,17 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from queue import Queue
+from queue import Empty, Queue
 from threading import Event, Lock
 from typing import Any
-from unittest.mock import MagicMock
+from unittest.mock import MagicMock, patch
 
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._grpc.impl import StartRunInSubprocessSuccessful
 
 from run_isolation import start_run_timers
+from run_isolation.dagster.standing import last_words, run_ends
 from run_isolation.dagster.standing.records import Records
 from run_isolation.dagster.standing.run_processes import RunProcesses
 from run_isolation.dagster.standing.run_start import RunAsked
@@ -173,6 +175,37 @@ def test_a_process_that_ends_without_a_word_is_forgotten_and_not_told_of(server:
     assert not server.processes.any_here()
 
 
+def test_a_process_whose_word_is_not_understood_is_ended_before_its_run_goes_elsewhere(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: object, **__: object) -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(server.events, "get", none_left)
+    monkeypatch.setattr(os, "scandir", none_left)
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as process:
+        server.process.pid = process.pid
+        result = server.processes.start(ASKED, None, seconds=10)
+        assert process.wait(timeout=10) == -signal.SIGKILL
+    assert "Too many open files" in str(result.message)
+    assert not server.processes.any_here()
+
+
+def test_a_process_that_has_said_its_word_and_is_gone_was_started(server: Server) -> None:
+    """Whoever is kept waiting between two looks, as at a quarter of a CPU, sees both at once."""
+
+    class Events(Queue[Any]):
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            if server.process.alive:
+                server.process.alive = False
+                self.put(StartRunInSubprocessSuccessful())
+                raise Empty
+            return super().get(block, timeout)
+
+    server.context.Queue.return_value = Events()
+    assert server.processes.start(ASKED, None).success
+
+
 def test_what_is_kept_for_a_run_is_given_back_before_the_storage_answers(server: Server) -> None:
     """Seconds to minutes where it does not: looks go on, and nobody waits for them."""
     server.begin()
@@ -193,8 +226,9 @@ def test_what_is_kept_for_a_run_is_given_back_before_the_storage_answers(server:
 
 
 def test_trouble_in_telling_is_logged_and_it_is_told_later(
-    server: Server, caplog: pytest.LogCaptureFixture
+    server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(run_ends, "_ASK_AGAIN_SECONDS", 0)
     server.begin()
     server.process.alive, server.process.exitcode = False, 1
     server.memory.tell.side_effect = [ConnectionError("no database"), None]
@@ -208,6 +242,64 @@ def test_trouble_in_telling_is_logged_and_it_is_told_later(
     eventually(told)
     assert server.status() is DagsterRunStatus.FAILURE
     server.hosting.ended.assert_called_once_with(RUN)
+
+
+def test_while_the_storage_does_not_answer_it_is_asked_now_and_then(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not twice a second for each run, with a traceback each time."""
+    server.begin()
+    server.process.alive, server.process.exitcode = False, 1
+    server.memory.tell.side_effect = ConnectionError("no database")
+    for _ in range(5):
+        server.processes.look_after()
+        eventually(lambda: not server.processes._ends._in_hand)
+    assert "no database" in caplog.text
+    server.memory.tell.assert_called_once()
+
+
+def test_the_end_of_a_run_that_is_told_during_a_look_is_told_once(server: Server) -> None:
+    """The next one, of whom nothing is known any more, would write over what the run has taken."""
+    server.begin()
+    server.process.alive, server.process.exitcode = False, 1
+    server.reached.clear()
+    server.processes.look_after()
+    begun = server.records.begun
+
+    def told_meanwhile(_: Records) -> Any:
+        before = begun()
+        server.reached.set()
+        eventually(lambda: not server.processes._ends._ended)
+        return before
+
+    with patch.object(Records, "begun", told_meanwhile):
+        server.processes.look_after()
+    server.processes._ends.close()
+    assert server.done.count("memory: ended") == 1
+
+
+def test_a_storage_that_does_not_answer_is_asked_of_a_canceled_run_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each further question would keep a thread, or wait for one, for as long."""
+    monkeypatch.setattr(start_run_timers, "OVER_SECONDS", 0)
+    monkeypatch.setattr(run_ends, "_ASK_AGAIN_SECONDS", 0)
+    server.begin()
+    server.reached.clear()
+    server.processes.cancel(RUN)
+    with patch.object(last_words, "needs_no_process", wraps=last_words.needs_no_process) as asked:
+        for _ in range(5):
+            server.processes.look_after()
+        eventually(lambda: asked.called)
+        server.reached.set()
+        eventually(lambda: not server.processes._ends._in_hand)
+        asked.assert_called_once()
+
+
+def test_a_cancel_of_a_run_that_is_over_meanwhile_leaves_nothing(server: Server) -> None:
+    server.processes._ends.canceled(RUN)
+    server.processes.look_after()
+    assert not server.processes._ends._canceled
 
 
 def test_trouble_in_a_look_is_logged_and_ends_no_thread(

@@ -59,6 +59,7 @@ def test_a_step_that_a_silent_keeper_does_not_fork_is_spawned_and_executed_once(
     ("scenario", "why"),
     [
         ("no_space", "No keeper for the run: FileNotFoundError"),
+        ("no_descriptors", "No keeper for the run: OSError(24"),
         ("dead_keeper", "It ended without an answer."),
     ],
 )
@@ -68,6 +69,7 @@ def test_a_keeper_that_fails_says_so_and_there_is_no_process(
     [came] = seen(tmp_path, scenario)
     assert why in came["error"]
     assert worked(tmp_path) == 0
+    assert not list(tmp_path.glob("run-*")), "a directory for its files"
 
 
 def test_a_run_whose_server_dies_before_it_lets_it_go_does_nothing(tmp_path: Path) -> None:

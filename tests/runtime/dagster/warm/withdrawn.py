@@ -6,6 +6,7 @@ both in the directory that the variable WITHDRAWN names.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ from unittest.mock import patch
 
 from run_isolation import start_run_timers
 from run_isolation.dagster.processes import linux
-from run_isolation.dagster.warm import template
+from run_isolation.dagster.warm import channel, template
 from run_isolation.dagster.warm.fork_context import WarmContext
 from run_isolation.dagster.warm.keeper import Grace, Keeper
 from run_isolation.dagster.warm.kept_popen import ForkedPopen
@@ -91,10 +92,23 @@ def dead_asker(context: WarmContext, pid: int) -> list[Any]:
     return [start(context)]
 
 
+def none_below(server: int) -> Callable[[], Any]:
+    """Sockets for the server, and none for whom it forks."""
+
+    def pair() -> Any:
+        if os.getpid() != server:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return control_pair()
+
+    control_pair = channel.control_pair
+    return pair
+
+
 SCENARIOS: dict[str, Callable[[WarmContext, int], list[Any]]] = {
     "silent_template": silent_template,
     "silent_keeper": silent_keeper,
     "no_space": one_start,
+    "no_descriptors": one_start,
     "dead_keeper": one_start,
     "dead_asker": dead_asker,
 }
@@ -105,6 +119,8 @@ def main(scenario: str) -> None:
     start_run_timers.FORK_SECONDS = SILENCE_SECONDS  # type: ignore[misc]
     if scenario == "no_space":
         tempfile.tempdir = "/nonexistent"
+    if scenario == "no_descriptors":
+        patch.object(channel, "control_pair", none_below(os.getpid())).start()
     if scenario == "dead_keeper":
         patch.object(Keeper, "keep", lambda _: os._exit(9)).start()
     control = template.fork(lambda: None, Grace())
