@@ -216,7 +216,7 @@ def test_a_run_that_may_have_a_task_is_looked_after_when_its_time_has_come(
     watched: Watched, launches: Launches, stack: Stack
 ) -> None:
     """Its launcher is at work no more, and says so: nobody waits until it must be dead."""
-    stack.account.fault("lost_request", operation="RunTask", times=3)
+    stack.account.fault("lost_request", operation="RunTask", times=2)
     run = launches.dequeue(launches.create())
     assert launches.read(run).status is DagsterRunStatus.STARTING
     wait = run_record.read(run).wait
@@ -232,7 +232,7 @@ def test_a_run_that_may_have_a_task_is_looked_after_when_its_time_has_come(
 def test_a_canceled_run_that_waits_ends_at_once(
     watched: Watched, launches: Launches, stack: Stack
 ) -> None:
-    stack.account.fault("lost_request", operation="RunTask", times=3)
+    stack.account.fault("lost_request", operation="RunTask", times=2)
     run = launches.dequeue(launches.create())
     launches.instance.run_launcher.terminate(run.run_id)
     assert watched.watch() == []
