@@ -57,9 +57,9 @@ DEADLINES: Final = {
     "ssm": Deadline(connect_seconds=2, read_seconds=5, attempts=3),
 }
 
-LAUNCH: Final = Deadline(connect_seconds=2, read_seconds=10, attempts=1)
-"""RunTask, in a thread of Dagster's in which other runs wait: what was turned away, or got no
-answer, is made again later (``isolated.retries``)."""
+ONCE: Final = Deadline(connect_seconds=2, read_seconds=10, attempts=1)
+"""Of ECS, in a thread of Dagster's in which other runs wait: whatever was turned away, or got no
+answer, is asked again later (``isolated.retries``, the monitor's next round)."""
 
 AT_ONCE: Final = Deadline(connect_seconds=0.3, read_seconds=0.5, attempts=1)
 """What is asked in such a thread, where there is another way without the answer."""

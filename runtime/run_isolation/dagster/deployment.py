@@ -171,9 +171,9 @@ class Deployment:
         return aws.ecs(self.manifest.region)
 
     @cached_property
-    def ecs_of_launches(self) -> ECSClient:
-        """For launching tasks. The SDK repeats nothing."""
-        return aws.ecs(self.manifest.region, aws.LAUNCH)
+    def ecs_once(self) -> ECSClient:
+        """For launches and health, in threads of Dagster's: the SDK repeats nothing there."""
+        return aws.ecs(self.manifest.region, aws.ONCE)
 
     @cached_property
     def cloud_map(self) -> ServiceDiscoveryClient:

@@ -17,7 +17,7 @@ MOST_TASKS: Final = 3
 
 LAUNCH_SECONDS: Final = 90
 """How long a launch may take until its task, or that it waits, is on record: it makes three RunTask
-calls at most, each of which answers within 12 seconds (``aws.LAUNCH``). Going on earlier would do
+calls at most, each of which answers within 12 seconds (``aws.ONCE``). Going on earlier would do
 no harm either, since the repeated request has the same token."""
 
 MISSING_SECONDS: Final = 300

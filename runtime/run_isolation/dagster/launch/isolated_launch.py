@@ -65,7 +65,7 @@ class _Making:
         try:
             # One that the manifest lacks may have come since it was read.
             self.deployment.location(self.location)
-            ecs, manifest = self.deployment.ecs_of_launches, self.deployment.manifest
+            ecs, manifest = self.deployment.ecs_once, self.deployment.manifest
         except (ManifestError, BotoCoreError) as error:
             meaning = meaning_before_the_call(error)
             if meaning is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -79,11 +80,10 @@ def queue_of(instance: DagsterInstance, busy: Busy) -> Callable[[], object]:
     return lambda: list(daemon.run_iteration(context))
 
 
-def queued_by(**limits: Any) -> DagsterInstance:
+def queued_by(**limits: Any) -> AbstractContextManager[DagsterInstance]:
     """An instance with a queue."""
     module = {"module": "dagster.core.run_coordinator", "class": "QueuedRunCoordinator"}
-    instance: Any = instance_for_test(overrides={"run_coordinator": {**module, "config": limits}})
-    return instance
+    return instance_for_test(overrides={"run_coordinator": {**module, "config": limits}})
 
 
 def test_a_pass_tries_few_of_those_that_wait_and_all_have_their_turn() -> None:
