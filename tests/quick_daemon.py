@@ -15,8 +15,8 @@ from run_isolation.dagster import daemon
 from run_isolation.isolated import retries, waiting_runs
 
 LAUNCH_SECONDS: Final = 45
-"""Still longer than a launcher that lives is at work here: it waits 10 seconds for an answer, and
-the SDK asks again."""
+"""Still longer than a launcher that lives is at work here: it waits 12 seconds for an answer, and
+asks three times at most."""
 LOOK_SECONDS: Final = 2
 FIRST_PAUSE_SECONDS: Final = 1
 LONGEST_PAUSE_SECONDS: Final = 4

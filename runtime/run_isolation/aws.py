@@ -57,16 +57,23 @@ DEADLINES: Final = {
     "ssm": Deadline(connect_seconds=2, read_seconds=5, attempts=3),
 }
 
+ONCE: Final = Deadline(connect_seconds=2, read_seconds=10, attempts=1)
+"""Of ECS, in a thread of Dagster's in which other runs wait: whatever was turned away, or got no
+answer, is asked again later (``isolated.retries``, the monitor's next round)."""
 
-def dynamodb(region: str | None = None) -> DynamoDBClient:
+AT_ONCE: Final = Deadline(connect_seconds=0.3, read_seconds=0.5, attempts=1)
+"""What is asked in such a thread, where there is another way without the answer."""
+
+
+def dynamodb(region: str | None = None, deadline: Deadline | None = None) -> DynamoDBClient:
     """A client for the slot table."""
-    client: DynamoDBClient = _client("dynamodb", region)
+    client: DynamoDBClient = _client("dynamodb", region, deadline)
     return client
 
 
-def ecs(region: str | None = None) -> ECSClient:
+def ecs(region: str | None = None, deadline: Deadline | None = None) -> ECSClient:
     """A client for launching and watching tasks."""
-    client: ECSClient = _client("ecs", region)
+    client: ECSClient = _client("ecs", region, deadline)
     return client
 
 
@@ -94,19 +101,19 @@ def secrets_manager(region: str | None = None) -> SecretsManagerClient:
     return client
 
 
-def ssm(region: str | None = None) -> SSMClient:
+def ssm(region: str | None = None, deadline: Deadline | None = None) -> SSMClient:
     """A client for reading the manifest, and parameters that are secrets."""
-    client: SSMClient = _client("ssm", region)
+    client: SSMClient = _client("ssm", region, deadline)
     return client
 
 
-def _client(service: str, region: str | None) -> Any:
+def _client(service: str, region: str | None, deadline: Deadline | None = None) -> Any:
     # Imported here: most commands and the tests of pure code need no SDK.
     from boto3.session import Session
     from botocore.config import Config
     from botocore.exceptions import NoCredentialsError
 
-    deadline = DEADLINES[service]
+    deadline = deadline or DEADLINES[service]
     # A session of its own: boto3's shared one must not be used by two threads at once.
     session = Session()
     if session.get_credentials() is None:

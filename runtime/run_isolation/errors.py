@@ -272,6 +272,8 @@ class Meaning:
     """Whether there may be a task all the same. Else the run can wait in Dagster's queue."""
     elsewhere: bool = False
     """Whether a new attempt may well succeed at once: it goes to another place."""
+    soon: bool = False
+    """Whether it passes within seconds, so that pauses need not grow."""
 
     @property
     def may_pass(self) -> bool:

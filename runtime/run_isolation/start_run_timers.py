@@ -18,6 +18,8 @@ ENDING_SECONDS: Final = 5
 server looks for ended processes twice a second, and one at a quarter of a vCPU takes its time."""
 ENDING_PAUSE_SECONDS: Final = 0.2
 """Between its questions."""
+ENDING_ASK_SECONDS: Final = 1
+"""For each answer to them. A server that takes longer is one that frees no slot in a moment."""
 
 ASK_SECONDS: Final = 10
 """Whoever asks a standing server what starts nothing: who it is, which runs it has, a cancel."""

@@ -23,7 +23,7 @@ def late_success(stage: Stage) -> Seen:
 
 
 def throttle_storm(stage: Stage) -> Seen:
-    """RunTask is throttled more often than the SDK repeats it by itself."""
+    """RunTask is throttled again and again."""
     stage.account.fault("error", operation="RunTask", code="ThrottlingException", times=8)
     return stage.look(stage.submit())
 

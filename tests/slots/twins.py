@@ -119,17 +119,22 @@ class StartsAnyway(Hosting[str]):
 class BelievesStorage(Reconciler):
     """A run that has ended in storage, or was deleted there, has no process."""
 
-    def _gone(self, hosted: Mapping[ServerIdentity, Sequence[Holder]]) -> dict[Holder, str]:
+    def _ask(
+        self, hosted: Mapping[ServerIdentity, Sequence[Holder]]
+    ) -> tuple[dict[Holder, str], dict[ServerIdentity, list[Holder]]]:
         over = self.runs.over([holder for theirs in hosted.values() for holder in theirs])
-        return super()._gone(hosted) | dict(over)
+        gone, there = super()._ask(hosted)
+        return gone | dict(over), there
 
 
 class SilenceIsDeath(Reconciler):
     """A server that does not answer has no processes."""
 
-    def _gone(self, hosted: Mapping[ServerIdentity, Sequence[Holder]]) -> dict[Holder, str]:
+    def _ask(
+        self, hosted: Mapping[ServerIdentity, Sequence[Holder]]
+    ) -> tuple[dict[Holder, str], dict[ServerIdentity, list[Holder]]]:
         silent = [theirs for server, theirs in hosted.items() if not self._answers(server)]
-        return {holder: "silence" for theirs in silent for holder in theirs}
+        return {holder: "silence" for theirs in silent for holder in theirs}, {}
 
     def _answers(self, server: ServerIdentity) -> bool:
         return self.servers.current_runs(server) is not None

@@ -39,7 +39,7 @@ from run_isolation.slots.decision import (
 )
 from run_isolation.slots.item import Holder
 from run_isolation.slots.settings import NonIsolatedRuns
-from run_isolation.slots.slots import Acquired, Denied, Disabled
+from run_isolation.slots.slots import Acquired, Denied, Disabled, Slots
 
 _log: Final = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
             )
         except BaseException:
             if not isolated:
-                self._release(run.run_id, _location(run))
+                self._release(self._slots(who), run.run_id, _location(run))
             raise
         if isolated:
             return super().submit_run(context)
@@ -105,8 +105,8 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
             return decide(request, _UNREAD_SETTINGS, _UNREAD_SIZE), None
         location = _location(run)
         try:
-            standing = self._deployment.location(location).standing
-            decision = decide(request, self._deployment.slots.settings(), standing)
+            standing, slots = self._deployment.location(location).standing, self._slots(who)
+            decision = decide(request, slots.settings(), standing)
         except ManifestError as error:
             return Decision(Kind.ISOLATED, str(error)), None
         except TableError as error:
@@ -119,21 +119,28 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
         if history.fits is False:
             return after_history(history.peak_mib, room_mib(standing), standing), None
         holder = Holder(run.run_id, FIRST_ATTEMPT, location)
-        # An automated launch is made in a thread of the daemon's, in which others wait.
         waits = who is LaunchedBy.HAND
-        return self._with_slot(decision, holder, waits=waits), history.peak_mib
+        return self._with_slot(decision, slots, holder, waits=waits), history.peak_mib
 
-    def _with_slot(self, decision: Decision, holder: Holder, *, waits: bool) -> Decision:
-        acquire = self._acquire if waits else self._acquire_at_once
+    def _slots(self, who: LaunchedBy) -> Slots:
+        """An automated launch is made in a thread of the daemon's, in which others wait."""
+        deployment = self._deployment
+        return deployment.slots if who is LaunchedBy.HAND else deployment.slots_at_once
+
+    def _with_slot(
+        self, decision: Decision, slots: Slots, holder: Holder, *, waits: bool
+    ) -> Decision:
         try:
-            answer = acquire(holder)
+            answer = self._acquire(slots, holder) if waits else slots.acquire(holder)
         except TableError as error:
-            # The write may have been applied all the same.
-            self._release(holder.run_id, holder.location)
+            # The write may have been applied all the same. The reconciler sees that, too, and no
+            # thread waits for it.
+            if waits:
+                self._release(slots, holder.run_id, holder.location)
             return after_error(error)
         return decision if isinstance(answer, Acquired) else after_denial(answer)
 
-    def _acquire(self, holder: Holder) -> Acquired | Denied | Disabled:
+    def _acquire(self, slots: Slots, holder: Holder) -> Acquired | Denied | Disabled:
         """Takes a slot. A denial stands once none of its holders is over, or they stay too long."""
         asking = Retrying(
             retry=retry_if_result(partial(self._may_change, holder.run_id)),
@@ -141,24 +148,26 @@ class RunIsolationCoordinator(QueuedRunCoordinator):
             stop=stop_after_delay(start_run_timers.ENDING_SECONDS),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
-        answer: Acquired | Denied | Disabled = asking(self._acquire_at_once, holder)
+        answer: Acquired | Denied | Disabled = asking(slots.acquire, holder)
         return answer
-
-    def _acquire_at_once(self, holder: Holder) -> Acquired | Denied | Disabled:
-        return self._deployment.slots.acquire(holder)
 
     def _may_change(self, run_id: str, answer: Acquired | Denied | Disabled) -> bool:
         if not isinstance(answer, Denied):
             return False
-        reconciler = make_reconciler(self._deployment, self._instance, self._logger)
+        reconciler = make_reconciler(
+            self._deployment,
+            self._instance,
+            self._logger,
+            ask_seconds=start_run_timers.ENDING_ASK_SECONDS,
+        )
         waits = reconciler.make_room(answer.holders)
         then = "asks again: a holder is over" if waits else "is denied: no holder is over"
         _log.debug("Run %s found all %d slots held, and %s.", run_id, answer.limit, then)
         return waits
 
-    def _release(self, run_id: str, location: str) -> None:
+    def _release(self, slots: Slots, run_id: str, location: str) -> None:
         try:
-            self._deployment.slots.of(location).release(run_id, FIRST_ATTEMPT)
+            slots.of(location).release(run_id, FIRST_ATTEMPT)
         except TableError as error:
             self._logger.warning("Slot of run %s is left to the reconciler. %s", run_id, error)
 

@@ -44,8 +44,11 @@ def switched_off() -> bool:
     return os.environ.get(SWITCH) == "1"
 
 
-def load_manifest() -> Manifest:
+def load_manifest(deadline: aws.Deadline | None = None) -> Manifest:
     """Reads the manifest that the environment names.
+
+    Args:
+        deadline: Of the call; the usual one if None.
 
     Raises:
         ManifestError: The environment names none, or it can't be read.
@@ -58,7 +61,7 @@ def load_manifest() -> Manifest:
             mend=f"Set {MANIFEST}=/run-isolation/<stack>/manifest; every task of ours has it.",
         )
     try:
-        client = aws.ssm()
+        client = aws.ssm(deadline=deadline)
     except BotoCoreError as error:
         raise ManifestError(
             parameter,
@@ -88,7 +91,8 @@ class Deployment:
         if self._manifest is not None and time.monotonic() - self._read_at < FRESH_SECONDS:
             return self._manifest
         try:
-            return self._read()
+            # Where there is one already, nobody waits for it to be read again.
+            return self._read(aws.AT_ONCE if self._manifest else None)
         except ManifestError as error:
             if self._manifest is None:
                 raise
@@ -96,8 +100,8 @@ class Deployment:
             self._read_at = time.monotonic()
             return self._manifest
 
-    def _read(self) -> Manifest:
-        self._manifest = load_manifest()
+    def _read(self, deadline: aws.Deadline | None = None) -> Manifest:
+        self._manifest = load_manifest(deadline)
         self._read_at = time.monotonic()
         return self._manifest
 
@@ -109,11 +113,24 @@ class Deployment:
             TableUnreachableError: There are no credentials, so far.
             ManifestError: Outside of a task: the manifest, which names the table, can't be read.
         """
+        return self._slots()
+
+    @cached_property
+    def slots_at_once(self) -> Slots:
+        """The same for threads of Dagster's in which others wait: one try, of less than a second.
+
+        Raises:
+            TableUnreachableError: As ``slots``.
+            ManifestError: As ``slots``.
+        """
+        return self._slots(aws.AT_ONCE)
+
+    def _slots(self, deadline: aws.Deadline | None = None) -> Slots:
         table = os.environ.get(TABLE)
         manifest = self.manifest if not table else None
         name = manifest.table if manifest else str(table)
         with answering("dynamodb:UpdateItem", name):
-            client = aws.dynamodb(manifest.region if manifest else None)
+            client = aws.dynamodb(manifest.region if manifest else None, deadline)
         if manifest:
             return Slots(client, name, cluster=manifest.cluster)
         return Slots(client, name, location=os.environ.get(LOCATION))
@@ -150,8 +167,13 @@ class Deployment:
 
     @cached_property
     def ecs(self) -> ECSClient:
-        """For launching and watching tasks."""
+        """For watching and stopping tasks."""
         return aws.ecs(self.manifest.region)
+
+    @cached_property
+    def ecs_once(self) -> ECSClient:
+        """For launches and health, in threads of Dagster's: the SDK repeats nothing there."""
+        return aws.ecs(self.manifest.region, aws.ONCE)
 
     @cached_property
     def cloud_map(self) -> ServiceDiscoveryClient:

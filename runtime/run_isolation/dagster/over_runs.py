@@ -74,13 +74,16 @@ class OverRuns:
         asked, self._asked = self._asked, {}
         now = self.monotonic()
         for server, theirs in hosted.items():
+            hears = True
             for holder in theirs:
                 why = self._why_ended(records.get(holder.run_id))
                 if why is None:
                     continue
                 before = asked.get(holder)
                 if before is None or now - before >= ASK_AGAIN_SECONDS:
-                    before = now if self._end(server, holder, why) else None
+                    # Of one that has become silent the others' runs would wait for each answer.
+                    hears = hears and self._end(server, holder, why)
+                    before = now if hears else None
                 if before is not None:
                     self._asked[holder] = before
 

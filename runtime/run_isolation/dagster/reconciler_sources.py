@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from botocore.exceptions import BotoCoreError, ClientError
 from dagster import DagsterInstance, DagsterRun, RunsFilter
 
+from run_isolation import start_run_timers
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.over_runs import OverRuns
@@ -45,11 +46,13 @@ class StandingServers:
     """Standing servers at their addresses."""
 
     logger: logging.Logger
+    seconds: float = start_run_timers.ASK_SECONDS
+    """For each of their answers."""
 
     def current_runs(self, server: ServerIdentity) -> frozenset[str] | None:
         """The runs that it has or starts; none where another one is at its address."""
         try:
-            return StandingServer(server.address).current_runs(server.task_arn)
+            return StandingServer(server.address).current_runs(server.task_arn, self.seconds)
         except ServerReplacedError:
             return frozenset()
         except ServerSilentError as error:
@@ -74,9 +77,19 @@ class EcsTasks:
 
 
 def make_reconciler(
-    deployment: Deployment, instance: DagsterInstance, logger: logging.Logger
+    deployment: Deployment,
+    instance: DagsterInstance,
+    logger: logging.Logger,
+    *,
+    ask_seconds: float = start_run_timers.ASK_SECONDS,
 ) -> Reconciler:
     """The reconciler of a deployment.
+
+    Args:
+        deployment: The deployment.
+        instance: Dagster's storage.
+        logger: For what it does.
+        ask_seconds: How long a server may take for each answer.
 
     Raises:
         ManifestError: The deployment is not known.
@@ -84,7 +97,7 @@ def make_reconciler(
     return Reconciler(
         deployment.slots,
         StoredRuns(instance),
-        StandingServers(logger),
+        StandingServers(logger, ask_seconds),
         EcsTasks(deployment, logger),
         logger,
         ends=OverRuns(instance, logger),

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import random
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Final, Self
 
 from run_isolation import passing_trouble
@@ -18,7 +19,7 @@ from run_isolation.errors import LaunchFailedError, Meaning, Retry
 
 FIRST_PAUSE_SECONDS: Final = 10.0
 LONGEST_PAUSE_SECONDS: Final = 120.0
-"""A pause doubles from one to the other."""
+"""A pause doubles from one to the other, but for what passes within seconds (``Meaning.soon``)."""
 
 _JITTER: Final = 0.2
 """What a pause may be shorter by: runs that were turned away together don't come back together
@@ -26,6 +27,10 @@ _JITTER: Final = 0.2
 
 TELL_SECONDS: Final = 60.0
 """At least so long between two events of a run that say that it still waits."""
+
+LOST_SECONDS: Final = 0.5
+"""An answer that is lost so soon, with its connection or by an error of AWS's own, is asked for
+once more at once. A silence that took longer would hold up the thread for as long again."""
 
 _AS_ASKED: Final = 1
 """The attempt that goes where the run asks (``task_placement``)."""
@@ -71,9 +76,11 @@ class Wait:
         """
         tries = before.tries + 1 if before else 1
         # Not 2 ** tries for as long as there is no capacity.
-        pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(tries - 1, 10), LONGEST_PAUSE_SECONDS)
+        doubled = 0 if meaning.soon else min(tries - 1, 10)
+        pause = min(FIRST_PAUSE_SECONDS * 2.0**doubled, LONGEST_PAUSE_SECONDS)
         told = before.told if before and now - before.told < TELL_SECONDS else now
-        refused = before.refused if before else None
+        # Whoever is told that there is no room was allowed to ask: a later refusal is another one.
+        refused = before.refused if before and meaning.retry is not Retry.NEW_ATTEMPT else None
         return cls(
             since=before.since if before else now,
             until=now + pause * draw(1 - _JITTER, 1),
@@ -132,6 +139,15 @@ class Outcome:
     troubles: list[LaunchFailedError] = field(default_factory=list)
     """Each answer without a task, in order."""
 
+    @property
+    def meaning(self) -> Meaning:
+        """Of the last answer; there may be a task, too, where one before it was lost."""
+        in_doubt = False
+        for trouble in self.troubles:
+            left_none = trouble.retry is Retry.NEW_ATTEMPT
+            in_doubt = trouble.meaning.may_have_started or (in_doubt and not left_none)
+        return replace(self.troubles[-1].meaning, may_have_started=in_doubt)
+
     def told(self) -> str:
         """The first answer without a task, and the last, as sentences."""
         first, last = self.troubles[0], self.troubles[-1]
@@ -143,23 +159,31 @@ class Outcome:
         )
 
 
-def ask(attempt: int, launch: Callable[[int], str], store: Callable[[int], None]) -> Outcome:
-    """Makes a launch: one call, or two where the second goes elsewhere.
+def ask(
+    attempt: int,
+    launch: Callable[[int], str],
+    store: Callable[[int], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> Outcome:
+    """Makes a launch: one call, or two where the second may well succeed at once.
 
     A run's first attempt goes where the run or its code location asks, such as to Fargate Spot.
-    Where there is no room for it, the second one follows at once, everywhere. Later ones wait.
+    Where there is no room for it, the second one follows at once, everywhere. Later ones wait. So
+    do all where AWS turned the call away for its rate: the SDK's own pauses are no place to wait.
 
     Args:
         attempt: The one to make; already stored.
         launch: Makes an attempt. Returns its task's ARN.
         store: Stores the attempt that is made at once, before it is made: whoever repeats the
             stored attempt later does not get the old failure again.
+        clock: Monotonic seconds.
 
     Raises:
         LaunchError: It can't be launched; repeating won't help.
     """
     outcome = Outcome(attempt)
     while outcome.task_arn is None:
+        began = clock()
         try:
             outcome.task_arn = launch(outcome.attempt)
         except LaunchFailedError as error:
@@ -169,7 +193,17 @@ def ask(attempt: int, launch: Callable[[int], str], store: Callable[[int], None]
             outcome.troubles.append(error)
             if error.retry is Retry.NEW_ATTEMPT:
                 outcome.attempt += 1
-            if error.attempt != _AS_ASKED or not error.meaning.elsewhere:
+            if not _follows_at_once(outcome, clock() - began):
                 break
-            store(outcome.attempt)
+            if outcome.attempt != error.attempt:
+                store(outcome.attempt)
     return outcome
+
+
+def _follows_at_once(outcome: Outcome, seconds: float) -> bool:
+    """Whether another call follows the last one, which took so many seconds."""
+    *before, last = outcome.troubles
+    if last.meaning.elsewhere:
+        return last.attempt == _AS_ASKED
+    lost_before = any(trouble.meaning.may_have_started for trouble in before)
+    return last.meaning.may_have_started and seconds < LOST_SECONDS and not lost_before

@@ -27,6 +27,7 @@ THROTTLED: Final = Meaning(
     "AWS turned the call away for its rate, so nothing was started.",
     Retry.SAME_ATTEMPT,
     f"If it comes often, ask AWS for a higher rate of Fargate launches ({_QUOTAS}).",
+    soon=True,
 )
 UNKNOWN: Final = Meaning(
     "Whether a task was started is not known.",

@@ -16,9 +16,9 @@ MOST_TASKS: Final = 3
 """How many tasks a run gets that has not begun: the first, and two when ECS lost the one before."""
 
 LAUNCH_SECONDS: Final = 90
-"""How long a launch may take until its task, or that it waits, is on record: it makes two RunTask
-calls at most, each of which answers within 40 seconds (``aws.DEADLINES``). Going on earlier would
-do no harm either, since the repeated request has the same token."""
+"""How long a launch may take until its task, or that it waits, is on record: it makes three RunTask
+calls at most, each of which answers within 12 seconds (``aws.ONCE``). Going on earlier would do
+no harm either, since the repeated request has the same token."""
 
 MISSING_SECONDS: Final = 300
 """How long ECS may not know a task that it has started

@@ -19,6 +19,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -27,6 +28,9 @@ from run_isolation.slots.item import Holder
 from run_isolation.slots.slots import Slots
 from run_isolation.start_run_timers import ABANDONED_SECONDS
 from run_isolation.tasks import TaskState
+
+_MOST_ASKED: Final = 16
+"""Servers that are asked at the same time."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -105,14 +109,10 @@ class Reconciler:
         """
         waiting, hosted = _apart(self.slots.mended_holders())
         given_up = self._given_up(waiting)
-        gone = self._gone(hosted)
+        gone, there = self._ask(hosted)
         removed = self._remove(given_up | gone)
-        left = {
-            server: [holder for holder in theirs if holder not in gone]
-            for server, theirs in hosted.items()
-        }
-        if any(left.values()):
-            self.ends.end(left)
+        if there:
+            self.ends.end(there)
         return removed
 
     def look_at(self, run_id: str) -> list[Removed]:
@@ -121,10 +121,11 @@ class Reconciler:
         Raises:
             TableError: The slot table did not answer.
         """
-        its_own = [holder for holder in self.slots.holders() if holder.run_id == run_id]
+        its_own = [one for one in self.slots.mended_holders() if one.run_id == run_id]
         waiting, hosted = _apart(its_own)
         over = dict(self.runs.over(waiting)) if waiting else {}
-        return self._remove(over | self._gone(hosted))
+        gone, _ = self._ask(hosted)
+        return self._remove(over | gone)
 
     def make_room(self, holders: Sequence[Holder]) -> bool:
         """Removes those of a denial's holders that storage knows to be over, without asking ECS.
@@ -165,28 +166,41 @@ class Reconciler:
         }
         return abandoned | dict(self.runs.over(waiting) if waiting else {})
 
-    def _gone(self, hosted: Mapping[ServerIdentity, Sequence[Holder]]) -> dict[Holder, str]:
+    def _ask(
+        self, hosted: Mapping[ServerIdentity, Sequence[Holder]]
+    ) -> tuple[dict[Holder, str], dict[ServerIdentity, list[Holder]]]:
+        """Holders whose processes are gone, and why; and those that their servers have, by server.
+
+        What is in neither is doubtful.
+        """
         states = self.tasks.states({server.task_arn for server in hosted}) if hosted else {}
         gone: dict[Holder, str] = {}
+        there: dict[ServerIdentity, list[Holder]] = {}
+        asked = []
         for server, theirs in hosted.items():
-            arn, state = server.task_arn, states.get(server.task_arn)
+            state = states.get(server.task_arn)
             if state and state.stopped:
-                gone |= dict.fromkeys(theirs, f"its task {arn} has stopped: {state.reason}")
-                continue
-            running = self.servers.current_runs(server)
+                why = f"its task {server.task_arn} has stopped: {state.reason}"
+                gone |= dict.fromkeys(theirs, why)
+            else:
+                asked.append(server)
+        for server, running in self._runs_of(asked).items():
+            theirs = hosted[server]
             gone |= _disowned(server, theirs, running)
             if running is None:
-                _log.debug(
-                    "Slots of runs %s: the server of task %s does not answer, ECS calls it %s.",
-                    ", ".join(holder.run_id for holder in theirs),
-                    arn,
-                    state.status if state else "unknown",
-                )
-            # ECS forgets a task an hour after its end. One that hosted a run did exist.
-            if running is None and state and state.missing:
-                why = f"its task {arn} is not known to ECS and does not answer"
-                gone |= dict.fromkeys(theirs, why)
-        return gone
+                gone |= _forgotten(server, theirs, states.get(server.task_arn))
+            elif has := [holder for holder in theirs if holder.run_id in running]:
+                there[server] = has
+        return gone, there
+
+    def _runs_of(
+        self, servers: Sequence[ServerIdentity]
+    ) -> dict[ServerIdentity, frozenset[str] | None]:
+        """What servers say, asked at the same time: a silent one keeps no other's runs waiting."""
+        if not servers:
+            return {}
+        with ThreadPoolExecutor(_MOST_ASKED, thread_name_prefix="reconciler") as pool:
+            return dict(zip(servers, pool.map(self.servers.current_runs, servers), strict=True))
 
     def _remove(self, gone: Mapping[Holder, str]) -> list[Removed]:
         removed = []
@@ -221,3 +235,20 @@ def _disowned(
     return {
         holder: why for holder in theirs if running is not None and holder.run_id not in running
     }
+
+
+def _forgotten(
+    server: ServerIdentity, theirs: Sequence[Holder], state: TaskState | None
+) -> dict[Holder, str]:
+    """Those of a silent server, where ECS does not know its task."""
+    arn = server.task_arn
+    _log.debug(
+        "Slots of runs %s: the server of task %s does not answer, ECS calls it %s.",
+        ", ".join(holder.run_id for holder in theirs),
+        arn,
+        state.status if state else "unknown",
+    )
+    # ECS forgets a task an hour after its end. One that hosted a run did exist.
+    missing = state is not None and state.missing
+    why = f"its task {arn} is not known to ECS and does not answer"
+    return dict.fromkeys(theirs, why) if missing else {}

@@ -205,7 +205,7 @@ class Slots:
         return Contents.read(self._read(), self.cluster).sound()
 
     def mended_holders(self) -> tuple[Holder, ...]:
-        """As ``holders``, for the reconciler: puts right what is wrong with the item.
+        """As ``holders``, for what must go on: puts right what is wrong with the item.
 
         Raises:
             TableError: They could not be read, or not be mended.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from pathlib import Path
 
@@ -237,6 +238,21 @@ def test_a_process_that_outlives_its_run_keeps_its_slot(
     assert ended.run_id in run.tags[tag_names.REASON]
 
 
+def test_a_denied_launch_does_not_wait_for_a_server_that_is_silent(
+    launches: Launches, stack: Stack
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = "{}:{}".format(*silent.getsockname())
+        hosted_at(launches, stack, ServerIdentity(OTHER_TASK, address))
+        run = launches.create(tags=NON_ISOLATED)
+        began = time.monotonic()
+        run = launches.submit(run)
+        took = time.monotonic() - began
+    assert run_record.read(run).kind is Kind.ISOLATED
+    # It was ASK_SECONDS for the one answer.
+    assert took < start_run_timers.ASK_SECONDS
+
+
 def test_a_deleted_holder_makes_room(launches: Launches, stack: Stack) -> None:
     stack.slots.acquire(Holder("deleted", 1, LOCATION))
     run = launches.launch()
@@ -274,6 +290,21 @@ def test_a_table_that_does_not_answer_holds_a_launch_up_for_a_known_time(
     assert run.status is DagsterRunStatus.QUEUED
     assert f"dynamodb:{operation}" in run.tags[tag_names.REASON]
     assert f"dynamodb:{operation}" in launches.events(run)[0]
+
+
+@pytest.mark.parametrize("operation", ["GetItem", "UpdateItem"])
+def test_an_automated_launch_does_not_wait_for_a_table_that_does_not_answer(
+    launches: Launches, stack: Stack, operation: str
+) -> None:
+    """It is made in the scheduler's thread, or the sensors': one try, and a short one."""
+    stack.configure(NonIsolatedRuns(enabled=True, allow_automated=True))
+    run = launches.create(tags=NON_ISOLATED | AUTOMATED["schedule"])
+    stack.account.fault("delay", service="dynamodb", operation=operation, seconds=3, times=None)
+    run = launches.submit(run, source=None)
+    assert run.status is DagsterRunStatus.QUEUED
+    assert f"dynamodb:{operation}" in run.tags[tag_names.REASON]
+    assert len(stack.account.sent(operation)) == 1
+    assert aws.AT_ONCE.worst_seconds < 1
 
 
 def test_a_server_that_can_not_reach_the_table_starts_nothing(

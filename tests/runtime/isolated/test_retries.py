@@ -1,7 +1,8 @@
 """Launches that gave no task, against answers that are given one by one."""
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from dataclasses import replace
+from itertools import count, pairwise
 
 import pytest
 
@@ -10,6 +11,7 @@ from run_isolation.errors import Meaning
 from run_isolation.isolated.retries import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
+    LOST_SECONDS,
     TELL_SECONDS,
     Outcome,
     Wait,
@@ -52,8 +54,10 @@ class Ecs:
     def store(self, attempt: int) -> None:
         self.log.append(("store", attempt))
 
-    def ask(self, attempt: int = 1) -> Outcome:
-        return ask(attempt, self.launch, self.store)
+    def ask(self, attempt: int = 1, seconds: float = 0.0) -> Outcome:
+        """A launch, each call of which takes so many seconds."""
+        times = count(step=seconds)
+        return ask(attempt, self.launch, self.store, lambda: next(times))
 
 
 def test_one_call_in_the_good_case() -> None:
@@ -65,7 +69,7 @@ def test_one_call_in_the_good_case() -> None:
     assert ecs.log == [("launch", 1)]
 
 
-@pytest.mark.parametrize("meaning", [THROTTLED, UNKNOWN, DENIED, UNSETTLED, NOT_TO_BE_FOUND])
+@pytest.mark.parametrize("meaning", [THROTTLED, DENIED, UNSETTLED, NOT_TO_BE_FOUND])
 @pytest.mark.parametrize("attempt", [1, 4])
 def test_the_same_attempt_is_left_to_later(meaning: Meaning, attempt: int) -> None:
     ecs = Ecs([meaning])
@@ -90,6 +94,32 @@ def test_the_second_attempt_follows_the_first_at_once_since_it_goes_elsewhere(
     ecs = Ecs([meaning])
     outcome = ecs.ask(attempt=2)
     assert (outcome.attempt, ecs.log) == (3, [("launch", 2)])
+
+
+@pytest.mark.parametrize("attempt", [1, 4])
+def test_an_answer_that_is_lost_is_asked_for_once_more_at_once(attempt: int) -> None:
+    ecs = Ecs([UNKNOWN, TASK])
+    assert ecs.ask(attempt).task_arn == TASK
+    assert ecs.log == [("launch", attempt)] * 2
+
+    ecs = Ecs([UNKNOWN, UNKNOWN])
+    assert ecs.ask(attempt).task_arn is None
+    assert ecs.log == [("launch", attempt)] * 2
+
+
+def test_a_long_silence_is_not_waited_for_again() -> None:
+    ecs = Ecs([UNKNOWN])
+    assert ecs.ask(seconds=LOST_SECONDS).task_arn is None
+    assert ecs.log == [("launch", 1)]
+
+
+def test_a_throttle_after_a_lost_answer_does_not_say_that_there_is_no_task() -> None:
+    outcome = Ecs([UNKNOWN, THROTTLED]).ask()
+    assert outcome.meaning == replace(THROTTLED, may_have_started=True)
+    assert Wait.after(None, outcome.meaning, 0).in_doubt
+
+    outcome = Ecs([UNKNOWN, NO_CAPACITY, THROTTLED]).ask()
+    assert outcome.meaning == THROTTLED
 
 
 def test_no_place_helps_where_the_quota_is_used_up() -> None:
@@ -144,12 +174,16 @@ def waits(meaning: Meaning, tries: int, share: float = 1.0) -> Iterator[tuple[fl
         now = wait.until
 
 
-@pytest.mark.parametrize("meaning", [NO_CAPACITY, QUOTA, THROTTLED, UNKNOWN, DENIED])
+@pytest.mark.parametrize("meaning", [NO_CAPACITY, QUOTA, UNKNOWN, DENIED])
 def test_pauses_grow_from_ten_seconds_to_two_minutes(meaning: Meaning) -> None:
     pauses = [wait.until - now for now, wait in waits(meaning, 7)]
     assert pauses == [10, 20, 40, 80, 120, 120, 120]
     shortest = [wait.until - now for now, wait in waits(meaning, 7, share=0.0)]
     assert shortest == [8, 16, 32, 64, 96, 96, 96]
+
+
+def test_a_throttle_passes_within_seconds() -> None:
+    assert [wait.until - now for now, wait in waits(THROTTLED, 5)] == [10] * 5
 
 
 def test_pauses_never_grow_beyond_what_a_number_holds() -> None:
@@ -183,6 +217,11 @@ def test_a_refusal_stands_when_it_has_had_its_time_to_settle(refusal: Meaning) -
     assert not late.is_final(refusal, SETTLING_SECONDS)
     throttled = Wait.after(late, THROTTLED, 150)
     assert throttled.is_final(refusal, 100 + SETTLING_SECONDS)
+    # One that has settled says nothing about a refusal hours later.
+    settled = Wait.after(late, NO_CAPACITY, 150)
+    assert not settled.is_final(refusal, 10_000)
+    again = Wait.after(settled, refusal, 10_000)
+    assert not again.is_final(refusal, 10_000 + SETTLING_SECONDS - 1)
 
 
 def test_a_task_may_be_there_until_ecs_says_that_the_attempt_has_left_none() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from threading import Event
 
 import pytest
 
@@ -12,6 +13,7 @@ from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.reconciler import Reconciler
 from run_isolation.tasks import TaskState
 from tests.runtime.tables import enable
+from tests.waiting import PATIENCE_SECONDS
 
 FIRST = ServerIdentity("arn:task/1", "10.0.0.1:4000")
 SECOND = ServerIdentity("arn:task/2", "10.0.0.2:4000")
@@ -62,9 +64,46 @@ def test_all_holders_at_once(reconciler: Reconciler, sources: Sources, slots: Sl
     assert sources.asked == [
         ("storage", {"run-3", "run-4"}),
         ("ECS", {FIRST.task_arn, SECOND.task_arn}),
-        FIRST,
-        SECOND,
+        *sources.asked[2:],
     ]
+    assert set(sources.asked[2:]) == {FIRST, SECOND}
+
+
+class Ends:
+    """Whose processes are to be ended, if their runs are over."""
+
+    def __init__(self) -> None:
+        self.hosted: dict[ServerIdentity, Sequence[Holder]] = {}
+
+    def ending(self, holders: Collection[Holder]) -> Collection[Holder]:
+        return holders
+
+    def end(self, hosted: Mapping[ServerIdentity, Sequence[Holder]]) -> None:
+        self.hosted = dict(hosted)
+
+
+def test_a_silent_server_keeps_no_others_processes_from_their_end(
+    reconciler: Reconciler, sources: Sources, slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each question to it takes its time: there is one in a pass, beside those to others."""
+    for number, server in enumerate((FIRST, SECOND)):
+        slots.acquire(Holder(f"run-{number}", 1, "sales"))
+        slots.host(f"run-{number}", 1, server)
+    others_answer = Event()
+
+    def answer(server: ServerIdentity) -> frozenset[str] | None:
+        if server == FIRST:
+            assert others_answer.wait(PATIENCE_SECONDS)
+            return None
+        others_answer.set()
+        return sources.running
+
+    monkeypatch.setattr(sources, "current_runs", answer)
+    reconciler.ends = ends = Ends()
+    assert reconciler.reconcile() == []
+    assert {server: [one.run_id for one in theirs] for server, theirs in ends.hosted.items()} == {
+        SECOND: ["run-1"]
+    }
 
 
 def test_each_removal_is_logged_with_its_reason(

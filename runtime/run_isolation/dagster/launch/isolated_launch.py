@@ -65,7 +65,7 @@ class _Making:
         try:
             # One that the manifest lacks may have come since it was read.
             self.deployment.location(self.location)
-            ecs, manifest = self.deployment.ecs, self.deployment.manifest
+            ecs, manifest = self.deployment.ecs_once, self.deployment.manifest
         except (ManifestError, BotoCoreError) as error:
             meaning = meaning_before_the_call(error)
             if meaning is None:
@@ -229,7 +229,7 @@ class IsolatedLauncher:
         if before is not None and before.is_final(trouble.meaning, now):
             raise trouble
         instance = making.instance
-        wait = Wait.after(before, trouble.meaning, now)
+        wait = Wait.after(before, outcome.meaning, now)
         if wait.in_doubt:
             run = instance.get_run_by_id(making.run.run_id)
             if run is None or run.status is DagsterRunStatus.CANCELING:

@@ -233,5 +233,6 @@ class NonIsolatedStart:
     def _release(self) -> None:
         # The reconciler finds a holder whose run is over.
         with suppress(ManifestError, TableError):
-            slots = self._deployment.slots.of(location_name(self._run))
-            slots.release(self._run.run_id, self._attempt)
+            waits = self._patience is Patience.PERSON
+            slots = self._deployment.slots if waits else self._deployment.slots_at_once
+            slots.of(location_name(self._run)).release(self._run.run_id, self._attempt)

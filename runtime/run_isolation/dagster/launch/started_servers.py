@@ -51,8 +51,13 @@ class StartedServers:
             ServerSilentError: It does not answer, or did not a moment ago.
             ServerReplacedError: Another task has its address.
         """
+        now = self._clock()
+        # Standing tasks come and go, and an error keeps all that it was raised through.
+        self._answers = {
+            one: said for one, said in self._answers.items() if now - said.at < FRESH_SECONDS
+        }
         answer = self._answers.get(server)
-        if answer is None or self._clock() - answer.at >= FRESH_SECONDS:
+        if answer is None:
             return self._ask(server, run_id)
         if isinstance(answer.runs, Exception):
             raise answer.runs

@@ -61,7 +61,7 @@ class StartedTasks:
         self._states, self._trouble = {}, None
         try:
             self._states = describe(
-                self._deployment.ecs,
+                self._deployment.ecs_once,
                 self._deployment.manifest.cluster,
                 {task_arn, *(arn for arn in wanted if arn)},
             )

@@ -14,12 +14,14 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable
+from threading import Semaphore
 from typing import Any, Final, Protocol
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 
 from run_isolation.dagster import run_record
 from run_isolation.errors import RunIsolationError
+from run_isolation.isolated.retries import Wait
 
 MOST_TRIES: Final = 5
 """How many runs that wait a pass of the dequeuer tries: a call of RunTask each."""
@@ -57,6 +59,8 @@ class WaitingQueue:
         self._launches = launches
         self._clock = clock
         self._toss = toss
+        self._tries = Semaphore(0)
+        """Those that are left of a pass. Dagster may dequeue in threads."""
 
     def join(self, dequeuer: Any) -> None:
         """Has one of Dagster's QueuedRunCoordinatorDaemons leave alone those that wait."""
@@ -73,7 +77,7 @@ class WaitingQueue:
         def dequeue_if_launched(
             instance: DagsterInstance, workspace: Any, run: DagsterRun, *rest: Any, **more: Any
         ) -> bool:
-            if not self._may_be_dequeued(instance, run.run_id):
+            if not self._may_be_dequeued(instance, run):
                 return False
             return bool(dequeue(instance, workspace, run, *rest, **more))
 
@@ -83,48 +87,59 @@ class WaitingQueue:
     def without_those_that_wait(self, runs: Iterable[DagsterRun]) -> list[DagsterRun]:
         """The runs that may be launched now, in their order.
 
-        Of those that have waited, few are tried at once, and every other time after all others:
-        where places are scarce neither keeps the other waiting for long.
+        Those that have waited are there as well, as a limit of Dagster's may keep any of them: few
+        are tried then. Among them those come first whose time came first, so that all have their
+        turn, however many they are; and every other time they come after all others: where places
+        are scarce neither keeps the other waiting for long.
         """
         now = self._clock()
-        new: list[DagsterRun] = []
-        waited: list[DagsterRun] = []
-        chosen: list[DagsterRun] = []
-        for run in runs:
-            wait = run_record.read(run).wait if run_record.is_known(run) else None
-            if wait is None:
-                new.append(run)
-                chosen.append(run)
-            elif wait.is_over(now) and len(waited) < MOST_TRIES:
-                waited.append(run)
-                chosen.append(run)
-        return chosen if self._toss() else new + waited
+        self._tries = Semaphore(MOST_TRIES)
+        chosen = [run for run in runs if _may_be_tried(run, now)]
+        new = [run for run in chosen if _wait(run) is None]
+        waited = sorted((run for run in chosen if _wait(run)), key=_until)
+        if not self._toss():
+            return new + waited
+        turns = iter(waited)
+        return [next(turns) if _wait(run) else run for run in chosen]
 
-    def _may_be_dequeued(self, instance: DagsterInstance, run_id: str) -> bool:
+    def _may_be_dequeued(self, instance: DagsterInstance, chosen: DagsterRun) -> bool:
         """Whether Dagster is to launch the run: one that waited has its task now, or must fail.
 
         Or it may have one: then it is for the watcher to find it.
         """
-        run = instance.get_run_by_id(run_id)
-        if (
-            run is None
-            or run.status is not DagsterRunStatus.QUEUED
-            or not run_record.is_known(run)
-            or run_record.read(run).wait is None
-        ):
+        if _wait(chosen) and not self._tries.acquire(blocking=False):
+            return False
+        run = instance.get_run_by_id(chosen.run_id)
+        if run is None or run.status is not DagsterRunStatus.QUEUED or _wait(run) is None:
             return True
+        if not _may_be_tried(run, self._clock()):
+            return False  # another daemon, which this one replaces, has just tried it
         try:
-            return self._launches.go_on(instance, run) or _is_in_doubt(instance, run_id)
+            return self._launches.go_on(instance, run) or _is_in_doubt(instance, run.run_id)
         except RunIsolationError as error:
-            _log.debug("Run %s: its launch says why it must fail. %s", run_id, error)
+            _log.debug("Run %s: its launch says why it must fail. %s", run.run_id, error)
             return True
         except Exception:
             # One run's trouble is not the others', which come after it.
-            _log.exception("The launch of run %s could not be tried again.", run_id)
+            _log.exception("The launch of run %s could not be tried again.", run.run_id)
             return False
+
+
+def _wait(run: DagsterRun) -> Wait | None:
+    return run_record.read(run).wait if run_record.is_known(run) else None
+
+
+def _may_be_tried(run: DagsterRun, now: float) -> bool:
+    wait = _wait(run)
+    return wait is None or wait.is_over(now)
+
+
+def _until(run: DagsterRun) -> float:
+    wait = _wait(run)
+    return wait.until if wait else 0.0
 
 
 def _is_in_doubt(instance: DagsterInstance, run_id: str) -> bool:
     run = instance.get_run_by_id(run_id)
-    wait = run_record.read(run).wait if run is not None else None
+    wait = _wait(run) if run is not None else None
     return wait is not None and wait.in_doubt

@@ -161,7 +161,7 @@ class Watcher:
     def _hosted(self) -> Collection[str]:
         """Runs whose slot a server has signed; read once in a pass, and only where it matters."""
         if self._hosted_runs is None:
-            holders = self.deployment.slots.holders()
+            holders = self.deployment.slots.mended_holders()
             self._hosted_runs = {one.run_id for one in holders if one.hosted_by is not None}
         return self._hosted_runs
 

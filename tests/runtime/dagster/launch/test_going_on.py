@@ -79,7 +79,7 @@ def test_a_relaunch_in_vain_is_left_to_going_on(
 ) -> None:
     stack.account.fault("dead_task")  # it would say on the run that attempt 1 is in charge
     assert launcher.launch(launches.instance, run)
-    stack.account.fault("error", operation="RunTask", times=3)
+    stack.account.fault("error", operation="RunTask")
 
     assert not launcher.relaunch(launches.instance, launches.read(run), "It died.")
 

@@ -87,12 +87,10 @@ def test_trouble_with_ecs_is_waited_for_once_in_a_round(
     runs = [hosted(launches, standing_task, swallows) for _ in range(3)]
     stack.account.forget()
     stack.account.fault("error", operation="DescribeTasks", code="ServerException", status=500)
-    stack.account.fault("error", operation="DescribeTasks", code="ServerException", status=500)
-    stack.account.fault("error", operation="DescribeTasks", code="ServerException", status=500)
     for run in runs:
         with pytest.raises(ClientError):
             check(launches, run)
-    assert stack.account.calls().count("DescribeTasks") == 3  # those of the SDK, for one question
+    assert stack.account.calls().count("DescribeTasks") == 1  # the SDK repeats none
 
 
 class Servers:
@@ -129,6 +127,14 @@ def test_a_server_is_asked_once_a_round(servers: Servers) -> None:
     servers.answer = frozenset()
     assert not servers.has("run-a")
     assert servers.asked == 2
+
+
+def test_answers_of_servers_that_are_gone_are_not_kept(servers: Servers) -> None:
+    for number in range(3):
+        server = ServerIdentity(SERVER.task_arn, f"10.0.0.{number}:4001")
+        assert servers.of_round.has(server, "run-a")
+        servers.now += FRESH_SECONDS
+    assert len(servers.of_round._answers) == 1
 
 
 def test_that_a_run_is_gone_is_never_told_by_an_answer_of_before(servers: Servers) -> None:

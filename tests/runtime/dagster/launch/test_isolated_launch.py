@@ -108,7 +108,7 @@ def test_from_spot_to_on_demand_to_zone_by_zone(
 def test_answers_that_are_lost_do_not_make_two_tasks(
     launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
-    stack.account.fault("lost_response", operation="RunTask", times=3)
+    stack.account.fault("lost_response", operation="RunTask", times=2)
     stack.account.fault("slow_task", seconds=600)
     run = launches.starting(run)
 
@@ -117,7 +117,7 @@ def test_answers_that_are_lost_do_not_make_two_tasks(
     # There may be a task: the run must not be launched anew from the queue, nor wait for its place.
     assert launches.read(run).status is DagsterRunStatus.STARTING
     assert launcher.go_on(launches.instance, launches.read(run))
-    assert len(stack.account.sent("RunTask")) == 4
+    assert len(stack.account.sent("RunTask")) == 3
     assert len({call["clientToken"] for call in stack.account.sent("RunTask")}) == 1
     assert tasks(stack, run) == [run_record.read(launches.read(run)).task_arn]
     assert run_record.read(launches.read(run)) == run_record.RunTags(
@@ -128,11 +128,11 @@ def test_answers_that_are_lost_do_not_make_two_tasks(
 def test_a_throttle_after_a_lost_answer_does_not_send_a_run_back_that_may_have_a_task(
     launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
-    stack.account.fault("lost_response", operation="RunTask", times=3)
+    stack.account.fault("lost_response", operation="RunTask", times=2)
     stack.account.fault("slow_task", seconds=600)
     run = launches.starting(run)
     assert not launcher.launch(launches.instance, run)
-    stack.account.fault("error", operation="RunTask", code="ThrottlingException", times=3)
+    stack.account.fault("error", operation="RunTask", code="ThrottlingException")
     assert not launcher.go_on(launches.instance, launches.read(run))
     assert launches.read(run).status is DagsterRunStatus.STARTING
     assert launcher.go_on(launches.instance, launches.read(run))
@@ -143,14 +143,14 @@ def test_what_a_quick_worker_has_noted_stays(
     launches: Launches, stack: Stack, launcher: IsolatedLauncher, run: DagsterRun
 ) -> None:
     """The launcher does not know of its task, and the task executes the run already."""
-    stack.account.fault("lost_response", operation="RunTask", times=3)
+    stack.account.fault("lost_response", operation="RunTask", times=2)
     stack.account.fault("slow_task", seconds=600)
     run = launches.starting(run)
     assert not launcher.launch(launches.instance, run)
     read = launches.read(run)
     [task_arn] = tasks(stack, run)
     run_record.write(launches.instance, read, task_arn=task_arn)
-    stack.account.fault("error", operation="RunTask", code="ThrottlingException", times=3)
+    stack.account.fault("error", operation="RunTask", code="ThrottlingException")
     assert not launcher.go_on(launches.instance, read)
     assert run_record.read(launches.read(run)).task_arn == task_arn
 

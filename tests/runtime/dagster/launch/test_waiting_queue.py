@@ -15,12 +15,10 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from run_isolation import LaunchFailedError, passing_trouble
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
-from run_isolation.dagster.launch import waiting_queue
 from run_isolation.dagster.launch.isolated_launch import IsolatedLauncher
 from run_isolation.dagster.launch.waiting_queue import WaitingQueue
 from run_isolation.isolated.retries import LONGEST_PAUSE_SECONDS, Wait
 from run_isolation.isolated.run_task import started_by
-from run_isolation.slots.decision import Kind
 from tests.runtime.dagster.account import Stack
 from tests.runtime.dagster.launches import Launches
 
@@ -117,6 +115,16 @@ def test_a_launch_that_is_turned_away_waits_in_the_queue(
     assert run_record.read(launches.read(run)).wait is None
     launches.starting(run)
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
+
+
+def test_a_throttle_is_one_call(
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher
+) -> None:
+    """The SDK would repeat it, and sleep between, in the thread in which all runs are launched."""
+    throttle(stack, operation="RunTask")
+    run = launches.starting(launches.submit(launches.create()))
+    assert not launcher.launch(launches.instance, run)
+    assert len(stack.account.sent("RunTask")) == 1
 
 
 def test_a_run_that_waits_for_hours_says_so_once_a_minute_at_most(
@@ -254,10 +262,10 @@ def test_a_run_that_waited_and_may_have_a_task_now_is_the_watchers(
     run = launches.submit(launches.create())
     run_record.write(launches.instance, run, wait=Wait(since=0, until=0))
     clock.now = time.time()  # as has the launcher that Dagster makes
-    stack.account.fault("lost_response", operation="RunTask", times=3)
+    stack.account.fault("lost_response", operation="RunTask", times=2)
     queue.look()
     assert launches.read(run).status is not DagsterRunStatus.QUEUED
-    assert len(stack.account.sent("RunTask")) == 3
+    assert len(stack.account.sent("RunTask")) == 2
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
     assert len(stack.tasks_of(started_by(run.run_id))) == 1
 
@@ -292,32 +300,6 @@ def test_trouble_with_one_run_is_not_the_others(
     queue.look()
     assert launches.read(waiting).status is DagsterRunStatus.QUEUED
     assert launches.ended(new).status is DagsterRunStatus.SUCCESS
-
-
-def waiting(name: str, until: float | None = None) -> DagsterRun:
-    """A run of the queue."""
-    tags = {run_record.OWNER: name, "run_isolation/kind": Kind.ISOLATED.value}
-    if until is not None:
-        tags[".dagster/run_isolation_wait"] = Wait(since=until - 10, until=until).to_tag()
-    return DagsterRun(job_name="job", run_id=name, tags=tags)
-
-
-@pytest.mark.parametrize(
-    ("toss", "order"), [(True, ["late", "new", "due"]), (False, ["new", "late", "due"])]
-)
-def test_neither_new_runs_nor_those_that_wait_keep_the_others_from_their_places(
-    toss: bool, order: list[str]
-) -> None:
-    queue = WaitingQueue(None, lambda: 100.0, lambda: toss)  # type: ignore[arg-type]
-    runs = [waiting("late", 90), waiting("new"), waiting("due", 100), waiting("not yet", 101)]
-    assert [run.run_id for run in queue.without_those_that_wait(runs)] == order
-
-
-def test_a_pass_tries_few_of_those_that_wait() -> None:
-    queue = WaitingQueue(None, lambda: 100.0)  # type: ignore[arg-type]
-    runs = [waiting(f"run-{number}", 50) for number in range(100)]
-    chosen = queue.without_those_that_wait(runs)
-    assert [run.run_id for run in chosen] == [f"run-{n}" for n in range(waiting_queue.MOST_TRIES)]
 
 
 def test_a_version_of_dagster_that_is_built_otherwise_is_left_as_it_is(

@@ -15,6 +15,7 @@ from run_isolation.isolated.retries import Wait
 from run_isolation.isolated.waiting_runs import LAUNCH_SECONDS, MISSING_SECONDS, MOST_TASKS
 from run_isolation.server_identity import ServerIdentity
 from run_isolation.slots.decision import Kind
+from run_isolation.slots.item import KEY
 from run_isolation.start_run_timers import LOST_LAUNCHER_SECONDS
 from tests.runtime.dagster.account import LOCATION, Stack
 from tests.runtime.dagster.launches import Launches
@@ -215,7 +216,7 @@ def test_a_run_that_may_have_a_task_is_looked_after_when_its_time_has_come(
     watched: Watched, launches: Launches, stack: Stack
 ) -> None:
     """Its launcher is at work no more, and says so: nobody waits until it must be dead."""
-    stack.account.fault("lost_request", operation="RunTask", times=3)
+    stack.account.fault("lost_request", operation="RunTask", times=2)
     run = launches.dequeue(launches.create())
     assert launches.read(run).status is DagsterRunStatus.STARTING
     wait = run_record.read(run).wait
@@ -231,7 +232,7 @@ def test_a_run_that_may_have_a_task_is_looked_after_when_its_time_has_come(
 def test_a_canceled_run_that_waits_ends_at_once(
     watched: Watched, launches: Launches, stack: Stack
 ) -> None:
-    stack.account.fault("lost_request", operation="RunTask", times=3)
+    stack.account.fault("lost_request", operation="RunTask", times=2)
     run = launches.dequeue(launches.create())
     launches.instance.run_launcher.terminate(run.run_id)
     assert watched.watch() == []
@@ -305,6 +306,22 @@ def test_the_slots_are_read_once_for_all_runs_of_a_pass(
     assert watched.watch(LOST_LAUNCHER_SECONDS) == []
     assert sorted(watched.non_isolated.went_on) == sorted(run.run_id for run in runs)
     assert stack.account.calls().count("GetItem") == 1
+
+
+def test_a_malformed_holder_keeps_no_run_waiting(
+    watched: Watched, launches: Launches, stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor for the reconciler, which is another thread and may be at its servers."""
+    run = asked_by_nobody(launches)
+    stack.slots.client.update_item(
+        TableName=stack.slots.table,
+        Key=KEY,
+        UpdateExpression="SET holders.nonsense = :value",
+        ExpressionAttributeValues={":value": {"S": "x"}},
+    )
+    assert watched.watch() == watched.watch(LOST_LAUNCHER_SECONDS) == []
+    assert watched.non_isolated.went_on == [run.run_id]
+    assert "Holder 'nonsense' is removed" in caplog.text
 
 
 def test_slow_starts_keep_no_dead_task_waiting(
