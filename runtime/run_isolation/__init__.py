@@ -27,7 +27,6 @@ from run_isolation.errors import (
     LaunchFailedError,
     LaunchTagsError,
     ManifestError,
-    Retry,
     RunIsolationError,
     SettingsError,
     SupersededError,
@@ -37,6 +36,7 @@ from run_isolation.instance import Instance
 from run_isolation.isolated.claims import claim
 from run_isolation.isolated.run_task import IsolatedLaunch, launch_isolated
 from run_isolation.manifest import Location, Manifest, Network, Size
+from run_isolation.retry import Retry
 from run_isolation.slots.decision import (
     Decision,
     Kind,

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from run_isolation import errors
-from run_isolation.errors import Meaning, Retry, RunIsolationError
+from run_isolation.errors import RunIsolationError
 from run_isolation.problem import Problem
+from run_isolation.retry import Meaning, Retry
 
 
 def tree(root: type[Exception], indent: str = "") -> list[str]:

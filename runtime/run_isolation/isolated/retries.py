@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Final, Self
 
 from run_isolation import passing_trouble
-from run_isolation.errors import LaunchFailedError, Meaning, Retry
+from run_isolation.errors import LaunchFailedError
+from run_isolation.retry import Meaning, Retry
 
 FIRST_PAUSE_SECONDS: Final = 10.0
 LONGEST_PAUSE_SECONDS: Final = 120.0

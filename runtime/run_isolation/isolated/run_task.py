@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from run_isolation.errors import LaunchFailedError, LaunchTagsError, Meaning
+from run_isolation.errors import LaunchFailedError, LaunchTagsError
 from run_isolation.instance import OWN_VERSION, VERSION
 from run_isolation.isolated import ecs_wishes, run_task_answers
 from run_isolation.isolated.boundaries import Boundaries
@@ -26,6 +26,7 @@ from run_isolation.isolated.ecs_wishes import Asked
 from run_isolation.isolated.task_placement import place
 from run_isolation.manifest import Manifest
 from run_isolation.problem import Problem
+from run_isolation.retry import Meaning
 from run_isolation.tag_names import ECS_PREFIX, ECS_RUN_TASK_KWARGS
 from run_isolation.tasks import CONTAINER
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 from botocore import exceptions as botocore
 
 from run_isolation import aws, passing_trouble
-from run_isolation.errors import Meaning, Retry
 from run_isolation.passing_trouble import Trouble, classify
+from run_isolation.retry import Meaning, Retry
 
 _QUOTAS: Final = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html"
 

@@ -7,7 +7,6 @@ from itertools import count, pairwise
 import pytest
 
 from run_isolation import LaunchFailedError, LaunchTagsError
-from run_isolation.errors import Meaning
 from run_isolation.isolated.retries import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
@@ -31,6 +30,7 @@ from run_isolation.isolated.run_task_answers import (
     UNSETTLED,
 )
 from run_isolation.passing_trouble import SETTLING_SECONDS
+from run_isolation.retry import Meaning
 
 TASK = "arn:task"
 

@@ -6,7 +6,6 @@ import pytest
 from botocore import exceptions as botocore
 
 from run_isolation import ManifestError, Retry
-from run_isolation.errors import Meaning
 from run_isolation.isolated import run_task_answers
 from run_isolation.isolated.run_task_answers import (
     CONFLICT,
@@ -28,6 +27,7 @@ from run_isolation.isolated.run_task_answers import (
     meaning_of_failures,
     meaning_of_silence,
 )
+from run_isolation.retry import Meaning
 
 REVISION = "arn:aws:ecs:us-east-1:123456789012:task-definition/sales:7"
 # AWS writes a curly apostrophe.
