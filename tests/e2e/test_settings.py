@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.e2e.dagster_deployment import ON, DagsterDeployment
+from tests.e2e.dagster_deployment import LOCATIONS, ON, OTHER, PROBE, DagsterDeployment
 from tests.e2e.runs import Run, code_server, process_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.one_storage]
@@ -59,6 +59,29 @@ def test_a_change_is_in_force_for_the_next_launch_and_nothing_is_restarted(
         deployment.daemon.pid,
         deployment.standing_task(),
     )
+
+
+def test_a_code_location_s_own_limit_is_in_force_for_the_next_launch(
+    deployment: DagsterDeployment,
+) -> None:
+    deployment.up(TWO)
+    standing = deployment.standing_task()
+    own = {**LOCATIONS[PROBE], "max_concurrent_non_isolated_runs": 1}
+    deployment.up(locations={**LOCATIONS, PROBE: own})
+    assert deployment.standing_task() == standing
+
+    first, second = deployment.launch(), deployment.launch()
+    assert (first.kind, second.kind) == ("non-isolated", "isolated")
+    assert second.reason.startswith(f"No slot of code location {PROBE} was free: 1 of 1 held")
+    # The deployment's other slot is another code location's.
+    third = deployment.launch(location=OTHER)
+    assert third.kind == "non-isolated", third.reason
+
+    second.cancel(force=True)
+    first.finish()
+    third.finish()
+    deployment.wait_for_free_slots()
+    deployment.up(locations=LOCATIONS)
 
 
 def changed_by_up(
