@@ -33,12 +33,15 @@ def room_by_the_item() -> str:
     return f"{THERE_IS_ROOM.format(limit='max_holders')} AND ({location})"
 
 
-def room_by_the_settings(location_limit: int) -> str:
+def room_by_the_settings(location_limit: int | None) -> str:
     """There is room by the limits in the settings, ``:limit`` and ``:location_limit``.
 
     Args:
-        location_limit: The latter.
+        location_limit: The latter. None: the code location has none, and whatever tickets were left
+            behind say nothing.
     """
+    if location_limit is None:
+        return THERE_IS_ROOM.format(limit=":limit")
     fewer = FEWER_TICKETS.format(limit=":location_limit")
     location = f"({NO_TICKETS} OR ({fewer}))" if location_limit else fewer
     return f"{THERE_IS_ROOM.format(limit=':limit')} AND {location}"

@@ -224,8 +224,10 @@ class Slots:
         if refusal is None or is_complete(refusal):
             return refusal
         settings = self.settings()
-        own = settings.limit_of(holder.location)
-        limits = {":limit": {"N": str(settings.limit)}, ":location_limit": {"N": str(own)}}
+        own = settings.location_limits.get(holder.location)
+        limits = {":limit": {"N": str(settings.limit)}}
+        if own is not None:
+            limits[":location_limit"] = {"N": str(own)}
         room, names = conditions.room_by_the_settings(own), {}
         refusal = self._put(holder, room, names, limits)
         if refusal is not None and HOLDERS not in refusal:

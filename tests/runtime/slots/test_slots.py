@@ -83,6 +83,18 @@ def test_after_an_interrupted_up_a_holder_is_still_one(interrupted: Slots) -> No
         interrupted.acquire(Holder(A.run_id, 0, A.location))
 
 
+def test_after_an_interrupted_up_tickets_that_were_left_behind_take_no_slot(
+    interrupted: Slots,
+) -> None:
+    # Of an older release, which knows no tickets.
+    old = replace(interrupted, location=None)
+    for n in range(interrupted.settings().limit):
+        old.acquire(Holder(f"run-{n}", 1, A.location))
+        old.release(f"run-{n}", 1)
+
+    assert interrupted.acquire(A) == Acquired(A)
+
+
 def test_disabled_by_an_interrupted_up(slots: Slots) -> None:
     up(slots, NonIsolatedRuns(), steps=2)
 
