@@ -54,7 +54,10 @@ def _become_command(spec: dict[str, Any]) -> NoReturn:
             with open(procs, "w") as file:
                 file.write(str(os.getpid()))
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # A shell has its background jobs ignore SIGINT, and Python ignores SIGPIPE: a command would
+        # inherit it. Dagster's server takes SIGTERM as SIGINT, so ECS could not stop it.
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         devnull = os.open(os.devnull, os.O_RDONLY)
         os.dup2(devnull, 0)
