@@ -6,6 +6,7 @@ command's function: ``run-isolation --help`` answers at once, at a quarter of a 
 
 from __future__ import annotations
 
+import signal
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -32,6 +33,10 @@ class _Subcommands(click.Group):
 @click.version_option(package_name="run-isolation")
 def main() -> None:
     """Isolated and non-isolated runs for open-source Dagster on AWS."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell has its background jobs ignore it: ``run-isolation code-server & wait`` in an
+        # image's entrypoint. Dagster takes SIGTERM as SIGINT, so ECS could stop nothing.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         use_level()
     except ValueError as error:
