@@ -40,7 +40,7 @@ def test_a_non_isolated_run_executes_in_the_standing_task_of_its_own_code_locati
     place = run.wait_for_place()
     assert run.kind == "non-isolated"
     assert "slot was free" in run.reason
-    spawned = any("spawn_main" in word for word in process_of(place).cmdline())
+    spawned = "--multiprocessing-fork" in process_of(place).cmdline()
     assert spawned == (location == OTHER)
     assert place["task_arn"] == run.task == deployment.standing_task(location)
     assert place["isolated_attempt"] is None
