@@ -30,10 +30,11 @@ def torture(*options: str) -> tuple[int, dict[str, Any]]:
 
 def test_slots_stand_it() -> None:
     # Sixteen launchers contend for four slots as 64 do for 16, and take a fraction of the CPU.
-    options = ["--acquires", "100", "--launchers", "16", "--servers", "3", "--limit", "4"]
-    code, report = torture(*options, "--most-seconds", "25", "--pause", "0.4")
+    options = ["--acquires", "60", "--launchers", "16", "--servers", "3", "--limit", "4"]
+    # It ends by what it has done: on a busy machine little happens in a given time.
+    code, report = torture(*options, "--most-seconds", "200", "--pause", "0.4")
     assert code == 0, json.dumps(report)
-    assert report["acquires"] > 50, json.dumps(report)
+    assert report["acquires"] >= 60, json.dumps(report)
     assert report["violence"], json.dumps(report)
 
 
