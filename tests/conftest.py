@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,3 +80,11 @@ def local_account_options(
         apart = {"apart": True, "python": ensure_environment("code-location")}
         return local_account_options | apart
     return local_account_options
+
+
+@pytest.fixture
+def background_job() -> Iterator[None]:
+    """What is started ignores SIGINT, as what a shell starts in the background does."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)

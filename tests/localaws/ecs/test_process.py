@@ -80,15 +80,10 @@ def test_nothing_is_inherited_but_the_given_environment(monkeypatch: pytest.Monk
     assert int(text.split()[-1]) == 4
 
 
+@pytest.mark.usefixtures("background_job")
 def test_a_command_ignores_no_signal_though_the_account_does() -> None:
-    """As a background job of a shell does: Dagster's server would ignore SIGTERM, too."""
     output: list[bytes] = []
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        process = start("grep SigIgn /proc/self/status", output)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert process.wait(10) == 0
+    assert start("grep SigIgn /proc/self/status", output).wait(10) == 0
     ignored = int(b"".join(output).split()[1], 16)
     for number in (signal.SIGINT, signal.SIGPIPE):
         assert not ignored >> number - 1 & 1

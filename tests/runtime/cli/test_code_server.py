@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -111,15 +110,7 @@ def test_serves_the_location_at_the_task_s_own_address(
             assert job_origin.repository_origin.container_context == CONTEXT
 
 
-@pytest.fixture
-def background() -> Iterator[None]:
-    """What is started ignores SIGINT, as the background job of a shell does."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("background")
+@pytest.mark.usefixtures("background_job")
 def test_serves_on_all_addresses_outside_of_a_task(directory: Path) -> None:
     with serving(directory, CODE) as (server, port):
         for address in ("127.0.0.1", ADDRESS):
