@@ -18,6 +18,12 @@ Parameters = Mapping[str, Any]
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS"""
 
 PORT: Final = 5432
+CONNECT_SECONDS: Final = 20
+"""How long one try to connect may take, where a URL does not say it. libpq has no limit: behind a
+network that drops everything a try would take the kernel's two minutes, and behind a proxy that
+accepts and says nothing, for ever
+(https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-CONNECT-TIMEOUT). Dagster
+tries six times (dagster_postgres/utils.py), so its two minutes stay for an outage that passes."""
 
 _LIBPQ: Final = {
     "user": "user",
@@ -52,6 +58,7 @@ def parameters(config: Database, secret: str | None) -> Parameters:
     """
     said: Mapping[str, Any] = {**config}
     found = {
+        "connect_timeout": CONNECT_SECONDS,
         **_of_secret(config, secret),
         **{libpq: said[word] for word, libpq in _LIBPQ.items() if said.get(word) is not None},
     }

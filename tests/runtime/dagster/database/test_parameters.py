@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
+import psycopg2
 import pytest
 
-from run_isolation.dagster.database.parameters import parameters
+from run_isolation.dagster.database.parameters import CONNECT_SECONDS, parameters
 from run_isolation.default_instance import Database
 from run_isolation.errors import DatabaseError
 
@@ -55,3 +58,12 @@ def test_what_a_url_says_beside_goes_to_libpq() -> None:
 def test_a_token_is_never_sent_in_the_clear(config: Database, mode: str | None) -> None:
     text = '{"username": "u", "password": "p"}'
     assert parameters(Database(**PLACE, **config), text).get("sslmode") == mode
+
+
+def test_a_database_that_accepts_and_says_nothing_takes_no_more_than_was_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://u:p@127.0.0.1:{silent.getsockname()[1]}/n"
+        assert parameters(Database(), url)["connect_timeout"] == CONNECT_SECONDS
+        found = parameters(Database(), f"{url}?connect_timeout=2")
+        with pytest.raises(psycopg2.OperationalError, match="timeout expired"):
+            psycopg2.connect(**found)
