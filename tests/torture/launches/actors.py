@@ -69,7 +69,8 @@ def _dequeue(instance: DagsterInstance, run_id: str) -> None:
     config = instance.get_concurrency_config()
     daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
     WaitingQueue(IsolatedLauncher(Deployment())).join(daemon)
-    daemon._dequeue_run(instance, None, run, config, None)  # type: ignore[arg-type]
+    for chosen in daemon._priority_sort([run]):
+        daemon._dequeue_run(instance, None, chosen, config, None)  # type: ignore[arg-type]
 
 
 def _cancel(instance: DagsterInstance, run_id: str) -> None:
