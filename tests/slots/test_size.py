@@ -104,5 +104,5 @@ def test_the_docs_say_what_a_write_costs(slots: Slots) -> None:
 
 def test_up_to_a_limit_of_ten_a_write_costs_what_it_did_before_code_locations_had_limits() -> None:
     dearer = {limit: units for limit, units in BEFORE.items() if told()[limit] != units}
-    # 44 bytes below 2 KB, and tickets have 77.
+    # 44 bytes below 2 KB: fewer than the name of the location and those of two attributes have.
     assert dearer == {7: 2}

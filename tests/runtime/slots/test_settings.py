@@ -119,8 +119,8 @@ def test_the_largest_limit_fits_into_one_item() -> None:
     location = 100
     names = len("attempt") + len("location") + len("since") + len("hosted_by")
     server = 113 + len("@255.255.255.255:65535")  # the longest ARN of a task of ours, its address
-    values = 21 + location + len("2026-01-01T00:00:00Z") + server
-    ticket = 11
+    values = 21 + location + len("20260101T000000Z") + server
+    ticket = 8
     holder = 36 + 1 + 3 + names + values + 4 + ticket
 
     assert MOST_SLOTS * holder < 400 * 1024
