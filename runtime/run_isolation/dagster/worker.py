@@ -28,7 +28,7 @@ from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.ends.process_end import ProcessEnd, looked_after
 from run_isolation.dagster.home import own_home
 from run_isolation.dagster.memory.isolated_memory import measured
-from run_isolation.errors import ClaimLostError, RunIsolationError
+from run_isolation.errors import ClaimLostError, RunIsolationError, TableError
 from run_isolation.instance import VERSION
 from run_isolation.isolated.claims import claim
 from run_isolation.passing_trouble import may_pass
@@ -60,8 +60,9 @@ _ENDS: Final = {
     DagsterEventType.RUN_CANCELING,
     DagsterEventType.RUN_CANCELED,
     DagsterEventType.RUN_FAILURE,
+    DagsterEventType.RUN_SUCCESS,
 }
-"""By these a run ends, or is to end, before its code has begun."""
+"""By these a run ends, or is to end."""
 
 
 class _UnwantedError(Exception):
@@ -196,11 +197,11 @@ class Worker:
     def _execute(self, ready: _Ready) -> _Verdict:
         instance, run = ready.instance, ready.run
         body = _resume_run_command_body if ready.resumes else _execute_run_command_body
-        unwanted: list[str] = []
+        unwanted: list[_Verdict] = []
 
         def watch(event: DagsterEvent) -> None:
-            if event.event_type is DagsterEventType.RUN_START and _is_over(instance, run):
-                unwanted.append(f"Run {run.run_id} was ended before its code began.")
+            if event.event_type is DagsterEventType.RUN_START and (why := self._unwanted(ready)):
+                unwanted.append(why)
                 # What is raised here ends Dagster's execution.
                 raise _UnwantedError
 
@@ -213,10 +214,24 @@ class Worker:
             code = body(run.run_id, instance, watch, set_exit_code_on_failure=True)
             end.exit_code = Exit.DONE if unwanted or code == 0 else Exit.RUN_FAILED
         if unwanted:
-            return Exit.DONE, unwanted[0]
+            return unwanted[0]
         if end.exit_code is Exit.RUN_FAILED:
             return Exit.RUN_FAILED, f"Run {run.run_id} failed."
         return Exit.DONE, f"Run {run.run_id} is over."
+
+    def _unwanted(self, ready: _Ready) -> _Verdict | None:
+        """Why the run's code is not to begin after all; None where nothing keeps it."""
+        if _is_over(ready.instance, ready.run):
+            return Exit.DONE, f"Run {self._run_id} was ended before its code began."
+        slots, run_id = self._deployment.slots, self._run_id
+        try:
+            claim(slots.client, slots.table, run_id, self._attempt, self._task_arn())
+        except ClaimLostError as error:
+            # While the code was imported this task was given up for lost, and has a successor.
+            return Exit.NOT_MINE, str(error)
+        except TableError as error:
+            _log.warning("Run %s: whether another task has it now is unknown. %s", run_id, error)
+        return None
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -239,8 +254,13 @@ def _is_over(instance: DagsterInstance, run: DagsterRun) -> bool:
     """
     ends = instance.get_records_for_run(run.run_id, of_type=_ENDS, limit=1, ascending=False)
     for record in ends.records:
-        if record.event_log_entry.get_dagster_event().event_type is DagsterEventType.RUN_FAILURE:
+        end = record.event_log_entry.get_dagster_event().event_type
+        if end is DagsterEventType.RUN_FAILURE:
             instance.report_run_failed(run, "It had failed before its code began.")
+        elif end is DagsterEventType.RUN_SUCCESS:
+            words = "It had succeeded in another task; this one executed nothing."
+            event = DagsterEvent(end.value, job_name=run.job_name, message=words)
+            instance.report_dagster_event(event, run_id=run.run_id)
         else:
             instance.report_run_canceled(run, message="Canceled before its code began.")
     return bool(ends.records)

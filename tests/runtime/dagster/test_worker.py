@@ -9,7 +9,13 @@ from typing import Any
 
 import psycopg2
 import pytest
-from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus
+from dagster import (
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+)
 from dagster_postgres.utils import DagsterPostgresException
 
 from run_isolation import Instance, aws, claim, tag_names
@@ -215,9 +221,27 @@ def test_a_run_that_goes_on_in_another_task_is_not_executed_by_a_later_attempt(
     assert run_record.read(launches.read(run)).task_arn == OTHER
 
 
+def before_the_start(patch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Dagster's last look at a run is a while before the event that starts it."""
+    start = DagsterEvent.job_start
+
+    def late(context: Any) -> DagsterEvent:
+        act()
+        return start(context)
+
+    patch.setattr(DagsterEvent, "job_start", late)
+    patch.syspath_prepend(PROBE)
+
+
+def succeed(instance: DagsterInstance, run: DagsterRun) -> None:
+    event = DagsterEvent(DagsterEventType.RUN_SUCCESS.value, job_name=run.job_name)
+    instance.report_dagster_event(event, run_id=run.run_id)
+
+
 ENDS: dict[str, tuple[Callable[..., Any], DagsterRunStatus]] = {
     "canceled": (DagsterInstance.report_run_canceling, DagsterRunStatus.CANCELED),
     "failed by the start timeout": (DagsterInstance.report_run_failed, DagsterRunStatus.FAILURE),
+    "executed by another task": (succeed, DagsterRunStatus.SUCCESS),
 }
 
 
@@ -225,17 +249,9 @@ ENDS: dict[str, tuple[Callable[..., Any], DagsterRunStatus]] = {
 def test_a_run_that_is_ended_just_before_its_start_is_not_executed(
     launches: Launches, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    """Dagster's last look at a run is a while before the event that starts it."""
     report, wanted = ENDS[end]
     run = launches.starting(launches.create())
-    start = DagsterEvent.job_start
-
-    def late(context: Any) -> DagsterEvent:
-        report(launches.instance, launches.read(run))
-        return start(context)
-
-    monkeypatch.setattr(DagsterEvent, "job_start", late)
-    monkeypatch.syspath_prepend(PROBE)
+    before_the_start(monkeypatch, lambda: report(launches.instance, launches.read(run)))
     code, what_happened = work(run.run_id)
     assert (code, what_happened.partition(" was ")[2]) == (
         Exit.DONE,
@@ -243,6 +259,30 @@ def test_a_run_that_is_ended_just_before_its_start_is_not_executed(
     )
     assert launches.read(run).status is wanted
     assert not launches.instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_START)
+
+
+def test_a_task_that_was_given_up_while_it_imported_the_code_executes_nothing(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launches.starting(launches.create())
+    before_the_start(
+        monkeypatch, lambda: claim(stack.slots.client, TABLE, run.run_id, attempt=2, task_arn=OTHER)
+    )
+    code, what_happened = work(run.run_id, attempt=1)
+    assert code is Exit.NOT_MINE
+    assert OTHER in what_happened
+    assert launches.read(run).status is DagsterRunStatus.STARTED
+    assert not launches.instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_START)
+
+
+def test_a_table_that_does_not_answer_at_the_start_fails_no_run(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launches.starting(launches.create())
+    throttle = {"operation": "PutItem", "code": "ThrottlingException", "times": None}
+    before_the_start(monkeypatch, lambda: stack.account.fault("error", **throttle))
+    assert work(run.run_id)[0] is Exit.DONE
+    assert launches.read(run).status is DagsterRunStatus.SUCCESS
 
 
 @pytest.mark.parametrize("image_home", ["/nowhere", None])

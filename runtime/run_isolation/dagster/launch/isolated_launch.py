@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
-from dagster import DagsterEvent, DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.errors import DagsterRunNotFoundError
 
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
 from run_isolation.dagster.launch.advertised import instance_version, task_definition
 from run_isolation.dagster.launch.attempt import Attempt
+from run_isolation.dagster.launch.back_to_queue import to_queue
 from run_isolation.errors import LaunchFailedError, ManifestError
 from run_isolation.isolated import retries
 from run_isolation.isolated.retries import Outcome, Wait
@@ -242,7 +243,7 @@ class IsolatedLauncher:
         if run.status is DagsterRunStatus.STARTING and not wait.in_doubt:
             # In progress it would count against the limits of Dagster's queue, and its start
             # timeout would fail it.
-            instance.report_dagster_event(DagsterEvent.job_enqueue(run), run_id=run.run_id)
+            to_queue(instance, run.run_id, outcome.attempt)
 
     def _hand_over(
         self, making: _Making, run: DagsterRun | None, outcome: Outcome, task_arn: str

@@ -8,11 +8,12 @@ from contextlib import suppress
 from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
-from dagster import DagsterEvent, DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from tenacity import Retrying, retry_if_not_result, stop_after_delay, wait_random_exponential
 
 from run_isolation.dagster import run_record
 from run_isolation.dagster.deployment import Deployment
+from run_isolation.dagster.launch.back_to_queue import to_queue
 from run_isolation.dagster.launch.post_mortem import location_name
 from run_isolation.dagster.standing.client import (
     ServerDrainingError,
@@ -221,7 +222,7 @@ class NonIsolatedStart:
             # First: without its slot no late StartRun starts it.
             self._release()
             self._instance.report_engine_event(f"This run is isolated after all. {reason}", now)
-            self._instance.report_dagster_event(DagsterEvent.job_enqueue(now), run_id=now.run_id)
+            to_queue(self._instance, now.run_id, run_record.FIRST_ATTEMPT)
         else:
             self._canceled(now, f"Canceled before its process was started. {why}")
             self._release()

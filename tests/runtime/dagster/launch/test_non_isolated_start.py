@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
-from dagster import DagsterEvent, DagsterRun, DagsterRunStatus
+from dagster import DagsterEvent, DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.launcher import LaunchRunContext
 from dagster._grpc.__generated__ import dagster_api_pb2
 from dagster._grpc.__generated__.dagster_api_pb2_grpc import (
@@ -325,3 +325,19 @@ def test_a_run_that_is_sent_back_has_no_slot_when_the_queue_has_it(
     monkeypatch.setattr(DagsterEvent, "job_enqueue", noting)
     NonIsolatedStart(Deployment(), launches.instance, run).at_recorded_server(None)
     assert held == [0]
+
+
+def test_a_launcher_that_stood_still_sends_no_run_back_that_another_one_launched(
+    launches: Launches, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = starting(launches, stack)
+    report = DagsterInstance.report_engine_event
+
+    def late(self: DagsterInstance, *args: Any, **more: Any) -> None:
+        report(self, *args, **more)
+        run_record.write(self, launches.read(run), task_arn="arn:task/isolated")
+        launches.started(run)
+
+    monkeypatch.setattr(DagsterInstance, "report_engine_event", late)
+    NonIsolatedStart(Deployment(), launches.instance, run).at_recorded_server(None)
+    assert launches.read(run).status is DagsterRunStatus.STARTED

@@ -117,6 +117,24 @@ def test_a_launch_that_is_turned_away_waits_in_the_queue(
     assert launches.ended(run).status is DagsterRunStatus.SUCCESS
 
 
+def test_a_launcher_that_stood_still_gives_no_run_back_that_another_one_launched(
+    launches: Launches, stack: Stack, launcher: IsolatedLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster stores the status of an event over whatever is there: it would run again."""
+    throttle(stack, operation="RunTask")
+    run = launches.starting(launches.submit(launches.create()))
+    report = DagsterInstance.report_engine_event
+
+    def late(self: DagsterInstance, *args: Any, **more: Any) -> None:
+        report(self, *args, **more)
+        run_record.write(self, launches.read(run), task_arn="arn:task/another")
+        launches.started(run)
+
+    monkeypatch.setattr(DagsterInstance, "report_engine_event", late)
+    assert not launcher.launch(launches.instance, run)
+    assert launches.read(run).status is DagsterRunStatus.STARTED
+
+
 def test_a_throttle_is_one_call(
     launches: Launches, stack: Stack, launcher: IsolatedLauncher
 ) -> None:
