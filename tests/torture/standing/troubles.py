@@ -58,6 +58,7 @@ class Troubles:
         self._board = board
         self._chance = random.Random(f"{plan.seed}-troubles")
         self._over = threading.Event()
+        self._short_of_descriptors = False
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._ledger = Ledger(world.ledger)
@@ -247,20 +248,26 @@ class Troubles:
 
     def _take_descriptors(self) -> bool:
         template = self._template()
-        if template is None:
+        if template is None or self._short_of_descriptors:
             return False
         process = psutil.Process(template)
         before = process.rlimit(psutil.RLIMIT_NOFILE)
         # Some are enough to receive what is asked for, and too few to fork it.
         left = len(os.listdir(f"/proc/{template}/fd")) + self._chance.choice([0, 0, 3, 8])
-        self._later(self._seconds(), lambda: process.rlimit(psutil.RLIMIT_NOFILE, before))
+
+        def give_back() -> None:
+            self._short_of_descriptors = False
+            process.rlimit(psutil.RLIMIT_NOFILE, before)
+
+        self._short_of_descriptors = True
+        self._later(self._seconds(), give_back)
         process.rlimit(psutil.RLIMIT_NOFILE, (left, before[1]))
         return True
 
     def _take_processes(self) -> bool:
         current = self._world.host.current
         limit = current.process_limit if current is not None else None
-        if limit is None:
+        if limit is None or self._world.conditions.holds(conditions.BOMB):
             return False
         before = limit.read_text()
         now = int((limit.parent / "pids.current").read_text())

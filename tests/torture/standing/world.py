@@ -48,12 +48,12 @@ _TEMPORARY_FILES: Final = 4096
 
 
 class TorturedDeployment(Deployment):
-    """A deployment whose manifest is known, and whose ECS knows one standing task."""
+    """A deployment whose manifest is known, and whose ECS, by any client, knows one standing task."""
 
     def __init__(self, slots: Slots, host: Host) -> None:
         super().__init__()
         self.__dict__["slots"] = slots
-        self.__dict__["ecs"] = Ecs(host)
+        self.__dict__["ecs"] = self.__dict__["ecs_once"] = Ecs(host)
 
     @property
     def manifest(self) -> Manifest:
