@@ -48,7 +48,7 @@ _TEMPORARY_FILES: Final = 4096
 
 
 class TorturedDeployment(Deployment):
-    """A deployment whose manifest is known, and whose ECS, by any client, knows one standing task."""
+    """A deployment whose manifest is known, and whose ECS knows one standing task."""
 
     def __init__(self, slots: Slots, host: Host) -> None:
         super().__init__()
