@@ -80,6 +80,7 @@ class _Ready:
     instance: DagsterInstance
     run: DagsterRun
     resumes: bool
+    task_arn: str
 
 
 _Verdict = tuple[Exit, str]
@@ -192,7 +193,7 @@ class Worker:
             task_arn=task_arn,
             instance_version=os.environ.get(VERSION),
         )
-        return _Ready(instance, run, resumes)
+        return _Ready(instance, run, resumes, task_arn)
 
     def _execute(self, ready: _Ready) -> _Verdict:
         instance, run = ready.instance, ready.run
@@ -225,7 +226,7 @@ class Worker:
             return Exit.DONE, f"Run {self._run_id} was ended before its code began."
         slots, run_id = self._deployment.slots, self._run_id
         try:
-            claim(slots.client, slots.table, run_id, self._attempt, self._task_arn())
+            claim(slots.client, slots.table, run_id, self._attempt, ready.task_arn)
         except ClaimLostError as error:
             # While the code was imported this task was given up for lost, and has a successor.
             return Exit.NOT_MINE, str(error)
