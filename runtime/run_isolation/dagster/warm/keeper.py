@@ -38,8 +38,8 @@ second, and may not have seen a run that is shorter."""
 
 Life = Callable[[channel.Request, str, socket.socket | None, mmap.mmap, int], NoReturn]
 """What a new process does: gets what was asked for, the run's directory for temporary files, where
-it can ask for steps (None if it is one), memory for AT_END, and a descriptor that it closes where
-it has executed a program, once that has begun."""
+it can ask for steps (None if it is one), memory for AT_END, and a pipe in which a program that it
+executes says where its stack begins."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,6 @@ class Keeper:
     _said: int | None = None
     """The exit code that the run has said when it was over."""
     _exit_code: int | None = None
-    _stack: bytes | None = None
-    """Where that of the run's program begins, if it has one of its own."""
 
     def keep(self) -> None:
         """Starts the run; returns when nothing of it is left."""
@@ -82,7 +80,7 @@ class Keeper:
         self._control, run_control = channel.control_pair()
         self._at_end = mmap.mmap(-1, AT_END.size)  # shared with the run
         self._over, say_over = os.pipe2(os.O_CLOEXEC)
-        self._begun, self._say_begun = os.pipe2(os.O_CLOEXEC)
+        self._stack, self._say_stack = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         # Last: a keeper that gets no further leaves none.
         self._directory = tempfile.mkdtemp(prefix="run-")
         try:
@@ -93,10 +91,10 @@ class Keeper:
             return
         run_control.close()
         os.close(say_over)
-        os.close(self._say_begun)
+        os.close(self._say_stack)
         channel.answer(self.request.channel, pid=self._run)
         self._watch()
-        leftovers.end(self._children, self._reap, self.grace.term, self._is_copy)
+        self._end_leftovers()
         _remove(self._directory)
         self._say_ended()
 
@@ -117,7 +115,7 @@ class Keeper:
             for step in self._steps.values():
                 step.close()
             self.request.channel.close()
-            self.live(request, self._directory, control, self._at_end, self._say_begun)
+            self.live(request, self._directory, control, self._at_end, self._say_stack)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -136,7 +134,7 @@ class Keeper:
     def _watch(self) -> None:
         """Returns when the run's process is over."""
         poll = select.poll()
-        heard = (self.request.channel, self._control, self._children, self._over, self._begun)
+        heard = (self.request.channel, self._control, self._children, self._over)
         for source in heard:
             poll.register(source, select.POLLIN)
         if self.request.cancel is not None:
@@ -158,9 +156,6 @@ class Keeper:
         if fd == self.request.cancel:
             # Dagster sets it at the end of each run, too.
             self._end_within(self.grace.cancel)
-        elif fd == self._begun:
-            # Or it has ended.
-            self._stack = linux.stack(self._run) or self._stack
         elif fd == self._over:
             self._said = own_keeper.heard_over(fd)
             if self._said is not None:
@@ -205,8 +200,17 @@ class Keeper:
     def _end(self, term_seconds: float) -> None:
         leftovers.end(self._children, self._reap, term_seconds)
 
-    def _is_copy(self, pid: int) -> bool:
-        return pid not in self._steps and linux.is_copy(pid, self._stack)
+    def _end_leftovers(self) -> None:
+        try:
+            # Of its program, if it has one of its own. It said so itself: by the time that a keeper
+            # is given a CPU, the run may be over, and the kernel knows no stack of it any more.
+            stack = os.read(self._stack, 100) or None
+        except BlockingIOError:
+            stack = None  # a fork has the other end
+        leftovers.end(
+            *(self._children, self._reap, self.grace.term),
+            lambda pid: pid not in self._steps and linux.is_copy(pid, stack),
+        )
 
 
 def _remove(directory: str) -> None:

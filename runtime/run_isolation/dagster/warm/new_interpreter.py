@@ -21,10 +21,10 @@ from run_isolation.dagster.processes import linux
 from run_isolation.dagster.warm.channel import Request, wait_for_go
 from run_isolation.dagster.warm.process_state import ProcessState
 
-_PAYLOAD, _PARENT, _OVER, _BEGUN, FIRST_INHERITED = range(3, 8)
+_PAYLOAD, _PARENT, _OVER, _STACK, FIRST_INHERITED = range(3, 8)
 """Descriptors of the new interpreter: what it unpickles; one that is readable when its parent is
-gone; where it says that the run is over; one that it closes when it has begun; then what its
-process object refers to."""
+gone; where it says that the run is over, and where its stack begins; then what its process object
+refers to."""
 
 _PROGRAM: Final = (
     f"import sys; from multiprocessing.spawn import _main; sys.exit(_main({_PAYLOAD}, {_PARENT}))"
@@ -60,7 +60,8 @@ class Kept:
         self._process_object = process_object
 
     def _bootstrap(self, parent_sentinel: int) -> int:
-        os.close(_BEGUN)
+        os.write(_STACK, linux.stack(os.getpid()))
+        os.close(_STACK)
         for descriptor in (_PARENT, _OVER):
             os.set_inheritable(descriptor, False)
         own_keeper.kept_by(os.getppid(), _OVER)
@@ -70,7 +71,7 @@ class Kept:
 
 
 def live(
-    request: Request, directory: str, control: socket.socket | None, _: mmap.mmap, begun: int
+    request: Request, directory: str, control: socket.socket | None, _: mmap.mmap, stack: int
 ) -> NoReturn:
     """Executes the interpreter that was asked for; the life of a spawner's processes.
 
@@ -92,7 +93,7 @@ def live(
     keeper = own_keeper.keeper
     assert control is not None and keeper is not None  # noqa: S101, PT018  # nobody asks for steps
     wait_for_go(request)
-    _place(request.payload, control.fileno(), keeper.over, begun, *request.inherited)
+    _place(request.payload, control.fileno(), keeper.over, stack, *request.inherited)
     environment = {**asked.state.environment, "TMPDIR": directory}
     os.execve(asked.command[0], asked.command, environment)  # noqa: S606  # no shell is needed
 
