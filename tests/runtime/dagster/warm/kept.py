@@ -61,20 +61,22 @@ def is_over_and_stays(queue: Any, _: Any) -> None:
 
 
 class StopsKeeper:
-    """Whose keeper is given no CPU from before the process begins."""
+    """Whose keeper is given no CPU from before the process, which is spawned, begins.
 
-    def __reduce__(self) -> tuple[Callable[[], int], tuple[()]]:
+    A forked one takes this up before its keeper has said that it is there.
+    """
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         return stop_keeper, ()
 
 
-def stop_keeper() -> int:
+def stop_keeper() -> None:
     os.kill(os.getppid(), signal.SIGSTOP)
-    return os.getppid()
 
 
-def is_killed_and_has_a_copy(queue: Any, keeper: Any) -> None:
+def is_killed_and_has_a_copy(queue: Any, _: Any) -> None:
     """Which would say so if it heard a signal. The keeper goes on when the process is gone."""
-    run = os.getpid()
+    run, keeper = os.getpid(), os.getppid()
     copy = os.fork()
     if copy == 0:
         signal.signal(signal.SIGTERM, lambda *_: (ROOT / "heard").touch())
@@ -192,7 +194,8 @@ def main(kind: str, output: Path) -> None:
     for name, work in WORKS.items():
         if kind == "forked" or name not in ONLY_FORKED:
             queue, event = context.Queue(), context.Event()
-            second = StopsKeeper() if work is is_killed_and_has_a_copy else event
+            late = kind == "spawned" and work is is_killed_and_has_a_copy
+            second = StopsKeeper() if late else event
             process = context.Process(target=work, args=(queue, second))
             process.start()
             running[name] = (process, queue, event)
